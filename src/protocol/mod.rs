@@ -1,1 +1,140 @@
-//! (being written)
+//! The wire protocols of KooGallery: what a request says, whether it is genuine, and how an answer is written.
+//!
+//! Everything here is pure: bytes and values in, values out; the clock comes in as an argument. A family of calls (V2
+//! basic, V1 basic, the kit, licences) is one implementation of [`Family`] in a file of its own; dispatcher, journal and
+//! store know only [`Call`] and [`Outcome`].
+
+pub mod ascii_json;
+pub mod basic_v2;
+pub mod body_sign;
+pub mod call;
+pub mod canonical_json;
+pub mod key;
+pub mod members;
+pub mod query;
+pub mod reply_checks;
+pub mod result_code;
+pub mod signature;
+pub mod time;
+
+use jiff::Timestamp;
+
+use crate::protocol::call::{BadCall, Call, Outcome};
+use crate::protocol::key::AccessKey;
+use crate::protocol::reply_checks::ReplyShape;
+use crate::protocol::signature::{SignatureRefusal, SignatureRules};
+
+/// The parts of an HTTP request that a family may look at.
+pub struct Received<'a> {
+    /// What follows `?`, as on the wire; empty if nothing does.
+    pub query: &'a str,
+    /// Looks a header up by its name, whatever the case.
+    pub header: &'a dyn Fn(&str) -> Option<&'a str>,
+    /// The body as received.
+    pub body: &'a [u8],
+}
+
+/// The access keys by interface type. Several of one type are a rotation: any of them verifies.
+#[derive(Debug, Clone, Default)]
+pub struct Keyring {
+    /// Keys of the basic interfaces (基础接口).
+    pub basic: Vec<AccessKey>,
+}
+
+/// A family of calls: how its requests are authenticated and read, and how its replies are written.
+pub trait Family: Send + Sync {
+    /// The word for it in the journal and in listings.
+    fn name(&self) -> &'static str;
+
+    /// The keys that may have signed a call of this family, most likely one first. The first also signs the refusal of
+    /// a call that none of them verified.
+    fn keys<'k>(&self, keyring: &'k Keyring) -> &'k [AccessKey];
+
+    /// Whether replies carry `Body-Sign`.
+    fn signs_replies(&self, rules: &Rules) -> bool;
+
+    /// Checks that KooGallery sent this, and recently. Nothing in the body counts before.
+    ///
+    /// # Errors
+    /// The reason for the log, and the result code for the answer.
+    fn authenticate<'k>(
+        &self,
+        received: &Received<'_>,
+        keys: &'k [AccessKey],
+        now: Timestamp,
+        rules: &Rules,
+    ) -> Result<Proof<'k>, SignatureRefusal>;
+
+    /// Reads what an authenticated request asks for.
+    ///
+    /// # Errors
+    /// Which member is missing or ill-formed.
+    fn read(&self, call: &VerifiedCall<'_>) -> Result<Call, BadCall>;
+
+    /// The body of the reply to `call`, or to a request that could not be read (`None`).
+    fn reply(&self, call: Option<&Call>, outcome: &Outcome) -> Vec<u8>;
+
+    /// What KooGallery will check in the reply to `call`.
+    fn reply_shape(&self, call: Option<&Call>) -> ReplyShape;
+}
+
+/// Settings of the protocol that a merchant may change.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// How V2 signatures are verified.
+    pub signature: SignatureRules,
+    /// Whether V2 replies carry `Body-Sign`.
+    pub body_sign_v2: bool,
+}
+
+/// What authentication found.
+#[derive(Debug)]
+pub struct Proof<'k> {
+    /// The key that verified the request; it also signs the answer.
+    pub key: &'k AccessKey,
+    /// The value that must not come twice with this key, in families that have one.
+    pub nonce: Option<String>,
+}
+
+/// A request that KooGallery has sent. Only [`verify`] makes one.
+pub struct VerifiedCall<'a> {
+    received: &'a Received<'a>,
+    proof: Proof<'a>,
+}
+
+/// Authenticates a request.
+///
+/// # Errors
+/// As [`Family::authenticate`].
+pub fn verify<'a>(
+    family: &dyn Family,
+    received: &'a Received<'a>,
+    keyring: &'a Keyring,
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<VerifiedCall<'a>, SignatureRefusal> {
+    let proof = family.authenticate(received, family.keys(keyring), now, rules)?;
+    Ok(VerifiedCall { received, proof })
+}
+
+impl VerifiedCall<'_> {
+    /// The key that verified the request.
+    pub fn key(&self) -> &AccessKey {
+        self.proof.key
+    }
+
+    /// The value that must not come twice with this key.
+    pub fn nonce(&self) -> Option<&str> {
+        self.proof.nonce.as_deref()
+    }
+
+    /// The query string as on the wire.
+    pub fn query(&self) -> &str {
+        self.received.query
+    }
+
+    /// The body as received.
+    pub fn body(&self) -> &[u8] {
+        self.received.body
+    }
+}

@@ -1,0 +1,162 @@
+-- The whole schema of a koogate database. This file is the only place that defines tables.
+--
+-- Reading it: times are Unix milliseconds (UTC); `datetime(x/1000, 'unixepoch')` shows one. Columns named *_sealed hold
+-- AES-256-GCM ciphertext under the sealing key. The views at the end show the main tables with readable times:
+--   sqlite3 koogate.db "SELECT * FROM exchange_view ORDER BY id DESC LIMIT 20"
+-- Read as much as you like while koogate runs; write only through koogate.
+
+-- One row of facts about this file.
+CREATE TABLE meta (
+  id               INTEGER PRIMARY KEY CHECK (id = 1),
+  created_at       INTEGER NOT NULL,
+  sealing_check    BLOB    NOT NULL,            -- a known text under the sealing key: tells a wrong key at once
+  serving          INTEGER NOT NULL DEFAULT 0 CHECK (serving IN (0, 1)),
+                                                -- 1 while a server has the file open: a file with 1 and no -wal beside
+                                                -- it is a torn copy of a live database
+  exchanges_purged INTEGER NOT NULL DEFAULT 0,  -- rows removed from exchange; with it the journal proves itself gapless
+  snapshot_at      INTEGER                      -- when this file was taken as a snapshot; NULL in the live database
+) STRICT;
+
+-- What was sold: one row for every instance KooGallery asked for. Rows are never deleted.
+CREATE TABLE instance (
+  id               INTEGER PRIMARY KEY,
+  environment      TEXT    NOT NULL CHECK (environment IN ('real', 'test')),
+  namespace        TEXT    NOT NULL,            -- which families share ids: 'basic' is V1 and V2
+  instance_id      TEXT    NOT NULL,            -- the wire's instanceId
+  status           TEXT    NOT NULL CHECK (status IN ('creating', 'active', 'frozen', 'released')),
+  status_serial    INTEGER NOT NULL DEFAULT 0,  -- counts status changes; tells a new freeze from a retried one
+  order_id         TEXT,                        -- the order that bought it
+  order_line_id    TEXT,
+  product_id       TEXT,
+  sku_code         TEXT,
+  expire_time      INTEGER,                     -- NULL: none known or none applies
+  front_end_url    TEXT,
+  admin_url        TEXT,
+  memo             TEXT,
+  user_name_sealed BLOB,
+  password_sealed  BLOB,
+  created_at       INTEGER NOT NULL,
+  ready_at         INTEGER,
+  released_at      INTEGER,
+  UNIQUE (environment, namespace, instance_id),
+  CHECK ((status = 'released') = (released_at IS NOT NULL))
+) STRICT;
+CREATE INDEX instance_by_order  ON instance (order_id);
+CREATE INDEX instance_by_status ON instance (status, expire_time) WHERE status <> 'released';
+
+-- Every change of an instance, and what caused it.
+CREATE TABLE instance_history (
+  instance         INTEGER NOT NULL REFERENCES instance (id),
+  serial           INTEGER NOT NULL,            -- 1, 2, 3 … per instance
+  at               INTEGER NOT NULL,
+  change           TEXT    NOT NULL,            -- created, ready, renewed, frozen, unfrozen, upgraded, released
+  status           TEXT    NOT NULL,            -- after the change
+  expire_time      INTEGER,                     -- after the change
+  exchange         INTEGER,                     -- the call that caused it; outlives purged exchanges, so no reference
+  job              INTEGER,                     -- or the job
+  note             TEXT,                        -- or the operator's command; or what was remarkable
+  PRIMARY KEY (instance, serial)
+) STRICT, WITHOUT ROWID;
+
+-- What a call means: calls of equal identity are one operation and take effect once. Rows are never deleted, so that a
+-- retry after years still does nothing twice.
+CREATE TABLE operation (
+  id               INTEGER PRIMARY KEY,
+  identity         TEXT    NOT NULL UNIQUE,     -- JSON array: environment, namespace, verb, identity fields
+  operation_id     TEXT    NOT NULL,            -- what the merchant's application sees, the same in every attempt
+  instance         INTEGER NOT NULL REFERENCES instance (id),
+  state            TEXT    NOT NULL CHECK (state IN ('open', 'done', 'failed')),
+                                                -- failed: the next call of this identity works on
+  result_code      TEXT,                        -- of a done or failed operation
+  result_message   TEXT,
+  content_digest   BLOB    NOT NULL,            -- of the first request without what differs in every retry
+  first_exchange   INTEGER NOT NULL,
+  created_at       INTEGER NOT NULL,
+  done_at          INTEGER
+) STRICT;
+CREATE INDEX operation_open ON operation (instance) WHERE state = 'open';
+
+-- The journal: one row for each authenticated call, numbered without gaps.
+CREATE TABLE exchange (
+  id               INTEGER PRIMARY KEY AUTOINCREMENT,
+  received_at      INTEGER NOT NULL,
+  duration_us      INTEGER,                     -- microseconds until the answer was ready to be committed
+  environment      TEXT    NOT NULL CHECK (environment IN ('real', 'test')),
+  family           TEXT    NOT NULL,
+  activity         TEXT,                        -- NULL: the request named none that is known
+  peer             TEXT    NOT NULL,
+  access_key       TEXT    NOT NULL,            -- label of the access key that verified the call
+  request_line     TEXT    NOT NULL,            -- method and target as received
+  request_body     BLOB,                        -- as received
+  order_id         TEXT,
+  instance_id      TEXT,
+  operation        INTEGER REFERENCES operation (id),
+  result_code      TEXT,                        -- NULL: koogate stopped before it answered
+  answer           BLOB,                        -- the body as sent, passwords blanked; NULL where answer_of tells it
+  replayed         INTEGER NOT NULL DEFAULT 0 CHECK (replayed IN (0, 1)),
+  difference       TEXT                         -- how a repeat differs from the first request: {"member":[first, now]}
+) STRICT;
+CREATE INDEX exchange_by_order    ON exchange (order_id)    WHERE order_id    IS NOT NULL;
+CREATE INDEX exchange_by_instance ON exchange (instance_id) WHERE instance_id IS NOT NULL;
+
+-- The final answer of an operation, per access key, byte for byte as every retry gets it.
+CREATE TABLE answer (
+  operation        INTEGER NOT NULL REFERENCES operation (id),
+  access_key       TEXT    NOT NULL,
+  body             BLOB    NOT NULL,
+  body_sign        TEXT    NOT NULL,            -- value of the Body-Sign header
+  exchange         INTEGER NOT NULL,            -- the call that got it first
+  PRIMARY KEY (operation, access_key)
+) STRICT, WITHOUT ROWID;
+
+-- Work that goes on in the background and survives a crash.
+CREATE TABLE job (
+  id               INTEGER PRIMARY KEY,
+  instance         INTEGER NOT NULL REFERENCES instance (id),
+  operation        INTEGER NOT NULL REFERENCES operation (id),
+  state            TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'dead', 'cancelled')),
+  event            TEXT    NOT NULL,            -- JSON: what the merchant's application is told
+  change           TEXT,                        -- JSON: what happens to the instance when it is done; NULL: it has happened
+  attempt          INTEGER NOT NULL DEFAULT 0,  -- attempts begun
+  run_at           INTEGER NOT NULL,            -- not before
+  lease_until      INTEGER,                     -- running: nobody else may take it before
+  last_error       TEXT,
+  created_at       INTEGER NOT NULL,
+  finished_at      INTEGER,
+  CHECK ((state = 'running') = (lease_until IS NOT NULL))
+) STRICT;
+CREATE INDEX job_due         ON job (run_at)       WHERE state = 'waiting';
+CREATE INDEX job_unfinished  ON job (instance, id) WHERE state IN ('waiting', 'running');
+CREATE INDEX job_by_state    ON job (state)        WHERE state IN ('running', 'dead');
+CREATE INDEX job_by_instance ON job (instance, id);
+
+-- Ready-made accounts, handed out one by one.
+CREATE TABLE stock_entry (
+  id               INTEGER PRIMARY KEY,
+  stock            TEXT    NOT NULL,            -- the name products refer to
+  digest           BLOB    NOT NULL,            -- keyed digest of the entry: the same line is not imported twice
+  front_end_url    TEXT    NOT NULL,
+  admin_url        TEXT,
+  memo             TEXT,
+  user_name_sealed BLOB,
+  password_sealed  BLOB,
+  imported_at      INTEGER NOT NULL,
+  instance         INTEGER UNIQUE REFERENCES instance (id),  -- who has it; NULL: nobody
+  taken_at         INTEGER,
+  UNIQUE (stock, digest)
+) STRICT;
+CREATE INDEX stock_unused ON stock_entry (stock, id) WHERE instance IS NULL;
+
+CREATE VIEW exchange_view AS
+  SELECT id, strftime('%Y-%m-%dT%H:%M:%fZ', received_at / 1000.0, 'unixepoch') AS received_at, duration_us, environment,
+         family, activity, order_id, instance_id, result_code, replayed, difference, operation, peer
+  FROM exchange;
+CREATE VIEW instance_view AS
+  SELECT instance_id, environment, namespace, status, order_id, product_id,
+         strftime('%Y-%m-%dT%H:%M:%SZ', expire_time / 1000, 'unixepoch') AS expire_time,
+         strftime('%Y-%m-%dT%H:%M:%SZ', created_at / 1000, 'unixepoch') AS created_at
+  FROM instance;
+CREATE VIEW job_view AS
+  SELECT job.id, instance.instance_id, json_extract(job.event, '$.event') AS event, job.state, job.attempt,
+         strftime('%Y-%m-%dT%H:%M:%SZ', job.run_at / 1000, 'unixepoch') AS run_at, job.last_error
+  FROM job JOIN instance ON instance.id = job.instance;

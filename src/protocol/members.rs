@@ -1,0 +1,114 @@
+//! Tolerant reading of a request's members: absent, `null` and `""` mean the same, numbers and numeric texts are
+//! interchangeable, so are `true` and `"true"` (reading rules of the protocol, §7.3).
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::protocol::time;
+
+/// A member is missing or ill-formed; the text names it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MemberFault {
+    /// Absent, `null` or empty.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// Present, but not of the form it must have.
+    #[error("{name} {expected}")]
+    IllFormed {
+        /// Its name.
+        name: &'static str,
+        /// What it must be, as the end of a sentence.
+        expected: String,
+    },
+}
+
+/// The members of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Members<'a>(pub &'a Map<String, Value>);
+
+impl<'a> Members<'a> {
+    /// A scalar as text; `None` when absent, `null` or empty.
+    ///
+    /// # Errors
+    /// When the member is an object or an array.
+    pub fn text(self, name: &'static str) -> Result<Option<Cow<'a, str>>, MemberFault> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok((!text.is_empty()).then_some(Cow::Borrowed(text))),
+            Some(Value::Number(number)) => Ok(Some(Cow::Owned(number.to_string()))),
+            Some(Value::Bool(flag)) => Ok(Some(Cow::Owned(flag.to_string()))),
+            Some(Value::Array(_) | Value::Object(_)) => {
+                Err(MemberFault::IllFormed { name, expected: "must be a text".to_owned() })
+            }
+        }
+    }
+
+    /// An optional text of one's own.
+    ///
+    /// # Errors
+    /// As [`Members::text`].
+    pub fn optional(self, name: &'static str) -> Result<Option<String>, MemberFault> {
+        Ok(self.text(name)?.map(Cow::into_owned))
+    }
+
+    /// A text that must be there.
+    ///
+    /// # Errors
+    /// As [`Members::text`], and when it is absent, `null` or empty.
+    pub fn required(self, name: &'static str) -> Result<String, MemberFault> {
+        self.optional(name)?.ok_or(MemberFault::Missing(name))
+    }
+
+    /// A date of 14 or 17 digits in UTC that must be there.
+    ///
+    /// # Errors
+    /// As [`Members::required`], and when it is no date.
+    pub fn required_time(self, name: &'static str) -> Result<Timestamp, MemberFault> {
+        let text = self.required(name)?;
+        time::parse(&text).map_err(|fault| MemberFault::IllFormed { name, expected: format!("is no date: {fault}") })
+    }
+
+    /// Whether this is a test call: `testFlag` is `1`, as text or number; everything else is real.
+    pub fn is_test(self) -> bool {
+        matches!(self.text("testFlag"), Ok(Some(flag)) if flag == "1")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_flag_of_one_is_a_test() {
+        for (flag, expected) in [
+            (json!("1"), true),
+            (json!(1), true),
+            (json!("0"), false),
+            (json!(0), false),
+            (json!(null), false),
+            (json!("true"), false),
+            (json!(true), false),
+            (json!(["1"]), false),
+        ] {
+            let map = json!({ "testFlag": flag }).as_object().unwrap().clone();
+            assert_eq!(Members(&map).is_test(), expected, "{flag}");
+        }
+    }
+
+    #[test]
+    fn absent_null_and_empty_are_the_same_and_numbers_are_texts() {
+        let map = json!({"a": null, "b": "", "c": 12, "d": true, "e": {}}).as_object().unwrap().clone();
+        let members = Members(&map);
+        for name in ["a", "b", "x"] {
+            assert_eq!(members.optional(name), Ok(None));
+            assert_eq!(members.required(name), Err(MemberFault::Missing(name)));
+        }
+        assert_eq!(members.required("c").as_deref(), Ok("12"));
+        assert_eq!(members.required("d").as_deref(), Ok("true"));
+        assert_eq!(members.required("e").unwrap_err().to_string(), "e must be a text");
+    }
+}
