@@ -74,8 +74,8 @@ impl Family for BasicV2 {
 
     fn reply_shape(&self, call: Option<&Call>) -> ReplyShape {
         match call.map(|call| &call.intent) {
-            Some(Intent::Create { .. }) => ReplyShape::Create,
-            Some(Intent::Query { .. }) => ReplyShape::Query,
+            Some(Intent::Create { .. }) => ReplyShape::NewInstance,
+            Some(Intent::Query { .. }) => ReplyShape::QueryInstance,
             _ => ReplyShape::Plain,
         }
     }

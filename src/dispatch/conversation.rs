@@ -1,0 +1,145 @@
+//! One authenticated call from its request to its reply: what every pass needs to know, and how an outcome becomes bytes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::http::Reply;
+use crate::protocol::call::{Call, Outcome};
+use crate::protocol::key::AccessKey;
+use crate::protocol::reply_checks::{self, Severity};
+use crate::protocol::result_code::ResultCode;
+use crate::protocol::{Family, body_sign};
+use crate::settings::Settings;
+use crate::store::{AnswerBytes, Answered, NewExchange, StoreError, Tx};
+
+/// The facts of one call; nothing in it changes.
+pub(super) struct Conversation {
+    pub(super) family: &'static dyn Family,
+    pub(super) settings: Arc<Settings>,
+    /// The key that verified the request signs the answer.
+    pub(super) key: AccessKey,
+    /// When the request was complete.
+    pub(super) started: Instant,
+    /// The call's row in the journal, as far as it is known before it is answered.
+    pub(super) exchange: NewExchange,
+    /// `None`: the request could not be read.
+    pub(super) call: Option<Call>,
+}
+
+/// What a recorded answer has to do with an operation.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Belongs {
+    /// The operation's row.
+    pub(super) operation: Option<i64>,
+    /// The instance's id where the request did not name it.
+    pub(super) instance_id: Option<String>,
+    /// The answer is an earlier call's.
+    pub(super) replayed: bool,
+    /// How the request differs from the first one, JSON.
+    pub(super) difference: Option<String>,
+}
+
+impl Conversation {
+    /// The bytes for an outcome. What KooGallery would reject is replaced by a plain `000005`, and said loudly.
+    pub(super) fn encode(&self, outcome: &Outcome) -> AnswerBytes {
+        let body = self.family.reply(self.call.as_ref(), outcome);
+        match self.fault_in(&body) {
+            None => self.signed(body),
+            Some(fault) => {
+                log::error!("{}: the answer broke KooGallery's rules and was not sent: {fault}", self.title());
+                self.signed(self.family.reply(None, &Outcome::refusal(ResultCode::INTERNAL, "internal error")))
+            }
+        }
+    }
+
+    /// The bytes of a final success; `None` when they would not pass KooGallery's checks and so must not be kept.
+    pub(super) fn encode_final(&self, outcome: &Outcome) -> Option<AnswerBytes> {
+        let body = self.family.reply(self.call.as_ref(), outcome);
+        self.fault_in(&body).is_none().then(|| self.signed(body))
+    }
+
+    /// Writes the call's row with an answer that will not be replayed; passwords in it are blanked.
+    pub(super) fn record(&self, tx: &Tx<'_>, outcome: &Outcome, exchange: Option<i64>) -> Result<i64, StoreError> {
+        self.record_as(tx, outcome, exchange, &Belongs::default())
+    }
+
+    /// The same for a call that belongs to an operation.
+    pub(super) fn record_as(
+        &self,
+        tx: &Tx<'_>,
+        outcome: &Outcome,
+        exchange: Option<i64>,
+        belongs: &Belongs,
+    ) -> Result<i64, StoreError> {
+        let body = self.family.reply(self.call.as_ref(), &outcome.without_secrets());
+        self.write_row(tx, outcome.code, Some(&body), exchange, belongs)
+    }
+
+    /// Writes the call's row with a reference to its operation's final answer.
+    pub(super) fn record_final(
+        &self,
+        tx: &Tx<'_>,
+        exchange: Option<i64>,
+        belongs: &Belongs,
+    ) -> Result<i64, StoreError> {
+        self.write_row(tx, ResultCode::SUCCESS, None, exchange, belongs)
+    }
+
+    fn write_row(
+        &self,
+        tx: &Tx<'_>,
+        code: ResultCode,
+        body: Option<&[u8]>,
+        exchange: Option<i64>,
+        belongs: &Belongs,
+    ) -> Result<i64, StoreError> {
+        let answered = Answered {
+            operation: belongs.operation,
+            instance_id: belongs.instance_id.as_deref(),
+            result_code: code.as_str(),
+            answer: body,
+            replayed: belongs.replayed,
+            difference: belongs.difference.clone(),
+            duration_us: i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX),
+        };
+        match exchange {
+            Some(exchange) => tx.answer_exchange(exchange, &answered).map(|()| exchange),
+            None => tx.insert_answered_exchange(&self.exchange, &answered),
+        }
+    }
+
+    /// The reply with these bytes.
+    pub(super) fn reply(&self, bytes: AnswerBytes) -> Reply {
+        json_reply(bytes)
+    }
+
+    /// The call in a few words, for the log.
+    pub(super) fn title(&self) -> String {
+        let exchange = &self.exchange;
+        let mut title = exchange.activity.unwrap_or("unreadable call").to_owned();
+        for (word, id) in [(" of order ", &exchange.order_id), (" on instance ", &exchange.instance_id)] {
+            if let Some(id) = id {
+                // Ids come from outside: quoted, so that none can fake a line of the log.
+                title.push_str(&format!("{word}{id:?}"));
+            }
+        }
+        title
+    }
+
+    fn fault_in(&self, body: &[u8]) -> Option<String> {
+        let findings = reply_checks::check_body(&self.family.reply_shape(self.call.as_ref()), body);
+        findings.into_iter().find(|finding| finding.severity == Severity::Fail).map(|finding| finding.text)
+    }
+
+    fn signed(&self, body: Vec<u8>) -> AnswerBytes {
+        let signs = self.family.signs_replies(&self.settings.rules);
+        let body_sign = if signs { body_sign::header_value(&self.key, &body) } else { String::new() };
+        AnswerBytes { body, body_sign }
+    }
+}
+
+/// HTTP 200 whatever happened: KooGallery counts every other status as a failure of the server.
+pub(super) fn json_reply(bytes: AnswerBytes) -> Reply {
+    let reply = Reply::new(200, "application/json", bytes.body);
+    if bytes.body_sign.is_empty() { reply } else { reply.with_header(body_sign::HEADER_NAME, bytes.body_sign) }
+}

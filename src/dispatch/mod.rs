@@ -1,0 +1,215 @@
+//! From a whole request to a durable answer: verify, identify, decide, work, record, answer.
+//!
+//! This is the one place where the pure core meets the store. The dispatcher knows no family by name and no activity: a
+//! [`Family`] reads and writes the wire, `script` holds what one transaction does, and what takes longer is a job.
+//!
+//! A call makes one or more passes through the script. Each pass is a transaction that looks the operation up, does what
+//! can be done and either answers or waits for somebody else's work ([`Waiters`]). Only what is on disk is answered.
+
+mod conversation;
+pub mod events;
+mod nonces;
+mod queries;
+mod refused;
+mod script;
+mod waiters;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+pub use refused::{Refused, RefusedCalls};
+pub use waiters::Waiters;
+
+use crate::fault;
+use crate::http::{Reply, Request};
+use crate::operation::Environment;
+use crate::protocol::call::{BadCall, Call, Intent, Outcome};
+use crate::protocol::result_code::ResultCode;
+use crate::protocol::{self, Family, Received};
+use crate::settings::Settings;
+use crate::store::{AnswerBytes, NewExchange, Store, StoreError};
+use conversation::Conversation;
+use nonces::Nonces;
+use script::{Pass, Step};
+
+/// Kept back from `answer_within` for the transaction that records a provisional answer.
+const RECORDING_TIME: Duration = Duration::from_millis(500);
+
+/// Turns requests into answers. Shared by all connections.
+pub struct Dispatcher {
+    store: Arc<Store>,
+    settings: RwLock<Arc<Settings>>,
+    waiters: Arc<Waiters>,
+    wake_jobs: Box<dyn Fn() + Send + Sync>,
+    nonces: Nonces,
+    refused: RefusedCalls,
+}
+
+impl Dispatcher {
+    /// `wake_jobs` is called when a job has been committed; `waiters` is told when one has ended.
+    pub fn new(
+        store: Arc<Store>,
+        settings: Arc<Settings>,
+        waiters: Arc<Waiters>,
+        wake_jobs: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        let (settings, nonces, refused) = (RwLock::new(settings), Nonces::default(), RefusedCalls::default());
+        Self { store, settings, waiters, wake_jobs, nonces, refused }
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other settings in force: a call sees all of the old ones or all of the new ones.
+    pub fn replace_settings(&self, settings: Arc<Settings>) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    /// The calls that were turned away lately.
+    pub fn refused(&self) -> &RefusedCalls {
+        &self.refused
+    }
+
+    /// Answers a request to the production address.
+    pub fn answer(&self, family: &'static dyn Family, request: Request) -> Reply {
+        let settings = self.settings();
+        let now = Timestamp::now();
+        let header = |name: &str| request.header(name);
+        let received = Received { query: request.query(), header: &header, body: &request.body };
+        let verified = match protocol::verify(family, &received, &settings.keyring, now, &settings.rules) {
+            Ok(verified) => verified,
+            Err(refusal) => {
+                self.refused.note(family.name(), &request, &refusal.to_string(), now);
+                let message = if refusal.result_code() == ResultCode::AUTHENTICATION {
+                    "authentication failed".to_owned()
+                } else {
+                    refusal.to_string()
+                };
+                return unrecorded(family, &settings, &Outcome::refusal(refusal.result_code(), message));
+            }
+        };
+        if settings.nonce_replay_check
+            && let Some(nonce) = verified.nonce()
+            && !self.nonces.is_new(verified.key().id(), nonce, now)
+        {
+            self.refused.note(family.name(), &request, "the nonce was used before", now);
+            let message = "authentication failed: the nonce was used before";
+            return unrecorded(family, &settings, &Outcome::refusal(ResultCode::AUTHENTICATION, message));
+        }
+        let key = verified.key().clone();
+        let read = family.read(&verified);
+        let exchange = new_exchange(family, request, key.id(), &read, now);
+        let started = exchange.1;
+        let conversation = Conversation { family, settings, key, started, exchange: exchange.0, call: read.ok() };
+        self.converse(Arc::new(conversation), exchange.2)
+    }
+
+    /// Everything after authentication. `bad` is set when the request could not be read.
+    fn converse(&self, conversation: Arc<Conversation>, bad: Option<BadCall>) -> Reply {
+        let answered = match (&conversation.call, bad) {
+            (Some(call), _) => match &call.intent {
+                Intent::Create { .. } | Intent::Change { .. } => self.operate(&conversation),
+                Intent::Query { .. } | Intent::CheckChange { .. } | Intent::Notify => {
+                    queries::outcome(&self.store, &conversation, call).and_then(|outcome| {
+                        self.record(&conversation, outcome)
+                    })
+                }
+            },
+            (None, bad) => {
+                let reason = bad.map(|bad| bad.reason).unwrap_or_default();
+                log::warn!("{}: 000002: {reason}", conversation.title());
+                self.record(&conversation, Outcome::refusal(ResultCode::PARAMETER, reason))
+            }
+        };
+        match answered {
+            Ok(bytes) => conversation.reply(bytes),
+            Err(error) => {
+                // An answer without a record is better than none: it promises nothing and KooGallery calls again.
+                let hint = if error.is_disk_full() { "; the disk is full: free some space" } else { "" };
+                log::error!("{}: answered 000005 without a record: {error}{hint}", conversation.title());
+                conversation.reply(conversation.encode(&Outcome::refusal(ResultCode::INTERNAL, "internal error")))
+            }
+        }
+    }
+
+    /// Makes passes through the script until there is an answer.
+    fn operate(&self, conversation: &Arc<Conversation>) -> Result<AnswerBytes, StoreError> {
+        let answer_by = conversation.started + conversation.settings.answer_within;
+        let wait_until = answer_by.checked_sub(RECORDING_TIME).unwrap_or(conversation.started);
+        let mut pass = Pass { exchange: None, may_wait: true };
+        loop {
+            let (script, waiters) = (Arc::clone(conversation), Arc::clone(&self.waiters));
+            let step = self.store.write(Some(answer_by), move |tx| {
+                let now = Timestamp::now();
+                script::run(tx, &script, &waiters, pass, now)
+            })?;
+            fault::point("pass");
+            match step {
+                Step::Answer { bytes, jobs } => {
+                    if jobs {
+                        (self.wake_jobs)();
+                    }
+                    return Ok(bytes);
+                }
+                Step::Wait { exchange, ended, jobs } => {
+                    if jobs {
+                        (self.wake_jobs)();
+                    }
+                    let in_time = ended.wait_until(wait_until);
+                    pass = Pass { exchange: Some(exchange), may_wait: in_time && Instant::now() < wait_until };
+                }
+            }
+        }
+    }
+
+    /// Records a call that is no operation together with its answer.
+    fn record(&self, conversation: &Arc<Conversation>, outcome: Outcome) -> Result<AnswerBytes, StoreError> {
+        let answer_by = conversation.started + conversation.settings.answer_within;
+        let conversation = Arc::clone(conversation);
+        self.store.write(Some(answer_by), move |tx| {
+            let bytes = conversation.encode(&outcome);
+            conversation.record(tx, &outcome, None)?;
+            Ok(bytes)
+        })
+    }
+}
+
+/// A signed refusal of a request that is nobody's, and so leaves no record. Whatever key might have been meant, the
+/// first of the family signs.
+fn unrecorded(family: &dyn Family, settings: &Settings, outcome: &Outcome) -> Reply {
+    let body = family.reply(None, outcome);
+    let key = family.keys(&settings.keyring).first().filter(|_| family.signs_replies(&settings.rules));
+    let body_sign = key.map(|key| protocol::body_sign::header_value(key, &body)).unwrap_or_default();
+    conversation::json_reply(AnswerBytes { body, body_sign })
+}
+
+/// The journal's view of a request, the instant its time runs from, and the fault if it could not be read.
+fn new_exchange(
+    family: &dyn Family,
+    request: Request,
+    access_key: &str,
+    read: &Result<Call, BadCall>,
+    now: Timestamp,
+) -> (NewExchange, Instant, Option<BadCall>) {
+    let started = request.received;
+    let bad = read.as_ref().err().cloned();
+    let call = read.as_ref().ok();
+    let test = call.map_or(bad.as_ref().is_some_and(|bad| bad.test), |call| call.environment == Environment::Test);
+    let exchange = NewExchange {
+        received_at: now,
+        environment: if test { Environment::Test } else { Environment::Real },
+        family: family.name(),
+        activity: call.map_or(bad.as_ref().and_then(|bad| bad.activity), |call| Some(call.activity)),
+        peer: request.peer.to_string(),
+        access_key: access_key.to_owned(),
+        request_line: format!("{} {}", request.method, request.target),
+        order_id: call.and_then(|call| call.order.as_ref()).map(|order| order.order_id.clone()),
+        instance_id: call.and_then(|call| call.intent.instance_id()).map(str::to_owned),
+        request_body: request.body,
+    };
+    (exchange, started, bad)
+}

@@ -1,0 +1,123 @@
+//! Calls that change nothing and are answered afresh each time: queries, change checks, order notifications.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::conversation::Conversation;
+use super::events;
+use crate::access::{Access, AccessParts};
+use crate::fulfilment::answer::Answer;
+use crate::instance::{Request, Status, Verdict};
+use crate::operation::Environment;
+use crate::protocol::call::{Call, Detail, InstanceInfo, Intent, Outcome, UsageInfo};
+use crate::protocol::result_code::ResultCode;
+use crate::secret::Secret;
+use crate::store::{InstanceRow, Store, StoreError};
+
+/// The outcome of a call that changes nothing.
+pub(super) fn outcome(store: &Store, conversation: &Conversation, call: &Call) -> Result<Outcome, StoreError> {
+    match &call.intent {
+        Intent::Query { instance_ids } => query(store, call, instance_ids),
+        Intent::CheckChange { instance_id, product_info } => {
+            check_change(store, conversation, call, instance_id, product_info)
+        }
+        // The order is read with the Open API, once that is configured; the notification itself needs nothing.
+        Intent::Notify => Ok(Outcome::success()),
+        Intent::Create { .. } | Intent::Change { .. } => {
+            Ok(Outcome::refusal(ResultCode::INTERNAL, "internal error"))
+        }
+    }
+}
+
+/// Instances that are ready are told, the others left out; an answer without any says why.
+fn query(store: &Store, call: &Call, instance_ids: &[String]) -> Result<Outcome, StoreError> {
+    let is_test = call.environment == Environment::Test;
+    store.read(|tx| {
+        let mut found = Vec::new();
+        let mut creating = false;
+        for id in instance_ids {
+            let instance = tx.instance(call.environment, call.namespace, id)?;
+            let access = match &instance {
+                Some(instance) => tx.access_of(instance)?,
+                None => None,
+            };
+            match instance.map(|instance| instance.life.status) {
+                _ if is_test => found.push(demonstration(id, access, Timestamp::now())),
+                Some(Status::Active | Status::Frozen) => {
+                    found.push(InstanceInfo { instance_id: id.clone(), access, usage: Vec::new() });
+                }
+                Some(Status::Creating) => creating = true,
+                Some(Status::Released) | None => {}
+            }
+        }
+        let outcome = match (found.is_empty(), creating) {
+            (false, _) => Outcome::success(),
+            (true, true) => Outcome::refusal(ResultCode::PROCESSING, "the instances are still being created"),
+            (true, false) => Outcome::refusal(ResultCode::UNKNOWN_INSTANCE, "none of the instance ids exists"),
+        };
+        Ok(outcome.with(Detail::Instances(found)))
+    })
+}
+
+/// Test calls name made-up instances; KooGallery's debugger wants a complete answer all the same.
+fn demonstration(id: &str, access: Option<Access>, now: Timestamp) -> InstanceInfo {
+    let parts = AccessParts {
+        front_end_url: "https://www.example.com/login".to_owned(),
+        admin_url: Some("https://www.example.com/admin".to_owned()),
+        user_name: Some(Secret::new("demo".to_owned())),
+        password: Some(Secret::new("demo-password".to_owned())),
+        memo: Some("Answer to a test call / 调试应答".to_owned()),
+    };
+    let access = access.or_else(|| Access::accept(parts).ok());
+    let usage = vec![UsageInfo { usage_value: 0.into(), statistical_time: now }];
+    InstanceInfo { instance_id: id.to_owned(), access, usage }
+}
+
+fn check_change(
+    store: &Store,
+    conversation: &Conversation,
+    call: &Call,
+    instance_id: &str,
+    product_info: &serde_json::Value,
+) -> Result<Outcome, StoreError> {
+    if call.environment == Environment::Test {
+        return Ok(Outcome::success());
+    }
+    let settings = &conversation.settings;
+    let Some(instance) = store.read(|tx| tx.instance(call.environment, call.namespace, instance_id))? else {
+        return Ok(Outcome::refusal(ResultCode::UNKNOWN_INSTANCE, "instance id does not exist"));
+    };
+    if let Verdict::Refuse(code, message) =
+        instance.life.decide(&Request::CheckChange, Timestamp::now(), settings.life)
+    {
+        return Ok(Outcome::refusal(code, message));
+    }
+    Ok(ask_application(conversation, call, &instance, product_info))
+}
+
+/// Within the time for an answer: the product's application is asked on the call's own thread.
+fn ask_application(
+    conversation: &Conversation,
+    call: &Call,
+    instance: &InstanceRow,
+    product_info: &serde_json::Value,
+) -> Outcome {
+    let settings = &conversation.settings;
+    let (product_id, sku_code) = (instance.life.product_id.as_deref(), instance.life.sku_code.as_deref());
+    let Some(application) = settings.product_for(product_id, sku_code).and_then(|product| product.change_check()) else {
+        return Outcome::success();
+    };
+    let event = events::check_change(call, instance, product_info, &Uuid::new_v4().to_string());
+    match application.call(&event) {
+        Ok(Answer::Ready(_)) => Outcome::success(),
+        Ok(Answer::Refused { message, .. }) => {
+            let message = if message.is_empty() { "the change is not possible".to_owned() } else { message };
+            Outcome::refusal(settings.change_check_refusal, message)
+        }
+        Ok(Answer::Pending) => Outcome::refusal(ResultCode::INTERNAL, "not decided yet, please call again"),
+        Err(error) => {
+            log::warn!("{}: the application could not be asked: {error}", conversation.title());
+            Outcome::refusal(ResultCode::INTERNAL, "internal error")
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The durable jobs: events that the merchant's application must get, tried until it has answered.
+//!
+//! One scheduler thread claims what is due, a pool of workers of its own calls the application, so that slow
+//! applications hold up nobody's answer. A claimed job carries a lease; a job whose process died is taken up again at the
+//! next start. Every attempt carries the same operationId.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::config;
+use crate::dispatch::{Dispatcher, Waiters};
+use crate::fault;
+use crate::fulfilment::answer::Answer;
+use crate::fulfilment::event::Event;
+use crate::fulfilment::{self, AttemptResult, completion};
+use crate::store::{JobRow, Store, StoreError};
+
+/// How often the table is looked at without being told: for retries that became due and for jobs that a command put back.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// A lease outlasts the longest attempt by this; only a process that hangs is outlived by it.
+const LEASE_MARGIN: Duration = Duration::from_secs(60);
+
+/// Tells the scheduler that a job was committed.
+#[derive(Default)]
+pub struct JobBell {
+    rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+/// The running scheduler and its workers.
+pub struct JobRunner {
+    bell: Arc<JobBell>,
+    stopping: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    busy: Arc<AtomicUsize>,
+}
+
+impl JobBell {
+    /// Rings.
+    pub fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits for a ring, for `time` at most.
+    fn wait(&self, time: Duration) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(rung, time, |rung| !*rung);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    }
+}
+
+/// What scheduler and workers share.
+struct Shared {
+    store: Arc<Store>,
+    dispatcher: Arc<Dispatcher>,
+    waiters: Arc<Waiters>,
+    bell: Arc<JobBell>,
+    stopping: Arc<AtomicBool>,
+    busy: Arc<AtomicUsize>,
+    limits: config::Jobs,
+}
+
+impl JobRunner {
+    /// Puts back what the last process left running and starts.
+    ///
+    /// # Errors
+    /// When the table cannot be written or a thread cannot be started.
+    pub fn start(
+        store: Arc<Store>,
+        dispatcher: Arc<Dispatcher>,
+        waiters: Arc<Waiters>,
+        bell: Arc<JobBell>,
+        limits: config::Jobs,
+    ) -> Result<Self, StartError> {
+        let put_back = store.write(None, |tx| tx.release_leases(Timestamp::now(), true))?;
+        if put_back > 0 {
+            log::info!("{put_back} jobs of the last run are taken up again");
+        }
+        let (stopping, busy) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let shared = Arc::new(Shared {
+            store,
+            dispatcher,
+            waiters,
+            bell: Arc::clone(&bell),
+            stopping: Arc::clone(&stopping),
+            busy: Arc::clone(&busy),
+            limits,
+        });
+        let (sender, receiver) = sync_channel(shared.limits.workers);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let mut threads = Vec::new();
+        for number in 0..shared.limits.workers {
+            let (shared, receiver) = (Arc::clone(&shared), Arc::clone(&receiver));
+            let builder = std::thread::Builder::new().name(format!("job-{number}")).stack_size(512 * 1024);
+            threads.push(builder.spawn(move || work(&shared, &receiver)).map_err(StartError::Thread)?);
+        }
+        let builder = std::thread::Builder::new().name("jobs".to_owned());
+        threads.push(builder.spawn(move || schedule(&shared, &sender)).map_err(StartError::Thread)?);
+        Ok(Self { bell, stopping, threads, busy })
+    }
+
+    /// Takes no more jobs, lets attempts that run end within `grace`, and joins. An attempt that runs longer is
+    /// abandoned: it is made again at the next start, with the same operationId.
+    pub fn stop(self, grace: Duration) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.bell.ring();
+        let until = Instant::now() + grace;
+        while self.busy.load(Ordering::SeqCst) > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let abandoned = self.busy.load(Ordering::SeqCst);
+        if abandoned > 0 {
+            log::warn!("{abandoned} attempts still run and will be made again at the next start");
+            return;
+        }
+        for thread in self.threads {
+            if thread.join().is_err() {
+                log::error!("a job thread had panicked");
+            }
+        }
+    }
+}
+
+/// The job runner cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The job table cannot be written.
+    #[error("cannot take up the jobs of the last run: {0}")]
+    Store(#[from] StoreError),
+    /// A thread cannot be started.
+    #[error("cannot start a job thread: {0}")]
+    Thread(std::io::Error),
+}
+
+fn schedule(shared: &Shared, sender: &SyncSender<JobRow>) {
+    while !shared.stopping.load(Ordering::SeqCst) {
+        match claim(shared) {
+            Ok(jobs) => {
+                for job in jobs {
+                    shared.busy.fetch_add(1, Ordering::SeqCst);
+                    if sender.send(job).is_err() {
+                        return;
+                    }
+                }
+            }
+            Err(error) => log::error!("jobs cannot be claimed: {error}"),
+        }
+        shared.bell.wait(LOOK_EVERY);
+    }
+}
+
+/// Takes as many due jobs as there are free workers.
+fn claim(shared: &Shared) -> Result<Vec<JobRow>, StoreError> {
+    let free = shared.limits.workers.saturating_sub(shared.busy.load(Ordering::SeqCst));
+    let now = Timestamp::now();
+    if free == 0 || shared.store.read(|tx| tx.next_job_at())?.is_none_or(|at| at > now) {
+        return Ok(Vec::new());
+    }
+    let longest = shared.dispatcher.settings().longest_attempt() + LEASE_MARGIN;
+    let lease_until = after(now, longest);
+    let most = i64::try_from(free).unwrap_or(i64::MAX);
+    let jobs = shared.store.write(None, move |tx| tx.claim_jobs(now, lease_until, most))?;
+    fault::point("claimed");
+    Ok(jobs)
+}
+
+fn work(shared: &Shared, receiver: &Mutex<Receiver<JobRow>>) {
+    loop {
+        let received = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = received else { return };
+        attempt(shared, &job);
+        shared.busy.fetch_sub(1, Ordering::SeqCst);
+        // The next job of the same instance may run now.
+        shared.bell.ring();
+    }
+}
+
+/// Makes one attempt and records what came of it.
+fn attempt(shared: &Shared, job: &JobRow) {
+    let result = call_application(shared, job);
+    fault::point("attempted");
+    let operation = job.operation;
+    let (row, number) = (job.row, job.attempt);
+    let dispatcher = Arc::clone(&shared.dispatcher);
+    let retry = retry_of(&shared.limits, job, Timestamp::now());
+    let recorded = shared.store.write(None, move |tx| {
+        completion::record(tx, &dispatcher.settings(), row, number, result, retry, Timestamp::now())
+    });
+    fault::point("recorded");
+    match recorded {
+        Ok(()) => shared.waiters.ended(operation),
+        Err(error) => log::error!("job {row}: the result of attempt {number} could not be recorded: {error}"),
+    }
+}
+
+fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
+    let event: Event = match serde_json::from_str(&job.event) {
+        Ok(event) => event,
+        Err(error) => return AttemptResult::Failed(format!("the stored event cannot be read: {error}")),
+    };
+    let settings = shared.dispatcher.settings();
+    let product = match shared.store.read(|tx| tx.instance_by_row(job.instance)) {
+        Ok(Some(instance)) => {
+            settings.product_for(instance.life.product_id.as_deref(), instance.life.sku_code.as_deref())
+        }
+        Ok(None) => None,
+        Err(error) => return AttemptResult::Failed(error.to_string()),
+    };
+    let Some(product) = product else {
+        return AttemptResult::Failed("no [[product]] entry matches the instance's product any more".to_owned());
+    };
+    let Some(application) = product.application() else {
+        // The product is fulfilled without an application since the file was changed: nobody is left to be told.
+        return fulfilment::without_application(&event);
+    };
+    match application.call(&event.with_attempt(job.attempt)) {
+        Ok(Answer::Ready(access)) => AttemptResult::Ready(access),
+        Ok(Answer::Pending) => AttemptResult::Pending,
+        Ok(Answer::Refused { result_code, message }) => AttemptResult::Refused { code: result_code.into(), message },
+        Err(error) => AttemptResult::Failed(error.to_string()),
+    }
+}
+
+/// When a failed attempt is made again; `None`: never, the job is dead.
+fn retry_of(limits: &config::Jobs, job: &JobRow, now: Timestamp) -> completion::Retry {
+    let age = Duration::try_from(now.duration_since(job.created_at)).unwrap_or_default();
+    let pause = pause_after(limits, job.attempt, jitter());
+    completion::Retry {
+        failed_at: (age + pause <= limits.give_up_after).then(|| after(now, pause)),
+        pending_at: after(now, limits.slowest_retry),
+    }
+}
+
+/// Exponential back-off: the first pause doubled for every attempt made, between three quarters and five quarters of it,
+/// so that jobs that failed together do not come back together.
+fn pause_after(limits: &config::Jobs, attempts: u32, jitter: f64) -> Duration {
+    let doubled = limits.first_retry.saturating_mul(1 << attempts.saturating_sub(1).min(20));
+    doubled.min(limits.slowest_retry).mul_f64(0.75 + 0.5 * jitter)
+}
+
+/// A number from 0 to 1.
+fn jitter() -> f64 {
+    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
+    f64::from(u32::try_from(high >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+}
+
+fn after(now: Timestamp, time: Duration) -> Timestamp {
+    let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+    now.checked_add(time).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_slowest_and_vary_by_a_quarter() {
+        let limits = config::Jobs {
+            first_retry: Duration::from_secs(2),
+            slowest_retry: Duration::from_secs(600),
+            ..config::Jobs::default()
+        };
+        let middle = |attempts| pause_after(&limits, attempts, 0.5).as_secs();
+        assert_eq!([1, 2, 3, 9, 10, 60].map(middle), [2, 4, 8, 512, 600, 600]);
+        assert_eq!(pause_after(&limits, 60, 0.0), Duration::from_secs(450));
+        assert_eq!(pause_after(&limits, 60, 1.0), Duration::from_secs(750));
+    }
+}

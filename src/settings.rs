@@ -1,0 +1,161 @@
+//! The configuration in the form the running server uses: keys ready to verify, applications ready to call.
+
+use std::time::Duration;
+
+use crate::config::{self, Accept, ChangeCheck, Config, Fulfilment, RefreshUnfreezes};
+use crate::fulfilment::application::Application;
+use crate::fulfilment::command::{CommandApplication, CommandSetupError};
+use crate::fulfilment::http::{HttpApplication, HttpSetupError};
+use crate::fulfilment::webhook::{WebhookSecret, WebhookSecretError};
+use crate::instance::{self, Change};
+use crate::protocol::key::AccessKey;
+use crate::protocol::result_code::ResultCode;
+use crate::protocol::signature::{PayloadCandidate, SignatureRules};
+use crate::protocol::{Keyring, Rules};
+
+pub use crate::config::TestCalls;
+
+/// Time kept back from `answer_within` when the application is asked while KooGallery waits.
+const ANSWERING_TIME: Duration = Duration::from_millis(500);
+
+/// Everything a call needs to know of the configuration. Replaced as a whole.
+#[derive(Debug)]
+pub struct Settings {
+    /// The access keys.
+    pub keyring: Keyring,
+    /// Settings of the protocol.
+    pub rules: Rules,
+    /// Settings of the life-cycle.
+    pub life: instance::Rules,
+    /// An answer leaves at the latest so long after its request was complete.
+    pub answer_within: Duration,
+    /// Whether a nonce may be used once only.
+    pub nonce_replay_check: bool,
+    /// The code of a refused change check.
+    pub change_check_refusal: ResultCode,
+    products: Vec<Product>,
+}
+
+/// A `[[product]]` entry with its application.
+#[derive(Debug)]
+pub struct Product {
+    entry: config::Product,
+    application: Option<Application>,
+    change_check: Option<Application>,
+}
+
+/// A product's application cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Its address.
+    #[error("product[{0}].url: {1}")]
+    Http(usize, HttpSetupError),
+    /// Its secret.
+    #[error("product[{0}].secret: {1}")]
+    Secret(usize, WebhookSecretError),
+    /// Its command.
+    #[error("product[{0}].command: {1}")]
+    Command(usize, CommandSetupError),
+}
+
+impl Settings {
+    /// From a configuration.
+    ///
+    /// # Errors
+    /// When an application cannot be set up: its entry is named.
+    pub fn new(config: &Config) -> Result<Self, SettingsError> {
+        let sealing = &config.keys.sealing;
+        let label = |key: &crate::secret::Secret<String>| AccessKey::new(sealing.label(key.expose()), key.clone());
+        let within = config.server.answer_within;
+        let products = config.products.iter().enumerate().map(|(index, entry)| Product::new(index, entry, within));
+        Ok(Self {
+            keyring: Keyring { basic: config.keys.basic.iter().map(label).collect() },
+            rules: Rules { signature: signature_rules(&config.signature), body_sign_v2: config.signature.body_sign_v2 },
+            life: instance::Rules { refresh_unfreezes: config.lifecycle.refresh_unfreezes == RefreshUnfreezes::Always },
+            answer_within: within,
+            nonce_replay_check: config.signature.nonce_replay_check,
+            change_check_refusal: ResultCode::parse(&config.lifecycle.change_check_refusal_code)
+                .unwrap_or(ResultCode::INTERNAL),
+            products: products.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The first entry that matches.
+    pub fn product_for(&self, product_id: Option<&str>, sku_code: Option<&str>) -> Option<&Product> {
+        self.products.iter().find(|product| product.entry.matches(product_id, sku_code))
+    }
+}
+
+impl Product {
+    fn new(index: usize, entry: &config::Product, answer_within: Duration) -> Result<Self, SettingsError> {
+        let change_check = match entry.change_check {
+            ChangeCheck::Ask => {
+                application(index, entry, entry.timeout.min(answer_within.saturating_sub(ANSWERING_TIME)))?
+            }
+            ChangeCheck::Allow => None,
+        };
+        Ok(Self { entry: entry.clone(), application: application(index, entry, entry.timeout)?, change_check })
+    }
+
+    /// The entry itself.
+    pub fn entry(&self) -> &config::Product {
+        &self.entry
+    }
+
+    /// The merchant's application, where the fulfilment has one.
+    pub fn application(&self) -> Option<&Application> {
+        self.application.as_ref()
+    }
+
+    /// The application to be asked about changes, where it is to be asked.
+    pub fn change_check(&self) -> Option<&Application> {
+        self.change_check.as_ref()
+    }
+
+    /// What becomes of test calls.
+    pub fn test_calls(&self) -> TestCalls {
+        self.entry.test_calls
+    }
+
+    /// Whether a change counts only once the application has agreed. Upgrades always do: they are answered honestly.
+    pub fn waits_for_application(&self, change: &Change) -> bool {
+        matches!(change, Change::Upgrade { .. } | Change::Ready) || self.entry.accept == Accept::After
+    }
+}
+
+fn application(
+    index: usize,
+    entry: &config::Product,
+    timeout: Duration,
+) -> Result<Option<Application>, SettingsError> {
+    match &entry.fulfilment {
+        Fulfilment::Http { url, secret } => {
+            let secret = secret.as_ref().map(|secret| WebhookSecret::parse(secret.expose())).transpose();
+            let secret = secret.map_err(|error| SettingsError::Secret(index, error))?;
+            let application = HttpApplication::new(url, secret, timeout);
+            application.map(|application| Some(Application::Http(application))).map_err(|e| SettingsError::Http(index, e))
+        }
+        Fulfilment::Command { program, args } => {
+            let mut command = vec![program.to_string_lossy().into_owned()];
+            command.extend(args.iter().cloned());
+            let application = CommandApplication::new(&command, timeout);
+            application
+                .map(|application| Some(Application::Command(application)))
+                .map_err(|error| SettingsError::Command(index, error))
+        }
+        Fulfilment::Stock { .. } | Fulfilment::Fixed { .. } | Fulfilment::Manual => Ok(None),
+    }
+}
+
+fn signature_rules(signature: &config::Signature) -> SignatureRules {
+    let candidates = signature.payload_candidates.iter().map(|candidate| match candidate {
+        config::PayloadCandidate::Raw => PayloadCandidate::Raw,
+        config::PayloadCandidate::Sorted => PayloadCandidate::Sorted,
+        config::PayloadCandidate::SortedWithNulls => PayloadCandidate::SortedWithNulls,
+    });
+    SignatureRules {
+        window_ms: i64::try_from(signature.timestamp_window.as_millis()).unwrap_or(i64::MAX),
+        reject_future: signature.reject_future_timestamps,
+        candidates: candidates.collect(),
+    }
+}

@@ -1,0 +1,147 @@
+//! What can go wrong with the database, in words an operator can act on.
+
+use std::path::PathBuf;
+
+use crate::sealing::SealError;
+
+/// A piece of work on the open database failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite refused.
+    #[error("{doing}: {source}")]
+    Sqlite {
+        /// What was being done.
+        doing: &'static str,
+        /// SQLite's words.
+        source: rusqlite::Error,
+    },
+    /// The commit that should have held this work failed, so nothing of it is stored.
+    #[error("the commit failed: {0}")]
+    Commit(String),
+    /// The deadline passed before the commit was on disk; the work may still be stored.
+    #[error("the disk did not confirm the commit in time")]
+    TimedOut,
+    /// Too much work is waiting for the disk.
+    #[error("{0} pieces of work are already waiting for the disk")]
+    Overloaded(usize),
+    /// The writer has stopped.
+    #[error("the database is closed")]
+    Closed,
+    /// The work panicked: a bug. Its changes were rolled back.
+    #[error("internal error in a transaction: {0}")]
+    Panicked(String),
+    /// A sealed column cannot be opened.
+    #[error("{0}")]
+    Seal(#[from] SealError),
+    /// A row holds what the schema should not let in.
+    #[error("row of {table}: {problem}")]
+    BadRow {
+        /// The table.
+        table: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file beside the database cannot be read or written.
+    #[error("{doing} {path}: {source}", path = path.display())]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+}
+
+impl StoreError {
+    /// Wraps an error of SQLite with what was being done.
+    pub(super) fn sqlite(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |source| Self::Sqlite { doing, source }
+    }
+
+    /// Whether the disk is full: worth telling apart, because the mend is plain.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Sqlite { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            Self::Commit(text) => text.contains("full"),
+            _ => false,
+        }
+    }
+}
+
+/// The database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process serves it.
+    #[error("{path} is in use by another koogate{holder}; stop it first", path = path.display())]
+    InUse {
+        /// The database.
+        path: PathBuf,
+        /// " (process 123)" where known.
+        holder: String,
+    },
+    /// Written by a newer koogate.
+    #[error(
+        "{path} has schema version {found}, this koogate knows up to {known}: install the newer koogate again, \
+         or restore a snapshot taken before the update",
+        path = path.display()
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// Written by an older koogate while another process serves it.
+    #[error("{path} is served by a koogate of another version; restart the server first", path = path.display())]
+    OtherVersionServes {
+        /// The database.
+        path: PathBuf,
+    },
+    /// Not one of ours.
+    #[error("{path} is no koogate database", path = path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The sealing key does not fit.
+    #[error(
+        "the sealing key (keys.sealing_key) is not the one {path} was made with; \
+         put the right key in place, no other can read its passwords",
+        path = path.display()
+    )]
+    WrongSealingKey {
+        /// The database.
+        path: PathBuf,
+    },
+    /// Copied while it was in use, or damaged.
+    #[error(
+        "{path} is damaged or was copied while koogate was running ({problem}); restore a good copy with \
+         `koogate restore koogate.snapshot.db` (the snapshot beside the database is the file to copy)",
+        path = path.display()
+    )]
+    Torn {
+        /// The database.
+        path: PathBuf,
+        /// What was found.
+        problem: String,
+    },
+    /// The folder is missing or not writable, or the disk fails.
+    #[error("{doing} {path}: {source}", path = path.display())]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("cannot open the database: {0}")]
+    Store(#[from] StoreError),
+    /// The writer thread cannot be started.
+    #[error("cannot start the writer thread: {0}")]
+    Thread(std::io::Error),
+}

@@ -1,0 +1,323 @@
+//! The journal: rows of `exchange` and `answer`.
+
+use jiff::Timestamp;
+
+use super::{StoreError, Tx, instant, millis};
+use crate::operation::Environment;
+
+/// An authenticated call as it is recorded.
+#[derive(Debug, Clone)]
+pub struct NewExchange {
+    /// When the request was complete.
+    pub received_at: Timestamp,
+    /// Real or test.
+    pub environment: Environment,
+    /// The family's name.
+    pub family: &'static str,
+    /// The activity, if it is a known one.
+    pub activity: Option<&'static str>,
+    /// Who sent it.
+    pub peer: String,
+    /// Label of the key that verified it.
+    pub access_key: String,
+    /// Method and target as received.
+    pub request_line: String,
+    /// Body as received.
+    pub request_body: Vec<u8>,
+    /// The order it names.
+    pub order_id: Option<String>,
+    /// The instance it names.
+    pub instance_id: Option<String>,
+}
+
+/// How a recorded call was answered.
+#[derive(Debug, Clone)]
+pub struct Answered<'a> {
+    /// The operation it belongs to.
+    pub operation: Option<i64>,
+    /// The instance it turned out to be about.
+    pub instance_id: Option<&'a str>,
+    /// The code.
+    pub result_code: &'a str,
+    /// The body for the journal; `None` where the operation's answer tells it.
+    pub answer: Option<&'a [u8]>,
+    /// It was answered from the record of an earlier call.
+    pub replayed: bool,
+    /// How it differs from the first request of its operation.
+    pub difference: Option<String>,
+    /// Microseconds since it was received.
+    pub duration_us: i64,
+}
+
+/// The bytes of a final answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerBytes {
+    /// The body.
+    pub body: Vec<u8>,
+    /// The value of `Body-Sign`; empty where the family signs no replies.
+    pub body_sign: String,
+}
+
+/// A row of the journal.
+#[derive(Debug, Clone)]
+pub struct ExchangeRow {
+    /// Number in the journal.
+    pub id: i64,
+    /// When the request was complete.
+    pub received_at: Timestamp,
+    /// Microseconds until the answer was ready.
+    pub duration_us: Option<i64>,
+    /// `real` or `test`.
+    pub environment: String,
+    /// The family's name.
+    pub family: String,
+    /// The activity.
+    pub activity: Option<String>,
+    /// Who sent it.
+    pub peer: String,
+    /// Label of the key that verified it.
+    pub access_key: String,
+    /// Method and target.
+    pub request_line: String,
+    /// Body as received.
+    pub request_body: Vec<u8>,
+    /// `orderId`.
+    pub order_id: Option<String>,
+    /// `instanceId`.
+    pub instance_id: Option<String>,
+    /// Row of its operation.
+    pub operation: Option<i64>,
+    /// `resultCode`; `None`: koogate stopped before it answered.
+    pub result_code: Option<String>,
+    /// The body as sent, passwords blanked.
+    pub answer: Option<Vec<u8>>,
+    /// Answered from the record.
+    pub replayed: bool,
+    /// How it differs from the first request, JSON.
+    pub difference: Option<String>,
+    /// The operation's identity.
+    pub identity: Option<String>,
+    /// The first call of the operation.
+    pub first_exchange: Option<i64>,
+}
+
+/// Which rows a listing shows; everything `None` shows all.
+#[derive(Debug, Clone, Default)]
+pub struct ExchangeFilter {
+    /// Of this order.
+    pub order_id: Option<String>,
+    /// About this instance.
+    pub instance_id: Option<String>,
+    /// Answered with this code; `failed` means any but success and processing.
+    pub result: Option<String>,
+    /// Received at or after.
+    pub since: Option<Timestamp>,
+    /// Received before.
+    pub until: Option<Timestamp>,
+    /// `real` or `test`.
+    pub environment: Option<&'static str>,
+    /// Only rows with a smaller number.
+    pub before: Option<i64>,
+}
+
+impl Tx<'_> {
+    /// Records a call, not answered yet; returns its number.
+    pub fn insert_exchange(&self, new: &NewExchange) -> Result<i64, StoreError> {
+        self.insert(
+            "record the exchange",
+            "INSERT INTO exchange (received_at, environment, family, activity, peer, access_key, request_line, \
+             request_body, order_id, instance_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            (
+                millis(new.received_at),
+                new.environment.as_str(),
+                new.family,
+                new.activity,
+                &new.peer,
+                &new.access_key,
+                &new.request_line,
+                (!new.request_body.is_empty()).then_some(&new.request_body),
+                &new.order_id,
+                &new.instance_id,
+            ),
+        )
+    }
+
+    /// Records a call together with its answer; returns its number.
+    pub fn insert_answered_exchange(&self, new: &NewExchange, answered: &Answered<'_>) -> Result<i64, StoreError> {
+        let instance_id = answered.instance_id.or(new.instance_id.as_deref());
+        self.insert(
+            "record the exchange",
+            "INSERT INTO exchange (received_at, environment, family, activity, peer, access_key, request_line, \
+             request_body, order_id, instance_id, duration_us, operation, result_code, answer, replayed, difference) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+            rusqlite::params![
+                millis(new.received_at),
+                new.environment.as_str(),
+                new.family,
+                new.activity,
+                new.peer,
+                new.access_key,
+                new.request_line,
+                (!new.request_body.is_empty()).then_some(&new.request_body),
+                new.order_id,
+                instance_id,
+                answered.duration_us,
+                answered.operation,
+                answered.result_code,
+                answered.answer,
+                answered.replayed,
+                answered.difference,
+            ],
+        )
+    }
+
+    /// Completes a recorded call with its answer.
+    pub fn answer_exchange(&self, exchange: i64, answered: &Answered<'_>) -> Result<(), StoreError> {
+        self.execute(
+            "record the answer",
+            "UPDATE exchange SET duration_us = ?2, operation = ?3, result_code = ?4, answer = ?5, replayed = ?6, \
+             difference = ?7, instance_id = coalesce(?8, instance_id) WHERE id = ?1",
+            rusqlite::params![
+                exchange,
+                answered.duration_us,
+                answered.operation,
+                answered.result_code,
+                answered.answer,
+                answered.replayed,
+                answered.difference,
+                answered.instance_id,
+            ],
+        )
+        .map(drop)
+    }
+
+    /// The final answer of an operation for a key, as every retry gets it.
+    pub fn answer_of(&self, operation: i64, access_key: &str) -> Result<Option<AnswerBytes>, StoreError> {
+        self.first(
+            "read the recorded answer",
+            "SELECT body, body_sign FROM answer WHERE operation = ?1 AND access_key = ?2",
+            (operation, access_key),
+            |row| Ok(AnswerBytes { body: row.get(0)?, body_sign: row.get(1)? }),
+        )
+    }
+
+    /// Fixes the final answer of an operation for a key.
+    pub fn insert_answer(
+        &self,
+        operation: i64,
+        access_key: &str,
+        answer: &AnswerBytes,
+        exchange: i64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "record the final answer",
+            "INSERT INTO answer (operation, access_key, body, body_sign, exchange) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (operation, access_key, &answer.body, &answer.body_sign, exchange),
+        )
+        .map(drop)
+    }
+
+    /// The body of a recorded request; `None` once it is purged.
+    pub fn request_of(&self, exchange: i64) -> Result<Option<(String, Vec<u8>)>, StoreError> {
+        self.first(
+            "read the first request",
+            "SELECT request_line, coalesce(request_body, x'') FROM exchange WHERE id = ?1",
+            [exchange],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+    }
+
+    /// One row of the journal.
+    pub fn exchange(&self, id: i64) -> Result<Option<ExchangeRow>, StoreError> {
+        self.first("read the exchange", &format!("{SELECT} WHERE exchange.id = ?1"), [id], read_row)
+    }
+
+    /// Rows of the journal, newest first, at most `limit`.
+    pub fn exchanges(&self, filter: &ExchangeFilter, limit: i64) -> Result<Vec<ExchangeRow>, StoreError> {
+        let mut conditions = Vec::new();
+        let mut values: Vec<Box<dyn rusqlite::ToSql>> = Vec::new();
+        if filter.result.as_deref() == Some(FAILED) {
+            conditions.push("exchange.result_code NOT IN ('000000', '000004')");
+        }
+        let mut add = |condition: &'static str, value: Box<dyn rusqlite::ToSql>| {
+            conditions.push(condition);
+            values.push(value);
+        };
+        if let Some(order_id) = &filter.order_id {
+            add("exchange.order_id = ?", Box::new(order_id.clone()));
+        }
+        if let Some(instance_id) = &filter.instance_id {
+            add("exchange.instance_id = ?", Box::new(instance_id.clone()));
+        }
+        if let Some(code) = filter.result.as_deref().filter(|code| *code != FAILED) {
+            add("exchange.result_code = ?", Box::new(code.to_owned()));
+        }
+        if let Some(since) = filter.since {
+            add("exchange.received_at >= ?", Box::new(millis(since)));
+        }
+        if let Some(until) = filter.until {
+            add("exchange.received_at < ?", Box::new(millis(until)));
+        }
+        if let Some(environment) = filter.environment {
+            add("exchange.environment = ?", Box::new(environment));
+        }
+        if let Some(before) = filter.before {
+            add("exchange.id < ?", Box::new(before));
+        }
+        values.push(Box::new(limit));
+        let filter = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+        let sql = format!("{SELECT} {filter} ORDER BY exchange.id DESC LIMIT ?");
+        self.all("list exchanges", &sql, rusqlite::params_from_iter(values), read_row)
+    }
+
+    /// Removes journal rows received before `real` (and test rows before `test`), at most `limit`; returns how many.
+    /// Operations, answers, instances and their history stay: a call after years still does nothing twice.
+    pub fn purge_exchanges(&self, real: Timestamp, test: Timestamp, limit: i64) -> Result<usize, StoreError> {
+        let removed = self.execute(
+            "purge the journal",
+            "DELETE FROM exchange WHERE id IN (SELECT id FROM exchange WHERE received_at < ?1 \
+             OR (environment = 'test' AND received_at < ?2) ORDER BY id LIMIT ?3)",
+            (millis(real), millis(test), limit),
+        )?;
+        self.execute(
+            "purge the journal",
+            "UPDATE meta SET exchanges_purged = exchanges_purged + ?1",
+            [i64::try_from(removed).unwrap_or(i64::MAX)],
+        )?;
+        Ok(removed)
+    }
+}
+
+/// The result filter that stands for every code but success and processing.
+const FAILED: &str = "failed";
+
+const SELECT: &str = "SELECT exchange.id, received_at, duration_us, environment, family, activity, peer, \
+    exchange.access_key, request_line, coalesce(request_body, x''), order_id, exchange.instance_id, \
+    exchange.operation, exchange.result_code, coalesce(exchange.answer, answer.body), replayed, difference, \
+    operation.identity, operation.first_exchange \
+    FROM exchange LEFT JOIN operation ON operation.id = exchange.operation \
+    LEFT JOIN answer ON answer.operation = exchange.operation AND answer.access_key = exchange.access_key";
+
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<ExchangeRow> {
+    Ok(ExchangeRow {
+        id: row.get(0)?,
+        received_at: instant(row.get(1)?)?,
+        duration_us: row.get(2)?,
+        environment: row.get(3)?,
+        family: row.get(4)?,
+        activity: row.get(5)?,
+        peer: row.get(6)?,
+        access_key: row.get(7)?,
+        request_line: row.get(8)?,
+        request_body: row.get(9)?,
+        order_id: row.get(10)?,
+        instance_id: row.get(11)?,
+        operation: row.get(12)?,
+        result_code: row.get(13)?,
+        answer: row.get(14)?,
+        replayed: row.get(15)?,
+        difference: row.get(16)?,
+        identity: row.get(17)?,
+        first_exchange: row.get(18)?,
+    })
+}

@@ -1,0 +1,165 @@
+//! Everything koogate knows, in one SQLite file.
+//!
+//! This is the only place that names rusqlite and the only one that opens the database. Callers hand in closures that
+//! work on a [`Tx`]; writing ones run on the one writer thread, many in one commit ([`writer`]), reading ones on
+//! read-only connections. What the rows mean is decided by the callers; how they are stored, here.
+//!
+//! No code in this process may open the database, its `-wal` or its `-shm` with ordinary file calls: closing such a
+//! descriptor drops SQLite's POSIX locks. (`metadata` is harmless: it opens nothing.)
+
+mod error;
+mod exchange;
+mod instance;
+mod job;
+mod lock;
+mod operation;
+mod open;
+mod readers;
+pub mod snapshot;
+mod stock;
+pub mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rusqlite::Connection;
+
+pub use error::{OpenError, StoreError};
+pub use exchange::{AnswerBytes, ExchangeFilter, ExchangeRow, NewExchange};
+pub use instance::{Cause, HistoryRow, InstanceFilter, InstanceRow, NewInstance};
+pub use job::{JobRow, NewJob};
+pub use operation::{NewOperation, OperationRow};
+pub use open::{Role, SCHEMA_VERSION, Settings};
+pub use stock::{StockCount, StockEntry};
+
+use crate::sealing::SealingKey;
+use lock::ServerLock;
+use readers::Readers;
+use writer::Writer;
+
+/// The open database.
+pub struct Store {
+    writer: Writer,
+    readers: Readers,
+    path: PathBuf,
+    sealing: Arc<SealingKey>,
+    // Released last: while it is held nobody else starts a server or restores a copy.
+    _lock: Option<ServerLock>,
+}
+
+/// A transaction or a read-only view, with what is needed to read and write sealed columns.
+pub struct Tx<'c> {
+    connection: &'c Connection,
+    sealing: &'c SealingKey,
+}
+
+impl Store {
+    /// Opens the database for a role, creating it if it is not there and migrating it if it is older.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; each text says what to do.
+    pub fn open(settings: &Settings, role: Role, sealing: Arc<SealingKey>) -> Result<Self, OpenError> {
+        let opened = open::open(settings, role, &sealing)?;
+        let readers = Readers::new(settings.path.clone(), Arc::clone(&sealing));
+        let writer = Writer::start(opened.connection, Arc::clone(&sealing), settings.commit_batch, opened.alone)
+            .map_err(OpenError::Thread)?;
+        Ok(Self { writer, readers, path: settings.path.clone(), sealing, _lock: opened.lock })
+    }
+
+    /// Runs `work` on the writer and returns when its commit is on disk.
+    ///
+    /// # Errors
+    /// When `work` or the commit fails: then nothing of it is stored. [`StoreError::TimedOut`] when `deadline` passes
+    /// first: then it may still be stored later.
+    pub fn write<T, F>(&self, deadline: Option<Instant>, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.writer.write(deadline, work)
+    }
+
+    /// Runs `work` on a read-only connection, in one consistent view.
+    ///
+    /// # Errors
+    /// When `work` fails or no connection can be had.
+    pub fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.readers.read(work)
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The key of the sealed columns.
+    pub fn sealing(&self) -> &SealingKey {
+        &self.sealing
+    }
+
+    /// How many commits there were, and how many pieces of work they held.
+    pub fn commits(&self) -> writer::Counts {
+        self.writer.counts()
+    }
+
+    /// Finishes what is queued, moves the WAL into the file and closes it: one file is left.
+    ///
+    /// # Errors
+    /// When the last checkpoint fails; nothing is lost then, the WAL stays.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.readers.close();
+        self.writer.close()
+    }
+}
+
+impl Tx<'_> {
+    /// Runs a statement that changes rows; returns how many.
+    fn execute(&self, doing: &'static str, sql: &str, values: impl rusqlite::Params) -> Result<usize, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(StoreError::sqlite(doing))?;
+        statement.execute(values).map_err(StoreError::sqlite(doing))
+    }
+
+    /// Runs an INSERT; returns the new row's id.
+    fn insert(&self, doing: &'static str, sql: &str, values: impl rusqlite::Params) -> Result<i64, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(StoreError::sqlite(doing))?;
+        statement.insert(values).map_err(StoreError::sqlite(doing))
+    }
+
+    /// The first row of a query, if any.
+    fn first<T>(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        values: impl rusqlite::Params,
+        read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(StoreError::sqlite(doing))?;
+        let mut rows = statement.query(values).map_err(StoreError::sqlite(doing))?;
+        let row = rows.next().map_err(StoreError::sqlite(doing))?;
+        row.map(read).transpose().map_err(StoreError::sqlite(doing))
+    }
+
+    /// All rows of a query.
+    fn all<T>(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        values: impl rusqlite::Params,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(StoreError::sqlite(doing))?;
+        let rows = statement.query_map(values, read).map_err(StoreError::sqlite(doing))?;
+        rows.collect::<rusqlite::Result<_>>().map_err(StoreError::sqlite(doing))
+    }
+}
+
+/// Unix milliseconds of an instant, as stored.
+fn millis(instant: jiff::Timestamp) -> i64 {
+    instant.as_millisecond()
+}
+
+/// The instant of stored Unix milliseconds.
+fn instant(millis: i64) -> rusqlite::Result<jiff::Timestamp> {
+    jiff::Timestamp::from_millisecond(millis).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, millis))
+}

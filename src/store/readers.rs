@@ -1,0 +1,50 @@
+//! Read-only connections, opened when needed and kept for the next reader.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+use super::{StoreError, Tx, open};
+use crate::sealing::SealingKey;
+
+/// So many idle connections are kept; each has a page cache.
+const KEPT: usize = 4;
+
+pub(super) struct Readers {
+    path: PathBuf,
+    sealing: Arc<SealingKey>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf, sealing: Arc<SealingKey>) -> Self {
+        Self { path, sealing, idle: Mutex::new(Vec::new()) }
+    }
+
+    pub(super) fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let kept = self.idle().pop();
+        let connection = match kept {
+            Some(connection) => connection,
+            None => open::read_only(&self.path)?,
+        };
+        connection.execute_batch("BEGIN").map_err(StoreError::sqlite("begin to read"))?;
+        let result = work(&Tx { connection: &connection, sealing: &self.sealing });
+        // A connection that cannot end its transaction would hold back checkpoints: close it instead.
+        let ended = connection.execute_batch("COMMIT").is_ok();
+        let mut idle = self.idle();
+        if ended && idle.len() < KEPT {
+            idle.push(connection);
+        }
+        result
+    }
+
+    pub(super) fn close(&self) {
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        // Only push, pop and clear happen under the lock, so a poisoned list is whole.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,287 @@
+//! The one writer: takes what is queued, commits it once, then tells everyone who waited.
+//!
+//! There is no artificial delay: a batch forms while the fsync of the one before it runs. Each piece of work has a
+//! savepoint, so that one that fails takes nobody with it. With `synchronous=FULL` a commit has returned only when the
+//! WAL is on disk, so whoever is told "done" may answer.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::{StoreError, Tx, open};
+use crate::fault;
+use crate::sealing::SealingKey;
+
+/// More than this waiting for the disk is an overload: the caller answers "try again" at once.
+const MAX_QUEUED: usize = 8192;
+
+/// After so many pieces of work the WAL is moved into the database.
+const CHECKPOINT_AFTER: usize = 4096;
+
+/// Without work for so long, the WAL is moved into the database.
+const IDLE_CHECKPOINT: Duration = Duration::from_secs(2);
+
+/// Counters since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Commits that reached the disk.
+    pub commits: u64,
+    /// Pieces of work in them.
+    pub works: u64,
+}
+
+pub(super) struct Writer {
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<Result<(), StoreError>>>,
+}
+
+/// A piece of work with the place its result goes to.
+trait Work: Send {
+    /// Does it; `Err` means that its savepoint must be rolled back. The result is kept until the commit.
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
+    /// The commit is on disk, or failed: hands the result over.
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    commits: AtomicU64,
+    works: AtomicU64,
+}
+
+struct Waiting {
+    works: VecDeque<Box<dyn Work>>,
+    closed: bool,
+}
+
+impl Writer {
+    /// Starts the thread; `alone` says that no other process has the database open.
+    pub(super) fn start(
+        connection: Connection,
+        sealing: Arc<SealingKey>,
+        batch: usize,
+        alone: bool,
+    ) -> std::io::Result<Self> {
+        let queue = Arc::new(Queue {
+            waiting: Mutex::new(Waiting { works: VecDeque::new(), closed: false }),
+            arrived: Condvar::new(),
+            commits: AtomicU64::new(0),
+            works: AtomicU64::new(0),
+        });
+        let mut state = State { connection, sealing, queue: Arc::clone(&queue), batch, alone, since_checkpoint: 0 };
+        let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || state.serve())?;
+        Ok(Self { queue, thread: Some(thread) })
+    }
+
+    pub(super) fn write<T, F>(&self, deadline: Option<Instant>, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (sender, receiver) = sync_channel(1);
+        self.queue.push(Box::new(Task { work: Some(work), result: None, sender }))?;
+        let received = match deadline {
+            Some(deadline) => receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())),
+            None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match received {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Timeout) => Err(StoreError::TimedOut),
+            Err(RecvTimeoutError::Disconnected) => Err(StoreError::Closed),
+        }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            commits: self.queue.commits.load(Ordering::Relaxed),
+            works: self.queue.works.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn close(mut self) -> Result<(), StoreError> {
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Result<(), StoreError> {
+        self.queue.lock().closed = true;
+        self.queue.arrived.notify_all();
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => Err(StoreError::Panicked(panic_text(panic.as_ref()))),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // `close` reports; a drop on an error path only makes sure that the thread is gone.
+        let _ = self.stop();
+    }
+}
+
+impl Queue {
+    fn push(&self, work: Box<dyn Work>) -> Result<(), StoreError> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(StoreError::Closed);
+        }
+        if waiting.works.len() >= MAX_QUEUED {
+            return Err(StoreError::Overloaded(waiting.works.len()));
+        }
+        waiting.works.push_back(work);
+        drop(waiting);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        // Nothing that can panic runs under the lock.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Up to `most` pieces of work; empty after `idle` without any; `None` when closed and drained.
+    fn take(&self, most: usize, idle: Duration) -> Option<Vec<Box<dyn Work>>> {
+        let mut waiting = self.lock();
+        let until = Instant::now() + idle;
+        while waiting.works.is_empty() && !waiting.closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Some(Vec::new());
+            }
+            waiting = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if waiting.works.is_empty() {
+            return None;
+        }
+        let count = most.min(waiting.works.len());
+        Some(waiting.works.drain(..count).collect())
+    }
+}
+
+struct State {
+    connection: Connection,
+    sealing: Arc<SealingKey>,
+    queue: Arc<Queue>,
+    batch: usize,
+    alone: bool,
+    since_checkpoint: usize,
+}
+
+impl State {
+    fn serve(&mut self) -> Result<(), StoreError> {
+        while let Some(works) = self.queue.take(self.batch, IDLE_CHECKPOINT) {
+            if works.is_empty() {
+                if self.since_checkpoint > 0 {
+                    self.checkpoint();
+                }
+                continue;
+            }
+            let count = works.len();
+            self.commit(works);
+            self.since_checkpoint += count;
+            if self.since_checkpoint >= CHECKPOINT_AFTER {
+                self.checkpoint();
+            }
+        }
+        if self.alone { open::leave_clean(&self.connection) } else { Ok(()) }
+    }
+
+    fn commit(&mut self, mut works: Vec<Box<dyn Work>>) {
+        let count = works.len() as u64;
+        let results = self.run_all(&mut works);
+        match results {
+            Ok(each) => {
+                self.queue.commits.fetch_add(1, Ordering::Relaxed);
+                self.queue.works.fetch_add(count, Ordering::Relaxed);
+                fault::point("committed");
+                for (work, result) in works.into_iter().zip(each) {
+                    work.finish(result);
+                }
+            }
+            Err(error) => {
+                // Best effort: if SQLite has rolled back by itself there is nothing left to roll back.
+                let _ = self.connection.execute_batch("ROLLBACK");
+                log::error!("commit of {count} pieces of work failed, nothing of them is stored: {error}");
+                for work in works {
+                    work.finish(Err(StoreError::Commit(error.to_string())));
+                }
+            }
+        }
+    }
+
+    /// Runs the works in one transaction and commits it; the results stand beside the works.
+    fn run_all(&mut self, works: &mut [Box<dyn Work>]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        self.step("BEGIN IMMEDIATE")?;
+        let mut results = Vec::with_capacity(works.len());
+        for work in works.iter_mut() {
+            self.step("SAVEPOINT work")?;
+            let tx = Tx { connection: &self.connection, sealing: &self.sealing };
+            let result = match catch_unwind(AssertUnwindSafe(|| work.run(&tx))) {
+                Ok(result) => result,
+                Err(panic) => Err(StoreError::Panicked(panic_text(panic.as_ref()))),
+            };
+            if let Err(error) = &result {
+                if self.connection.is_autocommit() {
+                    // A full disk or a failed read or write makes SQLite roll the whole transaction back.
+                    return Err(StoreError::Commit(error.to_string()));
+                }
+                self.step("ROLLBACK TO work")?;
+            }
+            self.step("RELEASE work")?;
+            results.push(result);
+        }
+        fault::point("commit");
+        self.step("COMMIT")?;
+        Ok(results)
+    }
+
+    fn step(&self, sql: &str) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(StoreError::sqlite("commit"))?;
+        statement.execute([]).map_err(StoreError::sqlite("commit")).map(drop)
+    }
+
+    fn checkpoint(&mut self) {
+        self.since_checkpoint = 0;
+        if let Err(error) = open::checkpoint(&self.connection) {
+            log::warn!("checkpoint failed, the WAL keeps growing until one succeeds: {error}");
+        }
+    }
+}
+
+struct Task<T, F> {
+    work: Option<F>,
+    result: Option<T>,
+    sender: SyncSender<Result<T, StoreError>>,
+}
+
+impl<T, F> Work for Task<T, F>
+where
+    T: Send,
+    F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        let Some(work) = self.work.take() else { return Err(StoreError::Closed) };
+        self.result = Some(work(tx)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
+        let result = committed.and_then(|()| self.result.ok_or(StoreError::Closed));
+        // The one who waited may have run out of time and gone.
+        let _ = self.sender.try_send(result);
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "unknown panic".to_owned())
+}
