@@ -1,3 +1,4 @@
 //! (being written)
 
 pub mod event;
+pub mod webhook;
