@@ -1,4 +1,7 @@
 //! (being written)
 
+pub mod access;
+pub mod answer;
 pub mod event;
+mod excerpt;
 pub mod webhook;
