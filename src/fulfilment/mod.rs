@@ -1,1 +1,10 @@
 //! (being written)
+
+pub mod access;
+pub mod answer;
+pub mod application;
+pub mod command;
+pub mod event;
+mod excerpt;
+pub mod http;
+pub mod webhook;
