@@ -126,12 +126,15 @@ impl Acceptor {
         }
     }
 
+    /// Accepts one connection and gives it to a thread.
     fn accept(&mut self) -> io::Result<()> {
         let (socket, peer) = self.listener.accept()?;
         self.shared.counters.accepted.fetch_add(1, Relaxed);
         let watched = Arc::new(Watched::new(socket, peer.ip().to_canonical(), Instant::now()));
         self.roster.add(&watched);
-        self.pool.serve(Arrival { watched, place: Place::take(&self.shared) })
+        let arrival = Arrival { watched, place: Place::take(&self.shared) };
+        // Its kind must not be taken for accept's: a lack of threads is EAGAIN too.
+        self.pool.serve(arrival).map_err(|error| io::Error::other(format!("no thread to serve it: {error}")))
     }
 
     fn wind_down(self) -> usize {

@@ -87,7 +87,7 @@ fn await_head<S: Read>(stream: &mut S, inbox: &mut Inbox, watched: &Watched, sha
         }
         if inbox.fill(stream, shared.settings.max_head).unwrap_or(0) == 0 {
             watched.check()?;
-            return Err(if phase == Phase::Idle { Ending::Quiet } else { Refusal::Truncated.into() });
+            return Err(if phase == Phase::Idle { Ending::Quiet } else { truncated(shared) });
         }
     }
 }
@@ -118,10 +118,16 @@ fn receive_body<'a, S: Read + Write>(
         body.advance(count);
         watched.check()?;
         if count == 0 {
-            return Err(Refusal::Truncated.into());
+            return Err(truncated(shared));
         }
     }
     Ok(body)
+}
+
+/// What the end of the stream within a request means. On a closing door it may be our own doing (see
+/// [`Watched::stop_reading`]), and a client that is not answered tries again, while one that is told 400 does not.
+fn truncated(shared: &Shared) -> Ending {
+    if shared.is_closing() { Ending::Quiet } else { Refusal::Truncated.into() }
 }
 
 /// RFC 9110 §10.1.1: a client that asked first may send its body now.
