@@ -1,0 +1,246 @@
+//! The one thread that accepts connections, watches their deadlines, and makes room when all places are taken.
+//!
+//! It never blocks but in `poll`, never reads from a connection, and no error of `accept` ends it.
+
+use std::{
+    io::{self, ErrorKind},
+    net::TcpListener,
+    os::fd::AsFd,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{
+    pool::{Arrival, Pool},
+    roster::{Roster, Survey},
+    shared::{Place, Shared},
+    wake::BellWaiter,
+    watch::Watched,
+};
+
+/// Connections accepted before deadlines are looked at again.
+const BATCH: usize = 64;
+
+/// How long an evicted connection is given to free its place before the next one is asked.
+const EVICTION_TAKES: Duration = Duration::from_millis(50);
+
+/// How long connections that were cut at the end of the grace may take to notice.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The accepting thread's own state.
+pub(super) struct Acceptor {
+    listener: TcpListener,
+    waiter: BellWaiter,
+    shared: Arc<Shared>,
+    pool: Pool,
+    roster: Roster,
+    backoff: Backoff,
+    /// A connection is known to wait in the backlog and there is no place for it.
+    crowded: bool,
+    /// No further connection is evicted before, unless the last one has freed its place.
+    next_eviction: Instant,
+}
+
+impl Acceptor {
+    pub(super) fn new(listener: TcpListener, waiter: BellWaiter, shared: Arc<Shared>) -> Self {
+        Self {
+            listener,
+            waiter,
+            pool: Pool::new(Arc::clone(&shared)),
+            roster: Roster::default(),
+            backoff: Backoff::default(),
+            crowded: false,
+            next_eviction: Instant::now(),
+            shared,
+        }
+    }
+
+    /// Serves until the door closes; returns the number of requests left with the handler.
+    pub(super) fn run(mut self) -> usize {
+        while !self.shared.is_closing() {
+            self.turn();
+        }
+        self.wind_down()
+    }
+
+    fn turn(&mut self) {
+        let now = Instant::now();
+        let survey = self.roster.survey(now, &self.shared.settings);
+        if !self.shared.is_full() {
+            (self.crowded, self.next_eviction) = (false, now);
+        }
+        self.shared.want_place(self.crowded);
+        let evict_at = self.crowded.then(|| self.make_room(&survey, now)).flatten();
+        let accept_at = self.backoff.until.filter(|&until| until > now);
+        let until = [survey.look_again, evict_at, accept_at].into_iter().flatten().min();
+
+        let listens = !self.crowded && accept_at.is_none();
+        if wait(&self.waiter, listens.then_some(&self.listener), until) {
+            if self.shared.is_full() {
+                self.crowded = true;
+            } else {
+                self.accept_batch();
+            }
+        }
+    }
+
+    /// Evicts the connection that has waited longest, if it has waited long enough. Otherwise says when to try again;
+    /// never, when all are with the handler: then the next one that answers gives up its place.
+    fn make_room(&mut self, survey: &Survey, now: Instant) -> Option<Instant> {
+        let longest = survey.longest_waiting.as_ref()?;
+        let ripe = (longest.entered + self.shared.settings.evict_after).max(self.next_eviction);
+        if ripe > now {
+            return Some(ripe);
+        }
+        if longest.watched.upgrade().is_some_and(|watched| watched.evict(longest.phase, longest.entered)) {
+            self.shared.counters.evicted.fetch_add(1, Relaxed);
+        }
+        self.next_eviction = now + EVICTION_TAKES;
+        Some(self.next_eviction)
+    }
+
+    fn accept_batch(&mut self) {
+        for _ in 0..BATCH {
+            if self.shared.is_full() {
+                return;
+            }
+            match self.accept() {
+                Ok(()) => self.backoff.succeeded(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // That connection is gone before it was accepted; the next one may be fine.
+                Err(error) if is_of_one_connection(&error) => {
+                    self.shared.counters.accept_errors.fetch_add(1, Relaxed);
+                }
+                Err(error) => {
+                    self.shared.counters.accept_errors.fetch_add(1, Relaxed);
+                    self.backoff.failed(&error);
+                    // Descriptors or memory ran out: give up a connection that waits for its client anyway.
+                    let now = Instant::now();
+                    let survey = self.roster.survey(now, &self.shared.settings);
+                    self.make_room(&survey, now);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Accepts one connection and gives it to a thread.
+    fn accept(&mut self) -> io::Result<()> {
+        let (socket, peer) = self.listener.accept()?;
+        self.shared.counters.accepted.fetch_add(1, Relaxed);
+        let watched = Arc::new(Watched::new(socket, peer.ip().to_canonical(), Instant::now()));
+        self.roster.add(&watched);
+        let arrival = Arrival { watched, place: Place::take(&self.shared) };
+        // Its kind must not be taken for accept's: a lack of threads is EAGAIN too.
+        self.pool.serve(arrival).map_err(|error| io::Error::other(format!("no thread to serve it: {error}")))
+    }
+
+    fn wind_down(self) -> usize {
+        let Self { listener, waiter, shared, pool, mut roster, .. } = self;
+        drop(listener);
+        roster.release_idle();
+        let deadline = shared.closes_at();
+        while shared.counters.now().open > 0 && Instant::now() < deadline {
+            let survey = roster.survey(Instant::now(), &shared.settings);
+            let until = survey.look_again.map_or(deadline, |at| at.min(deadline));
+            wait(&waiter, None, Some(until));
+        }
+        roster.abandon();
+        let farewell = Instant::now() + FAREWELL;
+        while shared.counters.now().open > roster.in_service() && Instant::now() < farewell {
+            wait(&waiter, None, Some(Instant::now() + EVICTION_TAKES));
+        }
+        let stragglers = shared.counters.now().open;
+        pool.close(stragglers > 0);
+        stragglers
+    }
+}
+
+/// Waits for the bell, the listener or the time; true when there is something to accept.
+fn wait(waiter: &BellWaiter, listener: Option<&TcpListener>, until: Option<Instant>) -> bool {
+    let mut fds = vec![PollFd::from_borrowed_fd(waiter.fd(), PollFlags::IN)];
+    fds.extend(listener.map(|listener| PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN)));
+    let timeout = until.map(|until| {
+        let left = until.saturating_duration_since(Instant::now());
+        // A shorter wait than asked for is only looked at again.
+        Timespec { tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() }
+    });
+    // A failure (a signal) is a wait that ended early.
+    if poll(&mut fds, timeout.as_ref()).is_err() {
+        return false;
+    }
+    let ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+    if ready(0) {
+        waiter.answer();
+    }
+    ready(1)
+}
+
+/// Linux reports errors of the network on the accepted connection through accept (accept(2)).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::Interrupted
+            | ErrorKind::NetworkDown
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::HostUnreachable
+            | ErrorKind::TimedOut
+    )
+}
+
+/// Pauses after failures that will not go away by trying at once: 10 ms, doubling to a second.
+#[derive(Default)]
+struct Backoff {
+    until: Option<Instant>,
+    delay: Duration,
+    logged: Option<Instant>,
+    unlogged: u64,
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(10);
+    const LONGEST: Duration = Duration::from_secs(1);
+    const LOG_EVERY: Duration = Duration::from_secs(10);
+
+    fn succeeded(&mut self) {
+        (self.until, self.delay) = (None, Duration::ZERO);
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        self.delay = (self.delay * 2).clamp(Self::FIRST, Self::LONGEST);
+        self.until = Some(now + self.delay);
+        if self.logged.is_some_and(|at| now.duration_since(at) < Self::LOG_EVERY) {
+            self.unlogged += 1;
+            return;
+        }
+        log::warn!("cannot accept a connection: {error} ({} more since the last report); trying on", self.unlogged);
+        (self.logged, self.unlogged) = (Some(now), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_after_failures_doubles_to_a_second_and_starts_over_after_a_success() {
+        let mut backoff = Backoff::default();
+        let delays: Vec<_> = (0..9)
+            .map(|_| {
+                backoff.failed(&io::Error::other("no descriptors"));
+                backoff.delay.as_millis()
+            })
+            .collect();
+        assert_eq!(delays, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+        assert_eq!(backoff.unlogged, 8);
+        backoff.succeeded();
+        assert_eq!(backoff.until, None);
+        backoff.failed(&io::Error::other("no descriptors"));
+        assert_eq!(backoff.delay, Backoff::FIRST);
+    }
+}

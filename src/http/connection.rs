@@ -1,0 +1,140 @@
+//! The life of one connection on its thread: receive, hand over, answer, again; then part so that the client can read
+//! the last answer.
+//!
+//! The stream is generic because the deadlines do not need it (see `watch`): a TLS session over the same socket takes
+//! the place of the plain one.
+
+use std::{
+    io::{Read, Write},
+    net::Shutdown,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::Ordering::Relaxed,
+    time::Instant,
+};
+
+use super::{
+    Method, Reply, Request,
+    receive::{Ending, Inbox, Received, receive},
+    refusal::Refusal,
+    reply::{Framing, print},
+    shared::Shared,
+    watch::{Phase, Watched},
+};
+
+/// An answer larger than this does not keep its buffer, in bytes.
+const KEPT_OUTBOX: usize = 64 << 10;
+
+/// Serves a plain connection until it ends.
+pub(super) fn serve(watched: &Watched, shared: &Shared) {
+    // Answers are written whole, so waiting to fill a segment would only delay them (40 ms with delayed
+    // acknowledgements). Failure costs nothing but that.
+    let _ = watched.socket().set_nodelay(true);
+    Connection { stream: watched.socket(), inbox: Inbox::default(), outbox: Vec::new(), watched, shared }.run();
+}
+
+struct Connection<'a, S> {
+    stream: S,
+    inbox: Inbox,
+    outbox: Vec<u8>,
+    watched: &'a Watched,
+    shared: &'a Shared,
+}
+
+impl<S: Read + Write> Connection<'_, S> {
+    fn run(mut self) {
+        loop {
+            match receive(&mut self.stream, &mut self.inbox, self.watched, self.shared) {
+                Ok(received) => match self.answer(received) {
+                    Next::Request => {}
+                    Next::Part if self.inbox.bytes().is_empty() => return,
+                    Next::Part => return self.part(),
+                    Next::Drop => return,
+                },
+                Err(Ending::Refused(refusal)) => return self.refuse(refusal),
+                Err(Ending::Quiet) => return,
+            }
+        }
+    }
+
+    fn answer(&mut self, received: Received<'_>) -> Next {
+        let Received { head, body, at, _share } = received;
+        let head_only = head.method == Method::Head;
+        let reply = self.handle(Request {
+            method: head.method,
+            target: head.target,
+            headers: head.headers.0,
+            body,
+            peer: self.watched.peer(),
+            received: at,
+        });
+        let close = !head.keep_alive || self.shared.is_closing() || self.shared.gives_up_place();
+        self.print(&reply, Framing { head_only, close });
+        match self.watched.enter(Phase::Write, Instant::now()).map(|()| self.send()) {
+            Ok(true) if close => Next::Part,
+            Ok(true) => Next::Request,
+            Ok(false) | Err(_) => Next::Drop,
+        }
+    }
+
+    fn handle(&self, request: Request) -> Reply {
+        self.shared.counters.requests.fetch_add(1, Relaxed);
+        // The handler is shared with threads that go on, so it must stand a panic in the middle anyway: its own state
+        // is behind locks and transactions.
+        catch_unwind(AssertUnwindSafe(|| self.shared.handler.handle(request))).unwrap_or_else(|_| {
+            self.shared.counters.panics.fetch_add(1, Relaxed);
+            log::error!("the handler panicked (bug); the caller was answered 500");
+            Reply::to_bug()
+        })
+    }
+
+    fn print(&mut self, reply: &Reply, framing: Framing) {
+        self.outbox.clear();
+        if let Err(error) = print(reply, framing, &mut self.outbox) {
+            log::error!("the handler's reply cannot be sent (bug): {error}; the caller was answered 500");
+            // Fixed text, which prints.
+            let _ = print(&Reply::to_bug(), framing, &mut self.outbox);
+        }
+    }
+
+    /// Sends the outbox with as few writes as the socket needs; false when the client is gone or takes nothing.
+    fn send(&mut self) -> bool {
+        let sent = self.stream.write_all(&self.outbox).and_then(|()| self.stream.flush()).is_ok();
+        if self.outbox.capacity() > KEPT_OUTBOX {
+            self.outbox = Vec::new();
+        }
+        sent
+    }
+
+    fn refuse(mut self, refusal: Refusal) {
+        self.shared.counters.refused.fetch_add(1, Relaxed);
+        self.shared.handler.refused(self.watched.peer(), refusal.reason());
+        self.print(&Reply::to_refusal(refusal), Framing { head_only: false, close: true });
+        if self.watched.enter_to_refuse(Phase::Write, Instant::now()).map(|()| self.send()) == Ok(true) {
+            self.part();
+        }
+    }
+
+    /// Ends our side and reads a little of what the client is still sending: closing a socket with unread bytes resets
+    /// it, and the reset would overtake the answer.
+    fn part(self) {
+        let mut socket = self.watched.socket();
+        if self.watched.enter(Phase::Drain, Instant::now()).is_err() || socket.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let mut unread = self.shared.settings.drain_bytes;
+        let mut scrap = [0; 4 << 10];
+        while unread > 0 {
+            match socket.read(&mut scrap) {
+                Ok(count) if count > 0 => unread = unread.saturating_sub(count),
+                _ => return,
+            }
+        }
+    }
+}
+
+/// What follows an answer.
+enum Next {
+    Request,
+    Part,
+    Drop,
+}

@@ -1,0 +1,53 @@
+//! What the door counts, for metrics and for the tests that show that abuse leaves nothing behind.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// Live counters of one door; read them with [`now`](Counters::now).
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub(super) accepted: AtomicU64,
+    pub(super) accept_errors: AtomicU64,
+    pub(super) requests: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) evicted: AtomicU64,
+    pub(super) panics: AtomicU64,
+    pub(super) threads: AtomicUsize,
+    pub(super) open: AtomicUsize,
+}
+
+/// The counters at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountersNow {
+    /// Connections accepted since the door was opened.
+    pub accepted: u64,
+    /// Failures to accept, such as a lack of descriptors.
+    pub accept_errors: u64,
+    /// Whole requests given to the handler.
+    pub requests: u64,
+    /// Requests refused before the handler saw them.
+    pub refused: u64,
+    /// Connections cut because a new one needed their place.
+    pub evicted: u64,
+    /// Panics caught: each one is a bug.
+    pub panics: u64,
+    /// Threads started to serve connections; they are kept for the next ones.
+    pub threads: usize,
+    /// Connections open now; each holds one descriptor.
+    pub open: usize,
+}
+
+impl Counters {
+    /// The present values.
+    pub fn now(&self) -> CountersNow {
+        CountersNow {
+            accepted: self.accepted.load(Relaxed),
+            accept_errors: self.accept_errors.load(Relaxed),
+            requests: self.requests.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            evicted: self.evicted.load(Relaxed),
+            panics: self.panics.load(Relaxed),
+            threads: self.threads.load(Relaxed),
+            open: self.open.load(Relaxed),
+        }
+    }
+}
