@@ -6,5 +6,6 @@ pub mod config;
 pub mod fulfilment;
 pub mod http;
 pub mod protocol;
+pub mod sealing;
 pub mod secret;
 pub mod simulate;
