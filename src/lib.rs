@@ -5,6 +5,8 @@
 pub mod config;
 pub mod fulfilment;
 pub mod http;
+pub mod init;
 pub mod protocol;
+pub mod sealing;
 pub mod secret;
 pub mod simulate;

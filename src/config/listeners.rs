@@ -1,0 +1,116 @@
+//! `[server]` and `[admin]`: where koogate listens and what it lets in.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use crate::config::error::Problem;
+use crate::config::secrets;
+use crate::config::section::Section;
+use crate::config::value::{Mismatch, boolean, duration, integer, size};
+use crate::secret::Secret;
+
+/// The public listener, which KooGallery calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Address and port. Loopback unless configured, because it speaks plain HTTP.
+    pub listen: SocketAddr,
+    /// Path of the production address: starts with `/`, does not end with one.
+    pub base_path: String,
+    /// How long after having received a call completely the answer leaves at the latest. KooGallery gives up after
+    /// 5 or 20 seconds, depending on the site.
+    pub answer_within: Duration,
+    /// Connections open at the same time; the next one waits.
+    pub max_connections: usize,
+    /// Longest request body, in bytes.
+    pub max_body: usize,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            base_path: "/saasproduce".to_owned(),
+            answer_within: Duration::from_secs(4),
+            max_connections: 256,
+            max_body: 10 << 20,
+        }
+    }
+}
+
+impl Server {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        let default = Self::default();
+        let server = Self {
+            listen: section.or_default("listen", default.listen, socket_address),
+            base_path: section.or_default("base_path", default.base_path, base_path),
+            answer_within: section.or_default(
+                "answer_within",
+                default.answer_within,
+                duration(Duration::from_millis(100)..=Duration::from_secs(15)),
+            ),
+            max_connections: section.or_default("max_connections", default.max_connections, integer(8..=10_000)),
+            max_body: section.or_default("max_body", default.max_body, |value| {
+                let bytes = size(64 << 10..=64 << 20)(value)?;
+                usize::try_from(bytes).map_err(|_| Mismatch::new(value, "a size this machine can address"))
+            }),
+        };
+        if !server.listen.ip().is_loopback() {
+            section.warn(
+                "listen",
+                "this address is reachable from outside and speaks plain HTTP; KooGallery requires HTTPS, \
+                 so let a reverse proxy terminate TLS in front of it",
+            );
+        }
+        server
+    }
+}
+
+/// The listener for the operator: status page, API, metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Address and port; loopback unless the operator allowed more.
+    pub listen: SocketAddr,
+    /// The bearer token that the API asks for.
+    pub token: Secret<String>,
+}
+
+impl Admin {
+    /// The address when none is configured.
+    pub fn default_listen() -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 8444))
+    }
+
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+        let listen = section.or_default("listen", Self::default_listen(), socket_address);
+        let allow_remote = section.or_default("allow_remote", false, boolean);
+        if !listen.ip().is_loopback() && !allow_remote {
+            let expected = "a loopback address such as \"127.0.0.1:8444\" (or allow_remote = true)".to_owned();
+            section.error("listen", Problem::Unexpected { found: format!("\"{listen}\""), expected });
+        }
+        let token = secrets::required(section, "token", &secrets::ADMIN_TOKEN)?;
+        Some(Self { listen, token })
+    }
+}
+
+fn socket_address(value: &DeValue<'_>) -> Result<SocketAddr, Mismatch> {
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| Mismatch::new(value, "an IP address and port such as \"127.0.0.1:8080\""))
+}
+
+fn base_path(value: &DeValue<'_>) -> Result<String, Mismatch> {
+    let unreserved = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '.' | '_' | '~');
+    // A dot segment would be resolved away by the caller and never arrive; `/healthz` answers the watchdog.
+    let segment = |segment: &str| !matches!(segment, "" | "." | "..");
+    let good = |path: &&str| {
+        path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment))
+            && path.chars().all(unreserved)
+            && *path != "/healthz"
+    };
+    value.as_str().filter(good).map(String::from).ok_or_else(|| {
+        Mismatch::new(value, "a path such as \"/saasproduce\": a slash first, none at the end, no query, not /healthz")
+    })
+}

@@ -1,0 +1,298 @@
+//! Whatever configuration the program can have, a file can say it: printed as TOML and read again, it is the same.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use data_encoding::{BASE64, HEXLOWER};
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::sealing::SealingKey;
+use crate::secret::Secret;
+
+proptest! {
+    #[test]
+    fn a_printed_configuration_reads_as_itself((config, sealing_key) in configs()) {
+        let text = print(&config, &sealing_key);
+        let read = Config::from_toml(&text, Path::new("/etc/koogate"));
+        let mut read = read.map_err(|errors| TestCaseError::fail(format!("{errors}\n{text}")))?;
+        // Warnings are the reader's comment, no setting.
+        read.warnings.clear();
+        prop_assert_eq!(read, config, "\n{}", text);
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "(\\[{1,2}(server|product|keys)\\]{1,2}\n|(basic|listen|access) = |[\\PC\n\"'{}=.\\[\\]]{0,6}){0,12}") {
+        let _ = Config::from_toml(&text, Path::new("/nonexistent"));
+    }
+}
+
+fn configs() -> impl Strategy<Value = (Config, String)> {
+    let sealing_key = any::<[u8; 32]>().prop_map(|bytes| HEXLOWER.encode(&bytes));
+    let keys = (vec(access_key(), 1..4), sealing_key);
+    let rules = (signatures(), lifecycles(), jobs());
+    (servers(), databases(), keys, rules, of(admins()), vec(products(), 1..5)).prop_map(
+        |(server, database, (basic, hex), (signature, lifecycle, jobs), admin, products)| {
+            let keys = Keys { basic, sealing: SealingKey::from_hex(&hex).unwrap() };
+            // Two listeners on one address are refused.
+            let admin = admin.filter(|admin| admin.listen.port() != server.listen.port());
+            let warnings = Vec::new();
+            (Config { server, database, keys, signature, lifecycle, jobs, admin, products, warnings }, hex)
+        },
+    )
+}
+
+fn servers() -> impl Strategy<Value = Server> {
+    let path = "(/[a-z0-9~_-]{1,8}){1,3}".prop_filter("the watchdog's", |path| path != "/healthz");
+    (address(), path, millis(100, 15_000), 8_usize..=10_000, 64_usize << 10..=64 << 20).prop_map(
+        |(listen, base_path, answer_within, max_connections, max_body)| Server {
+            listen,
+            base_path,
+            answer_within,
+            max_connections,
+            max_body,
+        },
+    )
+}
+
+fn databases() -> impl Strategy<Value = Database> {
+    let day = 86_400_000;
+    let snapshots = (path(), millis(1_000, 366 * day), 1_usize..=100_000)
+        .prop_map(|(directory, every, keep)| SnapshotSeries { directory, every, keep });
+    (path(), millis(day, 36_500 * day), millis(1_000, day), of(snapshots), 1_usize..=4096).prop_map(
+        |(path, keep_exchanges, snapshot_every, snapshots, commit_batch)| Database {
+            path,
+            keep_exchanges,
+            snapshot_every,
+            snapshots,
+            commit_batch,
+        },
+    )
+}
+
+fn signatures() -> impl Strategy<Value = Signature> {
+    use PayloadCandidate::{Raw, Sorted, SortedWithNulls};
+    let candidates = proptest::sample::subsequence(vec![Raw, Sorted, SortedWithNulls], 1..=3).prop_shuffle();
+    (millis(1_000, 3_600_000), any::<[bool; 3]>(), candidates).prop_map(
+        |(timestamp_window, [reject_future_timestamps, nonce_replay_check, body_sign_v2], payload_candidates)| {
+            Signature {
+                timestamp_window,
+                reject_future_timestamps,
+                nonce_replay_check,
+                payload_candidates,
+                body_sign_v2,
+            }
+        },
+    )
+}
+
+fn lifecycles() -> impl Strategy<Value = Lifecycle> {
+    (select(vec![RefreshUnfreezes::Always, RefreshUnfreezes::Never]), "[0-9]{5}[1-9]").prop_map(
+        |(refresh_unfreezes, change_check_refusal_code)| Lifecycle { refresh_unfreezes, change_check_refusal_code },
+    )
+}
+
+fn jobs() -> impl Strategy<Value = Jobs> {
+    (1_usize..=256, millis(1_000, 31_536_000_000), millis(10, 3_600_000), millis(3_600_000, 86_400_000)).prop_map(
+        |(workers, give_up_after, first_retry, slowest_retry)| Jobs {
+            workers,
+            give_up_after,
+            first_retry,
+            slowest_retry,
+        },
+    )
+}
+
+fn admins() -> impl Strategy<Value = Admin> {
+    (address(), "[!-~]{16,40}").prop_map(|(listen, token)| Admin { listen, token: Secret::new(token) })
+}
+
+fn products() -> impl Strategy<Value = Product> {
+    let secret = vec(any::<u8>(), 24..=64).prop_map(|bytes| Secret::new(format!("whsec_{}", BASE64.encode(&bytes))));
+    let program = prop_oneof!["[a-z]{1,8}", "(/[a-z]{1,8}){1,3}"].prop_map(PathBuf::from);
+    let fulfilment = prop_oneof![
+        ("https?://[a-z]{1,8}(:[1-9][0-9]{0,3})?(/[!-\"$-~]{0,8})?", of(secret))
+            .prop_map(|(url, secret)| Fulfilment::Http { url, secret }),
+        (program, vec("\\PC{0,8}", 0..3)).prop_map(|(program, args)| Fulfilment::Command { program, args }),
+        (name(), 0_u32..=1_000_000).prop_map(|(name, low_stock)| Fulfilment::Stock { name, low_stock }),
+        (accesses(), any::<bool>())
+            .prop_map(|(access, generate_password)| Fulfilment::Fixed { access, generate_password }),
+        Just(Fulfilment::Manual),
+    ];
+    (of(name()), of(name()), fulfilment, of(accesses()), any::<[bool; 3]>(), millis(1_000, 600_000)).prop_map(
+        |(product_id, sku_code, fulfilment, access, choices, timeout)| {
+            let applies = matches!(fulfilment, Fulfilment::Http { .. } | Fulfilment::Command { .. });
+            let [accept, test_calls, change_check] = choices.map(|choice| choice && applies);
+            Product {
+                product_id,
+                sku_code,
+                default_access: access.filter(|_| !matches!(fulfilment, Fulfilment::Fixed { .. })),
+                fulfilment,
+                accept: if accept { Accept::After } else { Accept::AtOnce },
+                test_calls: if test_calls { TestCalls::Forward } else { TestCalls::Answer },
+                change_check: if change_check { ChangeCheck::Ask } else { ChangeCheck::Allow },
+                timeout: if applies { timeout } else { Product::DEFAULT_TIMEOUT },
+            }
+        },
+    )
+}
+
+fn accesses() -> impl Strategy<Value = AccessTemplate> {
+    let template =
+        |pattern| proptest::string::string_regex(pattern).unwrap().prop_map(|text| Template::parse(&text).unwrap());
+    let url = "https?://[a-z]{1,8}(/\\{(instanceId|orderId|orderLineId|productId)\\})?";
+    let text = "([^{}]|\\{\\{|\\}\\}|\\{instanceId\\}){1,8}";
+    (template(url), of(template(url)), of(template(text)), of(template(text))).prop_map(
+        |(front_end_url, admin_url, user_name, memo)| AccessTemplate { front_end_url, admin_url, user_name, memo },
+    )
+}
+
+fn address() -> impl Strategy<Value = SocketAddr> {
+    (any::<IpAddr>(), any::<u16>()).prop_map(SocketAddr::from)
+}
+
+fn access_key() -> impl Strategy<Value = Secret<String>> {
+    // One character repeated would do too, but not the placeholders.
+    "[!-~]{8,40}".prop_filter("a placeholder", |key| !key.starts_with('<')).prop_map(Secret::new)
+}
+
+fn path() -> impl Strategy<Value = PathBuf> {
+    "(/[^/\0]{1,8}){1,3}".prop_map(PathBuf::from)
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[A-Za-z0-9云\"'\\\\][A-Za-z0-9云 ._-]{0,8}[A-Za-z0-9]"
+}
+
+fn millis(from: u64, to: u64) -> impl Strategy<Value = Duration> {
+    // Round values are what people write; the others check that nothing is rounded.
+    prop_oneof![from..=to, (from..=to).prop_map(move |value| (value / 1_000 * 1_000).max(from))]
+        .prop_map(Duration::from_millis)
+}
+
+/// Prints every key, also those that have their default.
+fn print(config: &Config, sealing_key: &str) -> String {
+    let mut out = Printer(String::new());
+    let Config { server, database, keys, signature, lifecycle, jobs, admin, products, warnings: _ } = config;
+    out.head("[server]");
+    out.text("listen", server.listen);
+    out.text("base_path", &server.base_path);
+    out.text("answer_within", DurationText(server.answer_within));
+    out.plain("max_connections", server.max_connections);
+    out.text("max_body", SizeText(server.max_body as u64));
+    out.head("[database]");
+    out.text("path", database.path.display());
+    out.text("keep_exchanges", DurationText(database.keep_exchanges));
+    out.text("snapshot_every", DurationText(database.snapshot_every));
+    out.plain("commit_batch", database.commit_batch);
+    if let Some(SnapshotSeries { directory, every, keep }) = &database.snapshots {
+        out.head("[database.snapshots]");
+        out.text("directory", directory.display());
+        out.text("every", DurationText(*every));
+        out.plain("keep", keep);
+    }
+    out.head("[keys]");
+    out.texts("basic", keys.basic.iter().map(Secret::expose));
+    out.text("sealing_key", sealing_key);
+    out.head("[signature]");
+    out.text("timestamp_window", DurationText(signature.timestamp_window));
+    out.plain("reject_future_timestamps", signature.reject_future_timestamps);
+    out.plain("nonce_replay_check", signature.nonce_replay_check);
+    out.plain("body_sign_v2", signature.body_sign_v2);
+    out.texts(
+        "payload_candidates",
+        signature.payload_candidates.iter().map(|candidate| match candidate {
+            PayloadCandidate::Raw => "raw",
+            PayloadCandidate::Sorted => "sorted",
+            PayloadCandidate::SortedWithNulls => "sorted-with-nulls",
+        }),
+    );
+    out.head("[lifecycle]");
+    out.text(
+        "refresh_unfreezes",
+        if lifecycle.refresh_unfreezes == RefreshUnfreezes::Always { "always" } else { "never" },
+    );
+    out.text("change_check_refusal_code", &lifecycle.change_check_refusal_code);
+    out.head("[jobs]");
+    out.plain("workers", jobs.workers);
+    out.text("give_up_after", DurationText(jobs.give_up_after));
+    out.text("first_retry", DurationText(jobs.first_retry));
+    out.text("slowest_retry", DurationText(jobs.slowest_retry));
+    if let Some(admin) = admin {
+        out.head("[admin]");
+        out.text("listen", admin.listen);
+        out.plain("allow_remote", !admin.listen.ip().is_loopback());
+        out.text("token", admin.token.expose());
+    }
+    products.iter().for_each(|product| out.product(product));
+    out.0
+}
+
+/// TOML, a line at a time.
+struct Printer(String);
+
+impl Printer {
+    fn product(&mut self, product: &Product) {
+        self.head("[[product]]");
+        self.text("kind", "saas");
+        for (key, value) in [("product_id", &product.product_id), ("sku_code", &product.sku_code)] {
+            value.iter().for_each(|value| self.text(key, value));
+        }
+        self.text("accept", if product.accept == Accept::After { "after" } else { "at-once" });
+        self.text("test_calls", if product.test_calls == TestCalls::Forward { "forward" } else { "answer" });
+        self.text("change_check", if product.change_check == ChangeCheck::Ask { "ask" } else { "allow" });
+        match &product.fulfilment {
+            Fulfilment::Http { url, secret } => {
+                self.text("fulfilment", "http");
+                self.text("url", url);
+                self.text("timeout", DurationText(product.timeout));
+                secret.iter().for_each(|secret| self.text("secret", secret.expose()));
+            }
+            Fulfilment::Command { program, args } => {
+                self.text("fulfilment", "command");
+                self.text("timeout", DurationText(product.timeout));
+                let program = program.display().to_string();
+                self.texts("command", std::iter::once(&program).chain(args));
+            }
+            Fulfilment::Stock { name, low_stock } => {
+                self.text("fulfilment", "stock");
+                self.text("stock", name);
+                self.plain("low_stock", low_stock);
+            }
+            Fulfilment::Fixed { generate_password, .. } => {
+                self.text("fulfilment", "fixed");
+                self.plain("generate_password", generate_password);
+            }
+            Fulfilment::Manual => self.text("fulfilment", "manual"),
+        }
+        if let Some(access) = product.access() {
+            self.head("[product.access]");
+            self.text("front_end_url", &access.front_end_url);
+            let others = [("admin_url", &access.admin_url), ("user_name", &access.user_name), ("memo", &access.memo)];
+            for (key, template) in others {
+                template.iter().for_each(|template| self.text(key, template));
+            }
+        }
+    }
+
+    fn head(&mut self, head: &str) {
+        writeln!(self.0, "{head}").unwrap();
+    }
+
+    fn plain(&mut self, key: &str, value: impl std::fmt::Display) {
+        writeln!(self.0, "{key} = {value}").unwrap();
+    }
+
+    fn text(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.plain(key, toml::Value::String(value.to_string()));
+    }
+
+    fn texts(&mut self, key: &str, values: impl Iterator<Item = impl std::fmt::Display>) {
+        self.plain(key, toml::Value::Array(values.map(|value| toml::Value::String(value.to_string())).collect()));
+    }
+}
