@@ -7,5 +7,6 @@ pub mod body_sign;
 pub mod canonical_json;
 pub mod key;
 pub mod query;
+pub mod reply_checks;
 pub mod signature;
 pub mod time;
