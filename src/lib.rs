@@ -1,12 +1,29 @@
 //! koogate: the seller's side of KooGallery (华为云云商店) in one binary and one SQLite file.
 //!
-//! The architecture in prose is in `docs/architecture.md`.
+//! The core is pure (bytes and values in, values out; no clock, no I/O): [`protocol`], [`operation`], [`instance`],
+//! [`access`]. Around it lies the shell: [`http`] takes requests in, [`dispatch`] is where core and [`store`] meet,
+//! [`jobs`] and [`fulfilment`] reach the merchant's application, [`run`] wires threads and their end, [`commands`] is what
+//! a person types. Dependencies point inwards; `docs/architecture.md` says more and a test holds it.
 
+pub mod access;
+pub mod admin;
+pub mod commands;
 pub mod config;
+pub mod demo;
+pub mod dispatch;
+pub mod fault;
 pub mod fulfilment;
 pub mod http;
 pub mod init;
+pub mod instance;
+pub mod jobs;
+pub mod operation;
 pub mod protocol;
+pub mod run;
 pub mod sealing;
 pub mod secret;
+pub mod settings;
 pub mod simulate;
+pub mod site;
+pub mod snapshots;
+pub mod store;

@@ -6,9 +6,11 @@
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::access::{Access, AccessFault};
 use super::event::EventName;
 use super::excerpt::excerpt;
+use crate::access::{Access, AccessFault, AccessParts};
+use crate::protocol::result_code::ResultCode;
+use crate::secret::Secret;
 
 /// What the application said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,16 +22,21 @@ pub enum Answer {
     /// It will not do it.
     Refused {
         /// What KooGallery is told.
-        result_code: RefusalCode,
+        result_code: ResultCode,
         /// Why, in words for people; may be empty. Not yet cut to KooGallery's 255 characters.
         message: String,
     },
 }
 
-/// A result code a seller may refuse with: `000005`, `000100` to `000107` (result codes of the basic interfaces), and
+/// The result codes a seller may refuse with: `000005`, `000100` to `000107` (result codes of the basic interfaces), and
 /// for licences `000900` to `000903`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RefusalCode(&'static str);
+const REFUSALS: [&str; 13] = [
+    "000005", "000100", "000101", "000102", "000103", "000104", "000105", "000106", "000107", "000900", "000901",
+    "000902", "000903",
+];
+
+/// Members of `access`.
+const ACCESS_MEMBERS: [&str; 5] = ["frontEndUrl", "adminUrl", "userName", "password", "memo"];
 
 /// What is wrong with an answer, in words for the merchant's developer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -125,28 +132,8 @@ impl Answer {
     }
 }
 
-impl RefusalCode {
-    /// "Other internal error": the code of a refusal that is none of the particular ones.
-    pub const INTERNAL: Self = Self("000005");
-
-    const ALL: [&'static str; 13] = [
-        "000005", "000100", "000101", "000102", "000103", "000104", "000105", "000106", "000107", "000900", "000901",
-        "000902", "000903",
-    ];
-
-    /// One of the codes a seller may send.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|code| *code == text).map(Self)
-    }
-
-    /// The six digits.
-    pub fn as_str(self) -> &'static str {
-        self.0
-    }
-}
-
 impl AnswerFault {
-    pub(super) fn unknown_access_member(name: &str) -> Self {
+    fn unknown_access_member(name: &str) -> Self {
         Self::UnknownAccessMember { member: excerpt(name.as_bytes(), &[], 32) }
     }
 
@@ -165,21 +152,38 @@ impl AnswerFault {
 fn access(object: &Map<String, Value>) -> Result<Option<Access>, AnswerFault> {
     match object.get("access") {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(access)) => Access::from_json(access).map(Some),
+        Some(Value::Object(access)) => read_access(access).map(Some),
         Some(other) => Err(AnswerFault::WrongType { member: "access", expected: "a JSON object", found: kind(other) }),
     }
 }
 
 fn refusal(object: &Map<String, Value>) -> Result<Answer, AnswerFault> {
     let code = optional_text(object, "resultCode")?.ok_or(AnswerFault::RefusalCode)?;
+    let known = ResultCode::parse(&code).filter(|code| REFUSALS.contains(&code.as_str()));
     Ok(Answer::Refused {
-        result_code: RefusalCode::parse(&code).ok_or(AnswerFault::RefusalCode)?,
+        result_code: known.ok_or(AnswerFault::RefusalCode)?,
         message: optional_text(object, "message")?.unwrap_or_default(),
     })
 }
 
+/// Unknown members are refused: a misspelt "passWord" would otherwise be lost without a word.
+fn read_access(object: &Map<String, Value>) -> Result<Access, AnswerFault> {
+    if let Some(unknown) = object.keys().find(|name| !ACCESS_MEMBERS.contains(&name.as_str())) {
+        return Err(AnswerFault::unknown_access_member(unknown));
+    }
+    let [front_end_url, admin_url, user_name, password, memo] =
+        ACCESS_MEMBERS.map(|member| optional_text(object, member));
+    Ok(Access::accept(AccessParts {
+        front_end_url: front_end_url?.unwrap_or_default(),
+        admin_url: admin_url?,
+        user_name: user_name?.map(Secret::new),
+        password: password?.map(Secret::new),
+        memo: memo?,
+    })?)
+}
+
 /// A text member; absent and null are `None`.
-pub(super) fn optional_text(object: &Map<String, Value>, member: &'static str) -> Result<Option<String>, AnswerFault> {
+fn optional_text(object: &Map<String, Value>, member: &'static str) -> Result<Option<String>, AnswerFault> {
     match object.get(member) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -273,7 +277,7 @@ mod tests {
 
     #[test]
     fn only_the_codes_of_a_seller_refuse() {
-        for code in RefusalCode::ALL {
+        for code in REFUSALS {
             let body = format!(r#"{{"status":"refused","resultCode":"{code}"}}"#);
             assert!(matches!(Answer::parse(CREATE, body.as_bytes()), Ok(Answer::Refused { .. })), "{code}");
         }
@@ -301,5 +305,23 @@ mod tests {
             let fault = fault.unwrap_err();
             assert!(!format!("{fault} {fault:?}").contains("hunter2"), "{fault:?}");
         }
+    }
+
+    #[test]
+    fn the_members_of_the_json_object_are_the_wires() {
+        let object = serde_json::json!({"frontEndUrl": "https://a", "adminUrl": "", "userName": "root",
+            "password": "p\"w\\密", "memo": "line\nline"});
+        let access = read_access(object.as_object().unwrap()).unwrap();
+        assert!(!format!("{access:?}").contains("root"));
+        assert_eq!(
+            access.into_parts(),
+            AccessParts {
+                front_end_url: "https://a".into(),
+                admin_url: None,
+                user_name: Some(Secret::new("root".into())),
+                password: Some(Secret::new("p\"w\\密".into())),
+                memo: Some("line\nline".into()),
+            }
+        );
     }
 }

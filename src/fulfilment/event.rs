@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::change::{Change, ChangeTarget, LicenseRequest, RenewScene, Renewal, Upgrade};
 pub use self::directory::{ApplicationSync, Department, DepartmentsSync, SyncAction, TenantSync, User, UsersSync};
+use crate::instance::Status;
 use crate::secret::Secret;
 
 /// One event, as it is stored with its job and sent to the merchant's application.
@@ -224,23 +225,9 @@ pub struct Buyer {
 #[serde(rename_all = "camelCase")]
 pub struct InstanceFacts {
     /// Its status.
-    pub status: InstanceStatus,
+    pub status: Status,
     /// End of the paid time; `null`: not known or not limited.
     pub expire_time: Option<Timestamp>,
-}
-
-/// Where an instance stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum InstanceStatus {
-    /// Ordered, not usable yet.
-    Creating,
-    /// In use.
-    Active,
-    /// Data kept, use denied.
-    Frozen,
-    /// Deleted.
-    Released,
 }
 
 /// Writes secrets in plain text: the merchant's application needs them. Named at every member that does so.

@@ -1,6 +1,5 @@
 //! (being written)
 
-pub mod access;
 pub mod answer;
 pub mod application;
 pub mod command;

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::*;
-use crate::fulfilment::answer::{AnswerFault, RefusalCode};
+use crate::fulfilment::answer::AnswerFault;
+use crate::protocol::result_code::ResultCode;
 
 /// Long enough for every script that ends by itself, even on a busy machine.
 const PATIENT: Duration = Duration::from_secs(60);
@@ -70,7 +71,7 @@ fn the_event_comes_on_stdin_and_the_answer_from_stdout() {
 fn the_environment_is_small_and_names_event_and_operation() {
     let script = r#"[ -n "$CARGO_MANIFEST_DIR" ] && exit 9
         printf '{"status":"refused","resultCode":"000106","message":"%s %s"}' "$KOOGATE_EVENT" "$KOOGATE_OPERATION_ID""#;
-    let result_code = RefusalCode::parse("000106").unwrap();
+    let result_code = ResultCode::parse("000106").unwrap();
     assert_eq!(call(script).unwrap(), Answer::Refused { result_code, message: "instance.create op-1".into() });
 }
 
@@ -78,7 +79,7 @@ fn the_environment_is_small_and_names_event_and_operation() {
 fn arguments_reach_the_program_without_a_shell() {
     let command = ["printf", "%s", r#"{"status":"refused","resultCode":"000005","message":"$HOME; `id` *"}"#];
     let answer = CommandApplication::new(&command.map(str::to_owned), PATIENT).unwrap().call(&event()).unwrap();
-    assert_eq!(answer, Answer::Refused { result_code: RefusalCode::INTERNAL, message: "$HOME; `id` *".into() });
+    assert_eq!(answer, Answer::Refused { result_code: ResultCode::INTERNAL, message: "$HOME; `id` *".into() });
 }
 
 #[test]
@@ -184,7 +185,7 @@ fn a_program_may_close_stdin_without_reading_a_large_event() {
         r#"bytes=$(wc -c); echo "{\"status\":\"refused\",\"resultCode\":\"000005\",\"message\":\"$((bytes))\"}""#;
     assert_eq!(
         shell(script, Path::new("sh"), PATIENT).call(&large).unwrap(),
-        Answer::Refused { result_code: RefusalCode::INTERNAL, message: large.to_json().len().to_string() }
+        Answer::Refused { result_code: ResultCode::INTERNAL, message: large.to_json().len().to_string() }
     );
 }
 

@@ -10,7 +10,8 @@ use socket2::{Domain, Socket, Type};
 use ureq::http::HeaderMap;
 
 use super::*;
-use crate::fulfilment::answer::{AnswerFault, RefusalCode};
+use crate::fulfilment::answer::AnswerFault;
+use crate::protocol::result_code::ResultCode;
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const EVENT: &str = r#"{"event":"instance.create","operationId":"op-1","attempt":2,"test":false,"instanceId":"i-1",
@@ -183,7 +184,7 @@ fn an_empty_answer_means_done_except_for_a_creation() {
 fn a_refusal_is_an_answer() {
     let (address, server) =
         answering(response("200 OK", r#"{"status":"refused","resultCode":"000106","message":"sold out"}"#));
-    let result_code = RefusalCode::parse("000106").unwrap();
+    let result_code = ResultCode::parse("000106").unwrap();
     assert_eq!(call(address, PATIENT).unwrap(), Answer::Refused { result_code, message: "sold out".into() });
     server.join().unwrap();
 }
