@@ -115,7 +115,8 @@ CREATE TABLE job (
   instance         INTEGER NOT NULL REFERENCES instance (id),
   operation        INTEGER NOT NULL REFERENCES operation (id),
   state            TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'dead', 'cancelled')),
-  event            TEXT    NOT NULL,            -- JSON: what the merchant's application is told
+  event            TEXT    NOT NULL,            -- what the merchant's application is told: instance.create …
+  event_sealed     BLOB    NOT NULL,            -- the whole event, JSON; may hold personal data
   change           TEXT,                        -- JSON: what happens to the instance when it is done; NULL: it has happened
   attempt          INTEGER NOT NULL DEFAULT 0,  -- attempts begun
   run_at           INTEGER NOT NULL,            -- not before
@@ -157,6 +158,6 @@ CREATE VIEW instance_view AS
          strftime('%Y-%m-%dT%H:%M:%SZ', created_at / 1000, 'unixepoch') AS created_at
   FROM instance;
 CREATE VIEW job_view AS
-  SELECT job.id, instance.instance_id, json_extract(job.event, '$.event') AS event, job.state, job.attempt,
+  SELECT job.id, instance.instance_id, job.event, job.state, job.attempt,
          strftime('%Y-%m-%dT%H:%M:%SZ', job.run_at / 1000, 'unixepoch') AS run_at, job.last_error
   FROM job JOIN instance ON instance.id = job.instance;

@@ -137,6 +137,14 @@ impl Access {
         self.0.memo.as_deref()
     }
 
+    /// The same with user name and password blanked, for the journal.
+    #[must_use]
+    pub fn blanked(&self) -> Self {
+        let blank = |secret: &Option<Secret<String>>| secret.as_ref().map(|_| Secret::new("***".to_owned()));
+        let parts = &self.0;
+        Self(AccessParts { user_name: blank(&parts.user_name), password: blank(&parts.password), ..parts.clone() })
+    }
+
     /// The parts, to be taken apart.
     pub fn into_parts(self) -> AccessParts {
         self.0

@@ -7,7 +7,7 @@
 //! can be done and either answers or waits for somebody else's work ([`Waiters`]). Only what is on disk is answered.
 
 mod conversation;
-pub mod events;
+mod events;
 mod nonces;
 mod queries;
 mod refused;
@@ -102,10 +102,14 @@ impl Dispatcher {
         }
         let key = verified.key().clone();
         let read = family.read(&verified);
-        let exchange = new_exchange(family, request, key.id(), &read, now);
-        let started = exchange.1;
-        let conversation = Conversation { family, settings, key, started, exchange: exchange.0, call: read.ok() };
-        self.converse(Arc::new(conversation), exchange.2)
+        let started = request.received;
+        let (call, bad) = match read {
+            Ok(call) => (Some(call), None),
+            Err(bad) => (None, Some(bad)),
+        };
+        let exchange = new_exchange(family, request, key.id(), call.as_ref(), bad.as_ref(), now);
+        let conversation = Conversation { family, settings, key, started, exchange, call };
+        self.converse(Arc::new(conversation), bad)
     }
 
     /// Everything after authentication. `bad` is set when the request could not be read.
@@ -187,29 +191,26 @@ fn unrecorded(family: &dyn Family, settings: &Settings, outcome: &Outcome) -> Re
     conversation::json_reply(AnswerBytes { body, body_sign })
 }
 
-/// The journal's view of a request, the instant its time runs from, and the fault if it could not be read.
+/// The journal's view of a request.
 fn new_exchange(
     family: &dyn Family,
     request: Request,
     access_key: &str,
-    read: &Result<Call, BadCall>,
+    call: Option<&Call>,
+    bad: Option<&BadCall>,
     now: Timestamp,
-) -> (NewExchange, Instant, Option<BadCall>) {
-    let started = request.received;
-    let bad = read.as_ref().err().cloned();
-    let call = read.as_ref().ok();
-    let test = call.map_or(bad.as_ref().is_some_and(|bad| bad.test), |call| call.environment == Environment::Test);
-    let exchange = NewExchange {
+) -> NewExchange {
+    let test = call.map_or(bad.is_some_and(|bad| bad.test), |call| call.environment == Environment::Test);
+    NewExchange {
         received_at: now,
         environment: if test { Environment::Test } else { Environment::Real },
         family: family.name(),
-        activity: call.map_or(bad.as_ref().and_then(|bad| bad.activity), |call| Some(call.activity)),
+        activity: call.map_or(bad.and_then(|bad| bad.activity), |call| Some(call.activity)),
         peer: request.peer.to_string(),
         access_key: access_key.to_owned(),
         request_line: format!("{} {}", request.method, request.target),
         order_id: call.and_then(|call| call.order.as_ref()).map(|order| order.order_id.clone()),
         instance_id: call.and_then(|call| call.intent.instance_id()).map(str::to_owned),
         request_body: request.body,
-    };
-    (exchange, started, bad)
+    }
 }

@@ -9,12 +9,14 @@ use uuid::Uuid;
 use super::conversation::{Belongs, Conversation};
 use super::events;
 use super::waiters::{Ended, Waiters};
+use crate::access::Access;
+use crate::fulfilment::event::Event;
 use crate::fulfilment::{self, Begun};
 use crate::instance::{Change, Request, Status, Verdict};
 use crate::operation::{self, Environment, Identity, Next, Standing, State};
 use crate::protocol::call::{Call, Detail, Intent, Outcome};
 use crate::protocol::result_code::ResultCode;
-use crate::settings::{Product, TestCalls};
+use crate::settings::TestCalls;
 use crate::store::{AnswerBytes, Cause, InstanceRow, NewInstance, NewJob, NewOperation, OperationRow, StoreError, Tx};
 
 /// Documented maximum of `instanceId`, in characters.
@@ -150,6 +152,12 @@ impl Script<'_> {
                 self.tx.set_operation(operation.row, State::Failed, Some((outcome.code, &outcome.message)), self.now)?;
                 self.answer(&outcome, self.belongs(&operation, &instance))
             }
+            Begun::Misconfigured(problem) => {
+                log::error!("ALERT {}: {problem}", self.conversation.title());
+                let outcome = Outcome::refusal(ResultCode::INTERNAL, "internal error");
+                self.tx.set_operation(operation.row, State::Failed, Some((outcome.code, &outcome.message)), self.now)?;
+                self.answer(&outcome, self.belongs(&operation, &instance))
+            }
             Begun::Operator => {
                 let (id, command) = (&instance.instance_id, "koogate instance ready");
                 log::warn!("ALERT instance {id} waits for the operator: {command} {id} --front-end-url …");
@@ -168,7 +176,7 @@ impl Script<'_> {
         &mut self,
         operation: &OperationRow,
         instance: &InstanceRow,
-        access: Option<crate::access::Access>,
+        access: Option<Access>,
     ) -> Result<Step, StoreError> {
         if let Some(access) = &access {
             self.tx.set_access(instance, access)?;
@@ -185,12 +193,13 @@ impl Script<'_> {
         scene: Option<&str>,
     ) -> Result<Step, StoreError> {
         let call = self.call;
-        let Some(instance) = self.tx.instance(call.environment, call.namespace, instance_id)? else {
+        let instance = self.tx.instance(call.environment, call.namespace, instance_id)?;
+        if call.environment == Environment::Test && !instance.as_ref().is_some_and(|instance| self.forwards_tests(instance)) {
             // Test calls name made-up instances and must succeed whether or not they exist.
-            let outcome = match call.environment {
-                Environment::Test => Outcome::success(),
-                Environment::Real => Outcome::refusal(ResultCode::UNKNOWN_INSTANCE, "instance id does not exist"),
-            };
+            return self.answer(&Outcome::success(), Belongs::default());
+        }
+        let Some(instance) = instance else {
+            let outcome = Outcome::refusal(ResultCode::UNKNOWN_INSTANCE, "instance id does not exist");
             return self.answer(&outcome, Belongs::default());
         };
         let verdict = instance.life.decide(request, self.now, self.conversation.settings.life);
@@ -257,10 +266,9 @@ impl Script<'_> {
             None => self.new_operation(identity, instance.row, exchange)?,
         };
         let Some(change) = change else { return self.done(&operation, &instance) };
-        let tells_application =
-            product.application().is_some() && !(self.call.environment == Environment::Test && product.test_calls() == TestCalls::Answer);
-        let event = tells_application
-            .then(|| events::of_change(self.call, &instance, request, &change, scene, &operation.operation_id));
+        let event = product
+            .application()
+            .map(|_| events::of_change(self.call, &instance, request, &change, scene, &operation.operation_id));
         if releases {
             self.cancel_unfinished(&instance, operation.row)?;
         }
@@ -296,6 +304,13 @@ impl Script<'_> {
             return Some("frozen though paid beyond today");
         }
         None
+    }
+
+    /// Whether test calls on an instance reach the application.
+    fn forwards_tests(&self, instance: &InstanceRow) -> bool {
+        let (product_id, sku_code) = (instance.life.product_id.as_deref(), instance.life.sku_code.as_deref());
+        let product = self.conversation.settings.product_for(product_id, sku_code);
+        product.is_some_and(|product| product.test_calls() == TestCalls::Forward)
     }
 
     fn next(&self, recorded: Option<&OperationRow>) -> Result<Next, StoreError> {
@@ -473,11 +488,17 @@ impl Script<'_> {
         &mut self,
         instance: &InstanceRow,
         operation: &OperationRow,
-        event: crate::fulfilment::event::Event,
+        event: Event,
         change: Option<&Change>,
     ) -> Result<(), StoreError> {
         let change = change.map(events::stored_change);
-        let new = NewJob { instance: instance.row, operation: operation.row, event: &event.to_json(), change: change.as_deref() };
+        let new = NewJob {
+            instance: instance.row,
+            operation: operation.row,
+            event_name: event.name().as_str(),
+            event: &event.to_json(),
+            change: change.as_deref(),
+        };
         self.tx.insert_job(&new, self.now)?;
         self.jobs = true;
         Ok(())
@@ -488,7 +509,11 @@ impl Script<'_> {
         if operation.content_digest == operation::content_digest(&self.call.content) {
             return Ok(None);
         }
-        let first = self.tx.content_of(operation.first_exchange, self.conversation.family)?;
+        let first = self.tx.request_of(operation.first_exchange)?;
+        let first = first.and_then(|(line, body)| {
+            let query = line.split_once('?').map_or("", |(_, query)| query);
+            self.conversation.family.content(query, &body)
+        });
         let difference = match first {
             Some(first) => operation::difference(&first, &self.call.content).map(|difference| difference.to_string()),
             None => Some("{}".to_owned()),

@@ -14,7 +14,8 @@ use crate::protocol::members::{MemberFault, Members};
 use crate::protocol::query::Query;
 use crate::protocol::reply_checks::ReplyShape;
 use crate::protocol::signature::{SignatureParameters, SignatureRefusal, verify_v2};
-use crate::protocol::{Family, Keyring, Proof, Received, Rules, VerifiedCall, ascii_json, key::AccessKey, time};
+use crate::protocol::key::AccessKey;
+use crate::protocol::{Family, Keyring, Proof, Received, Rules, VerifiedCall, ascii_json, time};
 
 /// The family.
 pub struct BasicV2;
@@ -51,7 +52,7 @@ impl Family for BasicV2 {
         now: Timestamp,
         rules: &Rules,
     ) -> Result<Proof<'k>, SignatureRefusal> {
-        let query = Query::parse(received.query).map_err(|_| SignatureRefusal::IllFormedTimestamp)?;
+        let query = Query::parse(received.query).map_err(|_| SignatureRefusal::QueryNotUtf8)?;
         let parameters = SignatureParameters::from_query(&query);
         let key = verify_v2(keys, &parameters, received.body, now.as_millisecond(), &rules.signature)?;
         Ok(Proof { key, nonce: parameters.nonce.map(str::to_owned) })
@@ -67,8 +68,13 @@ impl Family for BasicV2 {
         read_body(body)
     }
 
-    fn reply(&self, call: Option<&Call>, outcome: &Outcome) -> Vec<u8> {
-        let _ = call;
+    fn content(&self, _query: &str, body: &[u8]) -> Option<Map<String, Value>> {
+        let mut content: Map<String, Value> = serde_json::from_slice(body).ok()?;
+        drop_volatile(&mut content);
+        Some(content)
+    }
+
+    fn reply(&self, _call: Option<&Call>, outcome: &Outcome) -> Vec<u8> {
         write_reply(outcome)
     }
 
@@ -97,7 +103,7 @@ fn read_body(mut body: Map<String, Value>) -> Result<Call, BadCall> {
     let intent = activity.read(members).map_err(bad)?;
     let order = read_order(members).map_err(bad)?;
     let business_id = members.optional("businessId").map_err(bad)?;
-    body.retain(|name, _| !VOLATILE.contains(&name.as_str()));
+    drop_volatile(&mut body);
     Ok(Call {
         activity: activity.name(),
         environment: if test { Environment::Test } else { Environment::Real },
@@ -108,6 +114,10 @@ fn read_body(mut body: Map<String, Value>) -> Result<Call, BadCall> {
         business_id,
         content: body,
     })
+}
+
+fn drop_volatile(body: &mut Map<String, Value>) {
+    body.retain(|name, _| !VOLATILE.contains(&name.as_str()));
 }
 
 /// The activities of this family.
@@ -345,11 +355,11 @@ impl<'a> Info<'a> {
 impl<'a> AppInfo<'a> {
     fn of(access: &'a Access) -> Self {
         Self {
-            front_end_url: &access.front_end_url,
-            admin_url: access.admin_url.as_deref(),
-            user_name: access.user_name.as_ref().map(|name| name.expose().as_str()),
-            password: access.password.as_ref().map(|password| password.expose().as_str()),
-            memo: access.memo.as_deref(),
+            front_end_url: access.front_end_url(),
+            admin_url: access.admin_url(),
+            user_name: access.user_name().map(|name| name.expose().as_str()),
+            password: access.password().map(|password| password.expose().as_str()),
+            memo: access.memo(),
         }
     }
 }

@@ -163,6 +163,25 @@ impl Outcome {
         Self { code, message: message.into(), detail: Detail::None }
     }
 
+    /// The same without user names and passwords, for the journal.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let blanked = |access: &Option<Access>| access.as_ref().map(Access::blanked);
+        let detail = match &self.detail {
+            Detail::None => Detail::None,
+            Detail::Created { instance_id, access } => {
+                Detail::Created { instance_id: instance_id.clone(), access: blanked(access) }
+            }
+            Detail::Instances(instances) => Detail::Instances(
+                instances
+                    .iter()
+                    .map(|instance| InstanceInfo { access: blanked(&instance.access), ..instance.clone() })
+                    .collect(),
+            ),
+        };
+        Self { code: self.code, message: self.message.clone(), detail }
+    }
+
     /// The same with a detail.
     pub fn with(self, detail: Detail) -> Self {
         Self { detail, ..self }

@@ -18,6 +18,7 @@ pub mod signature;
 pub mod time;
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use crate::protocol::call::{BadCall, Call, Outcome};
 use crate::protocol::key::AccessKey;
@@ -70,6 +71,10 @@ pub trait Family: Send + Sync {
     /// # Errors
     /// Which member is missing or ill-formed.
     fn read(&self, call: &VerifiedCall<'_>) -> Result<Call, BadCall>;
+
+    /// The members of a request that was read before, without those that differ in every retry: what a repeat is
+    /// compared with. `None` when it is not one of this family's.
+    fn content(&self, query: &str, body: &[u8]) -> Option<Map<String, Value>>;
 
     /// The body of the reply to `call`, or to a request that could not be read (`None`).
     fn reply(&self, call: Option<&Call>, outcome: &Outcome) -> Vec<u8>;

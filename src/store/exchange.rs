@@ -217,7 +217,7 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// The body of a recorded request; `None` once it is purged.
+    /// Line and body of a recorded request; `None` once it is purged.
     pub fn request_of(&self, exchange: i64) -> Result<Option<(String, Vec<u8>)>, StoreError> {
         self.first(
             "read the first request",

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{StoreError, Tx, instant, millis};
-use crate::access::Access;
+use crate::access::{Access, AccessParts};
 use crate::instance::{Change, Instance, Status};
 use crate::operation::Environment;
 use crate::secret::Secret;
@@ -260,20 +260,17 @@ impl Tx<'_> {
 
     /// Stores how to get into an instance; user name and password sealed.
     pub fn set_access(&self, instance: &InstanceRow, access: &Access) -> Result<(), StoreError> {
-        let seal = |column: &str, text: &Option<Secret<String>>| {
-            text.as_ref().map(|text| self.sealing.seal(&sealed_in(instance.row, column), text.expose().as_bytes()))
-        };
         self.execute(
             "store the access data",
             "UPDATE instance SET front_end_url = ?2, admin_url = ?3, memo = ?4, user_name_sealed = ?5, \
              password_sealed = ?6 WHERE id = ?1",
             (
                 instance.row,
-                &access.front_end_url,
-                &access.admin_url,
-                &access.memo,
-                seal("user_name", &access.user_name),
-                seal("password", &access.password),
+                access.front_end_url(),
+                access.admin_url(),
+                access.memo(),
+                self.seal_text(&sealed_in(instance.row, "user_name"), access.user_name())?,
+                self.seal_text(&sealed_in(instance.row, "password"), access.password())?,
             ),
         )
         .map(drop)
@@ -289,13 +286,24 @@ impl Tx<'_> {
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
         )?;
         let Some((Some(front_end_url), admin_url, memo, user_name, password)) = found else { return Ok(None) };
-        Ok(Some(Access {
+        self.accepted(AccessParts {
             front_end_url,
             admin_url,
             memo,
             user_name: self.open_text(&sealed_in(instance.row, "user_name"), user_name)?,
             password: self.open_text(&sealed_in(instance.row, "password"), password)?,
-        }))
+        })
+        .map(Some)
+    }
+
+    /// Stored access data was accepted once; if it is not any more, somebody has changed the file by hand.
+    pub(super) fn accepted(&self, parts: AccessParts) -> Result<Access, StoreError> {
+        Access::accept(parts).map_err(|fault| StoreError::BadRow { table: "instance", problem: fault.to_string() })
+    }
+
+    /// Seals a text column.
+    pub(super) fn seal_text(&self, context: &str, text: Option<&Secret<String>>) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(text.map(|text| self.sealing.seal(context, text.expose().as_bytes())).transpose()?)
     }
 
     /// Opens a sealed text column.

@@ -11,6 +11,8 @@ pub struct NewJob<'a> {
     pub instance: i64,
     /// Row of the operation.
     pub operation: i64,
+    /// The event's name.
+    pub event_name: &'a str,
     /// The event, JSON.
     pub event: &'a str,
     /// What happens to the instance when the application agrees, JSON; `None` when it has happened already.
@@ -30,8 +32,9 @@ pub struct JobRow {
     pub operation: i64,
     /// `waiting`, `running`, `done`, `dead` or `cancelled`.
     pub state: String,
-    /// The event, JSON.
-    pub event: String,
+    /// The event's name.
+    pub event_name: String,
+    event_sealed: Vec<u8>,
     /// What happens to the instance when it is done, JSON.
     pub change: Option<String>,
     /// Attempts begun.
@@ -47,12 +50,21 @@ pub struct JobRow {
 impl Tx<'_> {
     /// Adds a job that is due at once.
     pub fn insert_job(&self, new: &NewJob<'_>, now: Timestamp) -> Result<i64, StoreError> {
+        // A job is known by its operation when its event is sealed: it has no row id yet.
+        let sealed = self.sealing.seal(&sealed_in(new.operation), new.event.as_bytes())?;
         self.insert(
             "add the job",
-            "INSERT INTO job (instance, operation, state, event, change, run_at, created_at) \
-             VALUES (?1, ?2, 'waiting', ?3, ?4, ?5, ?5)",
-            (new.instance, new.operation, new.event, new.change, millis(now)),
+            "INSERT INTO job (instance, operation, state, event, event_sealed, change, run_at, created_at) \
+             VALUES (?1, ?2, 'waiting', ?3, ?4, ?5, ?6, ?6)",
+            (new.instance, new.operation, new.event_name, sealed, new.change, millis(now)),
         )
+    }
+
+    /// The event of a job, JSON.
+    pub fn event_of(&self, job: &JobRow) -> Result<String, StoreError> {
+        let plain = self.sealing.open(&sealed_in(job.operation), &job.event_sealed)?;
+        String::from_utf8(plain.expose().clone())
+            .map_err(|_| StoreError::BadRow { table: "job", problem: format!("event of job {} is not UTF-8", job.row) })
     }
 
     /// When the next job is due that no earlier job of its instance holds back; `None` when there is none.
@@ -118,6 +130,63 @@ impl Tx<'_> {
         .map(drop)
     }
 
+    /// Cancels what waits for an instance.
+    pub fn cancel_waiting_jobs(&self, instance: i64, reason: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.execute(
+            "cancel jobs",
+            "UPDATE job SET state = 'cancelled', last_error = ?2, finished_at = ?3 \
+             WHERE instance = ?1 AND state = 'waiting'",
+            (instance, reason, millis(now)),
+        )
+        .map(drop)
+    }
+
+    /// Ends what waits or runs for an instance: its result has come another way.
+    pub fn end_unfinished_jobs(&self, instance: i64, state: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.execute(
+            "end jobs",
+            "UPDATE job SET state = ?2, lease_until = NULL, finished_at = ?3 \
+             WHERE instance = ?1 AND state IN ('waiting', 'running')",
+            (instance, state, millis(now)),
+        )
+        .map(drop)
+    }
+
+    /// Makes dead jobs of an instance, and those that wait for their next attempt, due at once; their operations are
+    /// open again. Returns how many. A dead job that a later one has overtaken stays dead: telling the application of
+    /// an old freeze after a later unfreeze would be wrong.
+    pub fn retry_jobs(&self, instance: i64, now: Timestamp) -> Result<usize, StoreError> {
+        let retried = "instance = ?1 AND (state = 'waiting' OR (state = 'dead' AND NOT EXISTS (SELECT 1 FROM job AS later \
+             WHERE later.instance = job.instance AND later.id > job.id AND later.state IN ('done', 'running', 'waiting'))))";
+        self.execute(
+            "open the operations again",
+            &format!(
+                "UPDATE operation SET state = 'open', result_code = NULL, result_message = NULL \
+                 WHERE state = 'failed' AND id IN (SELECT operation FROM job WHERE change IS NOT NULL AND {retried})"
+            ),
+            [instance],
+        )?;
+        self.execute(
+            "retry the jobs",
+            &format!(
+                "UPDATE job SET state = 'waiting', run_at = ?2, created_at = CASE state WHEN 'dead' THEN ?2 \
+                 ELSE created_at END, finished_at = NULL WHERE {retried}"
+            ),
+            (instance, millis(now)),
+        )
+    }
+
+    /// The operation of an unfinished job that will change an instance's status or date once the application agrees.
+    pub fn open_status_change(&self, instance: i64) -> Result<Option<i64>, StoreError> {
+        self.first(
+            "look for unfinished changes",
+            "SELECT operation FROM job WHERE instance = ?1 AND state IN ('waiting', 'running') \
+             AND change ->> '$.change' IN ('renew', 'freeze', 'unfreeze', 'release') LIMIT 1",
+            [instance],
+            |row| row.get(0),
+        )
+    }
+
     /// Whether a job of this operation runs or is due before `until`: waiting for it makes sense.
     pub fn job_ends_before(&self, operation: i64, instance: i64, until: Timestamp) -> Result<bool, StoreError> {
         let found = self.first(
@@ -150,8 +219,13 @@ impl Tx<'_> {
 const NOT_HELD_BACK: &str = "NOT EXISTS (SELECT 1 FROM job AS earlier WHERE earlier.instance = job.instance \
     AND earlier.id < job.id AND earlier.state IN ('waiting', 'running'))";
 
+/// A sealed event belongs to its operation and opens nowhere else.
+fn sealed_in(operation: i64) -> String {
+    format!("job.event:{operation}")
+}
+
 const SELECT: &str = "SELECT job.id, job.instance, instance.instance_id, job.operation, job.state, job.event, \
-    job.change, job.attempt, job.run_at, job.last_error, job.created_at \
+    job.event_sealed, job.change, job.attempt, job.run_at, job.last_error, job.created_at \
     FROM job JOIN instance ON instance.id = job.instance";
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<JobRow> {
@@ -161,11 +235,12 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<JobRow> {
         instance_id: row.get(2)?,
         operation: row.get(3)?,
         state: row.get(4)?,
-        event: row.get(5)?,
-        change: row.get(6)?,
-        attempt: row.get(7)?,
-        run_at: instant(row.get(8)?)?,
-        last_error: row.get(9)?,
-        created_at: instant(row.get(10)?)?,
+        event_name: row.get(5)?,
+        event_sealed: row.get(6)?,
+        change: row.get(7)?,
+        attempt: row.get(8)?,
+        run_at: instant(row.get(9)?)?,
+        last_error: row.get(10)?,
+        created_at: instant(row.get(11)?)?,
     })
 }

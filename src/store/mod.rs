@@ -26,7 +26,7 @@ use std::time::Instant;
 use rusqlite::Connection;
 
 pub use error::{OpenError, StoreError};
-pub use exchange::{AnswerBytes, ExchangeFilter, ExchangeRow, NewExchange};
+pub use exchange::{AnswerBytes, Answered, ExchangeFilter, ExchangeRow, NewExchange};
 pub use instance::{Cause, HistoryRow, InstanceFilter, InstanceRow, NewInstance};
 pub use job::{JobRow, NewJob};
 pub use operation::{NewOperation, OperationRow};

@@ -171,7 +171,7 @@ fn version(connection: &Connection, path: &Path) -> Result<Option<i64>, OpenErro
 
 fn create(connection: &Connection, sealing: &SealingKey) -> Result<(), StoreError> {
     let doing = "create the schema";
-    let sealed = sealing.seal("meta.sealing_check", SEALING_CHECK);
+    let sealed = sealing.seal("meta.sealing_check", SEALING_CHECK).map_err(StoreError::Seal)?;
     connection.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::sqlite(doing))?;
     connection.execute_batch(SCHEMA).map_err(StoreError::sqlite(doing))?;
     connection
@@ -217,7 +217,9 @@ fn refuse_torn_copy(connection: &Connection, path: &Path) -> Result<(), OpenErro
 
 fn set_serving(connection: &Connection, serving: bool) -> Result<(), StoreError> {
     let doing = "mark the file";
-    connection.execute("UPDATE meta SET serving = ?1 WHERE serving <> ?1", [serving]).map_err(StoreError::sqlite(doing))?;
+    connection
+        .execute("UPDATE meta SET serving = ?1, snapshot_at = NULL WHERE serving <> ?1", [serving])
+        .map_err(StoreError::sqlite(doing))?;
     // The mark must stand in the file itself, not only in the WAL, or a copy of the file alone would not carry it.
     if serving { pragma_rows(connection, "PRAGMA wal_checkpoint(PASSIVE)") } else { Ok(()) }
 }

@@ -75,30 +75,31 @@ impl Tx<'_> {
         )
     }
 
-    /// Begins an operation as `open`, or records one that is done at once.
-    pub fn insert_operation(
-        &self,
-        new: &NewOperation<'_>,
-        done: Option<(ResultCode, &str)>,
-        now: Timestamp,
-    ) -> Result<i64, StoreError> {
-        let state = if done.is_some() { State::Done } else { State::Open };
+    /// Begins an operation.
+    pub fn insert_operation(&self, new: &NewOperation<'_>, now: Timestamp) -> Result<i64, StoreError> {
         self.insert(
             "record the operation",
-            "INSERT INTO operation (identity, operation_id, instance, state, result_code, result_message, \
-             content_digest, first_exchange, created_at, done_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO operation (identity, operation_id, instance, state, content_digest, first_exchange, created_at) \
+             VALUES (?1, ?2, ?3, 'open', ?4, ?5, ?6)",
             (
                 new.identity.as_str(),
                 &new.operation_id,
                 new.instance,
-                word(state),
-                done.as_ref().map(|(code, _)| code.as_str()),
-                done.map(|(_, message)| message),
                 new.content_digest,
                 new.first_exchange,
                 millis(now),
-                done.map(|_| millis(now)),
             ),
+        )
+    }
+
+    /// Ends the open operations on an instance with success; returns them.
+    pub fn finish_operations_on(&self, instance: i64, now: Timestamp) -> Result<Vec<i64>, StoreError> {
+        self.all(
+            "finish the operations",
+            "UPDATE operation SET state = 'done', result_code = '000000', result_message = 'success', done_at = ?2 \
+             WHERE instance = ?1 AND state = 'open' RETURNING id",
+            (instance, millis(now)),
+            |row| row.get(0),
         )
     }
 

@@ -14,6 +14,9 @@ use super::lock::{LockError, ServerLock, beside};
 use super::{OpenError, StoreError, instant, millis, open};
 use crate::sealing::SealingKey;
 
+/// What would end the path in a `file:` URI, or be taken for an escape.
+const URI_PATH: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%').add(b'?').add(b'#');
+
 /// What is known of a copy after it was examined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
@@ -187,10 +190,6 @@ pub(super) fn examine(connection: &Connection) -> Result<Vec<String>, StoreError
     Ok(problems)
 }
 
-/// Highest number in the journal and the history's length: changes exactly when something worth a snapshot has happened.
-pub(super) const STATE_SQL: &str = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'exchange'), 0), \
-    (SELECT count(*) FROM job WHERE state IN ('waiting', 'running')), (SELECT max(finished_at) FROM job)";
-
 fn write_copy(database: &Path, temporary: &Path) -> Result<(), SnapshotError> {
     let source = open::read_only(database)?;
     // The new file is readable by its owner only, like the database.
@@ -214,8 +213,12 @@ fn write_copy(database: &Path, temporary: &Path) -> Result<(), SnapshotError> {
 
 /// Opens a copy for reading only, whatever stands beside it.
 fn open_copy(copy: &Path) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_ONLY)
-        .map_err(StoreError::sqlite("open the copy"))?;
+    // A file without a WAL beside it does not change: SQLite need not write its own files there to read it.
+    let lone = !beside(copy, "-wal").exists();
+    let path = percent_encoding::utf8_percent_encode(&copy.to_string_lossy(), URI_PATH).to_string();
+    let uri = format!("file:{path}{}", if lone { "?immutable=1" } else { "" });
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri, flags).map_err(StoreError::sqlite("open the copy"))?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(StoreError::sqlite("open the copy"))?;
     Ok(connection)
 }

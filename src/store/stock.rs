@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::{InstanceRow, StoreError, Tx, millis};
-use crate::access::Access;
+use crate::access::{Access, AccessParts};
+use crate::secret::Secret;
 
 /// An account to be put into stock.
 pub type StockEntry = Access;
@@ -22,24 +23,23 @@ pub struct StockCount {
 impl Tx<'_> {
     /// Adds an entry; `false` if the same one is there already.
     pub fn insert_stock(&self, stock: &str, entry: &StockEntry, now: Timestamp) -> Result<bool, StoreError> {
-        let digest = self.sealing.label(&whole_text(stock, entry));
+        let digest = self.sealing.digest("stock_entry", &whole_text(stock, entry));
         let changed = self.execute(
             "add to the stock",
             "INSERT INTO stock_entry (stock, digest, front_end_url, admin_url, memo, imported_at) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (stock, digest) DO NOTHING",
-            (stock, digest.as_bytes(), &entry.front_end_url, &entry.admin_url, &entry.memo, millis(now)),
+            (stock, digest, entry.front_end_url(), entry.admin_url(), entry.memo(), millis(now)),
         )?;
         if changed == 0 {
             return Ok(false);
         }
         let row = self.connection.last_insert_rowid();
-        let seal = |column: &str, text: &Option<crate::secret::Secret<String>>| {
-            text.as_ref().map(|text| self.sealing.seal(&sealed_in(row, column), text.expose().as_bytes()))
-        };
+        let user_name = self.seal_text(&sealed_in(row, "user_name"), entry.user_name())?;
+        let password = self.seal_text(&sealed_in(row, "password"), entry.password())?;
         self.execute(
             "add to the stock",
             "UPDATE stock_entry SET user_name_sealed = ?2, password_sealed = ?3 WHERE id = ?1",
-            (row, seal("user_name", &entry.user_name), seal("password", &entry.password)),
+            (row, user_name, password),
         )?;
         Ok(true)
     }
@@ -69,13 +69,14 @@ impl Tx<'_> {
             "UPDATE stock_entry SET instance = ?2, taken_at = coalesce(taken_at, ?3) WHERE id = ?1",
             (row, instance.row, millis(now)),
         )?;
-        Ok(Some(Access {
+        self.accepted(AccessParts {
             front_end_url,
             admin_url,
             memo,
             user_name: self.open_text(&sealed_in(row, "user_name"), user_name)?,
             password: self.open_text(&sealed_in(row, "password"), password)?,
-        }))
+        })
+        .map(Some)
     }
 
     /// How many entries of a stock nobody has.
@@ -103,14 +104,8 @@ fn sealed_in(row: i64, column: &str) -> String {
 
 /// All of an entry as one unambiguous text, only ever digested under the sealing key.
 fn whole_text(stock: &str, entry: &StockEntry) -> String {
-    let secret = |text: &Option<crate::secret::Secret<String>>| text.as_ref().map(|text| text.expose().clone());
-    serde_json::json!([
-        stock,
-        entry.front_end_url,
-        entry.admin_url,
-        entry.memo,
-        secret(&entry.user_name),
-        secret(&entry.password)
-    ])
-    .to_string()
+    let secret = |text: Option<&Secret<String>>| text.map(|text| text.expose().clone());
+    let (user_name, password) = (secret(entry.user_name()), secret(entry.password()));
+    let whole = [Some(entry.front_end_url()), entry.admin_url(), entry.memo(), user_name.as_deref(), password.as_deref()];
+    serde_json::json!([stock, whole]).to_string()
 }

@@ -1,0 +1,147 @@
+//! What the end of an attempt does to job, operation and instance, in one transaction.
+
+use jiff::Timestamp;
+
+use super::AttemptResult;
+use crate::access::Access;
+use crate::fulfilment;
+use crate::instance::{Change, Status};
+use crate::operation::State;
+use crate::protocol::result_code::ResultCode;
+use crate::settings::Settings;
+use crate::store::{Cause, InstanceRow, JobRow, StoreError, Tx};
+
+/// When to try again.
+#[derive(Debug, Clone, Copy)]
+pub struct Retry {
+    /// After a failure; `None`: never, the time for it is over.
+    pub failed_at: Option<Timestamp>,
+    /// After "pending": the application is asked again, in case its report got lost.
+    pub pending_at: Timestamp,
+}
+
+/// Records what came of attempt number `attempt` of a job.
+///
+/// # Errors
+/// When the rows cannot be written; the job's lease then ends and the attempt is made again.
+pub fn record(
+    tx: &Tx<'_>,
+    settings: &Settings,
+    job: i64,
+    attempt: u32,
+    result: AttemptResult,
+    retry: Retry,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(job) = tx.running_job(job, attempt)? else {
+        log::warn!("job {job}: attempt {attempt} ended after it was given away or finished otherwise; it does not count");
+        return Ok(());
+    };
+    let change = stored_change(&job)?;
+    match result {
+        AttemptResult::Ready(access) => ready(tx, settings, &job, change.as_ref(), access, now),
+        AttemptResult::Pending => {
+            log::info!("job {}: the application works on {}", job.row, title(&job));
+            tx.put_off_job(job.row, retry.pending_at, None)
+        }
+        AttemptResult::Refused { code, message } => {
+            log::warn!("ALERT job {}: the application refused {}: {code} {message}", job.row, title(&job));
+            dead(tx, &job, code, &message, now)
+        }
+        AttemptResult::Failed(error) => match retry.failed_at {
+            Some(at) => {
+                log::warn!("job {}: attempt {attempt} of {} failed, next {at:.0}: {error}", job.row, title(&job));
+                tx.put_off_job(job.row, at, Some(&error))
+            }
+            None => {
+                let id = &job.instance_id;
+                log::error!(
+                    "ALERT job {}: {} given up after {attempt} attempts: {error}; mend it, then `koogate instance retry {id}`",
+                    job.row, title(&job)
+                );
+                dead(tx, &job, ResultCode::INTERNAL, &error, now)
+            }
+        },
+    }
+}
+
+/// Finishes the creation of an instance by the operator's or the application's later word.
+///
+/// # Errors
+/// When the rows cannot be written.
+pub fn finish_creation(
+    tx: &Tx<'_>,
+    instance: &InstanceRow,
+    access: Option<&Access>,
+    note: &str,
+    now: Timestamp,
+) -> Result<Vec<i64>, StoreError> {
+    if let Some(access) = access {
+        tx.set_access(instance, access)?;
+    }
+    let cause = Cause { exchange: None, job: None, note: Some(note) };
+    tx.apply(instance, &Change::Ready, cause, now)?;
+    tx.end_unfinished_jobs(instance.row, "done", now)?;
+    tx.finish_operations_on(instance.row, now)
+}
+
+fn ready(
+    tx: &Tx<'_>,
+    settings: &Settings,
+    job: &JobRow,
+    change: Option<&Change>,
+    access: Option<Access>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.end_job(job.row, "done", None, now)?;
+    // Without a change of its own the job only reported what had happened.
+    let Some(change) = change else { return Ok(()) };
+    let Some(instance) = tx.instance_by_row(job.instance)? else { return Ok(()) };
+    if instance.life.status == Status::Released {
+        log::warn!("job {}: {} ended after the release and does not count", job.row, title(job));
+        return Ok(());
+    }
+    if *change == Change::Ready {
+        let access = match access {
+            Some(access) => Some(access),
+            None => match configured_access(settings, &instance) {
+                Ok(access) => access,
+                Err(problem) => {
+                    log::error!("ALERT job {}: {problem}", job.row);
+                    None
+                }
+            },
+        };
+        if let Some(access) = &access {
+            tx.set_access(&instance, access)?;
+        }
+    }
+    let cause = Cause { exchange: None, job: Some(job.row), note: None };
+    tx.apply(&instance, change, cause, now)?;
+    tx.set_operation(job.operation, State::Done, Some((ResultCode::SUCCESS, "success")), now)
+}
+
+/// The product's own access data, for applications that answer without any.
+fn configured_access(settings: &Settings, instance: &InstanceRow) -> Result<Option<Access>, String> {
+    let (product_id, sku_code) = (instance.life.product_id.as_deref(), instance.life.sku_code.as_deref());
+    let template = settings.product_for(product_id, sku_code).and_then(|product| product.entry().access());
+    template.map(|template| fulfilment::fill(template, instance, None)).transpose()
+}
+
+/// Ends a job without success. An operation that waited for it has failed: the next call of it works on.
+fn dead(tx: &Tx<'_>, job: &JobRow, code: ResultCode, message: &str, now: Timestamp) -> Result<(), StoreError> {
+    tx.end_job(job.row, "dead", Some(message), now)?;
+    if job.change.is_some() {
+        tx.set_operation(job.operation, State::Failed, Some((code, message)), now)?;
+    }
+    Ok(())
+}
+
+fn stored_change(job: &JobRow) -> Result<Option<Change>, StoreError> {
+    let parsed = job.change.as_deref().map(serde_json::from_str).transpose();
+    parsed.map_err(|error| StoreError::BadRow { table: "job", problem: format!("change of job {}: {error}", job.row) })
+}
+
+fn title(job: &JobRow) -> String {
+    format!("{} for instance {}", job.event_name, job.instance_id)
+}
