@@ -20,9 +20,6 @@ use crate::protocol::reply_checks::{Finding, Severity};
 use client::{Client, SetupError};
 use stage::{Stage, World};
 
-/// After so many calls without an answer the rest is not tried: each may take the whole deadline.
-const UNANSWERED_LIMIT: u32 = 3;
-
 /// The server under test.
 #[derive(Debug)]
 pub struct Target {
@@ -135,8 +132,7 @@ pub fn run(target: &Target, options: &Options<'_>, progress: &mut dyn FnMut(&Cas
     let mut world = World::new();
     let mut report = Report::default();
     for case in cases::all(options) {
-        let reachable = world.unanswered < UNANSWERED_LIMIT && (world.answered > 0 || world.unanswered == 0);
-        let playable = reachable && (!case.needs_instance || world.instance.is_some());
+        let playable = !world.gave_up() && (!case.needs_instance || world.instance.is_some());
         let started = Instant::now();
         let findings = playable.then(|| {
             let mut stage = Stage::new(target, options, &mut world);

@@ -15,14 +15,17 @@ use crate::protocol::reply_checks::{self, Finding};
 const SLOW: Duration = Duration::from_secs(5);
 /// Half the window of the signature: a clock that is off by more may fail calls that took long.
 const CLOCK_DIFFERENCE_MS: i64 = 30_000;
+/// After so many calls in a row without an answer no more are made: each may take the whole deadline.
+const UNANSWERED_LIMIT: u32 = 3;
 
 /// What the cases of one run share.
 pub(super) struct World {
     /// Makes the orders of this run unlike those of every other.
     run: String,
     orders: u32,
-    pub answered: u32,
-    pub unanswered: u32,
+    answered: bool,
+    /// Calls without an answer since the last one with.
+    unanswered: u32,
     clock_reported: bool,
     /// The real instance the life-cycle goes on with.
     pub instance: Option<Instance>,
@@ -43,7 +46,12 @@ impl World {
     pub(super) fn new() -> Self {
         let run = Uuid::new_v4().simple().to_string().to_uppercase();
         let run = run.chars().take(10).collect();
-        Self { run, orders: 0, answered: 0, unanswered: 0, clock_reported: false, instance: None }
+        Self { run, orders: 0, answered: false, unanswered: 0, clock_reported: false, instance: None }
+    }
+
+    /// Whether the server is taken for unreachable: it did not answer the first call, or several in a row.
+    pub(super) fn gave_up(&self) -> bool {
+        self.unanswered >= UNANSWERED_LIMIT || (self.unanswered > 0 && !self.answered)
     }
 }
 
@@ -96,8 +104,12 @@ impl<'r> Stage<'r> {
         self.judge(what, &reply, codes).then_some(reply)
     }
 
-    /// Makes a call and checks its reply, whatever its result code. `None` when no reply could be read.
+    /// Makes a call and checks its reply, whatever its result code. `None` when no reply could be read, and without a
+    /// call once the server is taken for unreachable.
     pub(super) fn call(&mut self, what: &str, call: &Call) -> Option<Reply> {
+        if self.world.gave_up() {
+            return None;
+        }
         let outcome = send(self.target, call);
         self.receive(what, call, outcome)
     }
@@ -197,7 +209,8 @@ impl<'r> Stage<'r> {
                 return None;
             }
         };
-        self.world.answered += 1;
+        self.world.answered = true;
+        self.world.unanswered = 0;
         let Answer { status, headers, body, .. } = &answer;
         for finding in reply_checks::check_reply(&call.shape, *status, headers, body, &self.target.key) {
             self.add(what, finding);
@@ -269,4 +282,71 @@ pub(super) fn pause(attempt: u32, deadline: Instant) -> bool {
     let pause = Duration::from_millis(50) * 2_u32.pow(attempt.min(5));
     std::thread::sleep(pause.min(left));
     !left.is_zero()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::key::AccessKey;
+    use crate::secret::Secret;
+
+    /// What a stage finds about replies to a call, with headers and duration as given.
+    fn findings(replies: &[(&[(&str, String)], Duration)]) -> Vec<&'static str> {
+        let key = AccessKey::new("k".to_owned(), Secret::new("k".to_owned()));
+        let target = Target::new("http://127.0.0.1:1/", key, &[]).unwrap();
+        let (options, mut world) = (Options::default(), World::new());
+        let mut stage = Stage::new(&target, &options, &mut world);
+        let body = br#"{"resultCode":"000000","resultMsg":"ok"}"#;
+        let signed = crate::protocol::body_sign::header_value(&target.key, body);
+        for (headers, elapsed) in replies {
+            let good = [("Content-Type", "application/json".to_owned()), ("Body-Sign", signed.clone())];
+            let headers =
+                good.iter().chain(*headers).map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+            let status_line = "HTTP/1.1 200 OK".to_owned();
+            let answer = Answer { status: 200, status_line, headers, body: body.to_vec(), elapsed: *elapsed };
+            assert!(stage.receive("", &Call::raw("{}"), Ok(answer)).is_some());
+        }
+        stage.into_findings().iter().map(|finding| finding.rule).collect()
+    }
+
+    fn date(seconds_off: i64) -> String {
+        let instant = Timestamp::from_second(Timestamp::now().as_second() + seconds_off).unwrap();
+        instant.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
+    #[test]
+    fn a_slow_reply_is_a_warning() {
+        assert_eq!(findings(&[(&[], Duration::from_millis(5000))]), [""; 0]);
+        assert_eq!(findings(&[(&[], Duration::from_millis(5001))]), ["slow"]);
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_reported_once() {
+        let dated = |seconds_off| [("Date", date(seconds_off))];
+        assert_eq!(findings(&[(&dated(0), Duration::ZERO)]), [""; 0]);
+        assert_eq!(findings(&[(&dated(-300), Duration::ZERO), (&dated(300), Duration::ZERO)]), ["clock"]);
+        assert_eq!(findings(&[(&[("Date", "soon".to_owned())], Duration::ZERO)]), [""; 0]);
+    }
+
+    #[test]
+    fn a_server_that_stops_answering_is_left_alone_and_one_that_stumbles_is_not() {
+        let mut world = World::new();
+        assert!(!world.gave_up());
+        world.unanswered = 1;
+        assert!(world.gave_up(), "it has never answered");
+        world.answered = true;
+        assert!(!world.gave_up());
+        world.unanswered = UNANSWERED_LIMIT;
+        assert!(world.gave_up());
+    }
+
+    #[test]
+    fn findings_hold_no_control_characters_of_the_peer() {
+        let key = AccessKey::new("k".to_owned(), Secret::new("k".to_owned()));
+        let target = Target::new("http://127.0.0.1:1/", key, &[]).unwrap();
+        let (options, mut world) = (Options::default(), World::new());
+        let mut stage = Stage::new(&target, &options, &mut world);
+        stage.add("call", Finding::fail("answer", "answered 000005 (\u{1b}[2Jgone\r\n)"));
+        assert_eq!(stage.into_findings()[0].text, "call: answered 000005 ([2Jgone)");
+    }
 }

@@ -1,5 +1,5 @@
 //! The life of a real instance, from purchase to release, with the traps of spec 1-basic-v2 §9. The order ids are made up,
-//! so this is for servers that do not look their orders up; what it creates it releases.
+//! so this is for servers that do not look their orders up. What it creates it releases, as far as the server plays along.
 
 use std::time::Instant;
 
