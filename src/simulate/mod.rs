@@ -1,3 +1,160 @@
-//! The simulated KooGallery: plays the seller console's debugging cases against a seller's server.
+//! The simulated KooGallery: plays the seller console's debugging cases, retries, duplicates and refusals against a
+//! seller's server, any seller's, and judges every reply as KooGallery would.
+//!
+//! Here are the entry and the vocabulary. [`client`] moves bytes, `call` makes signed requests, `stage` plays and judges
+//! single calls, `cases` says what is played, [`report`] prints. What KooGallery checks of a single reply is in
+//! [`crate::protocol::reply_checks`].
 
+mod call;
+mod cases;
 pub mod client;
+pub mod report;
+mod stage;
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::protocol::key::AccessKey;
+use crate::protocol::reply_checks::{Finding, Severity};
+use client::{Client, SetupError};
+use stage::{Stage, World};
+
+/// The server under test.
+#[derive(Debug)]
+pub struct Target {
+    client: Client,
+    key: AccessKey,
+}
+
+impl Target {
+    /// The production address, and the access key bound to the basic interfaces there. `extra_roots` are PEM certificates
+    /// to trust besides the public CAs, for a server in preparation; empty for none.
+    ///
+    /// # Errors
+    /// [`SetupError`] when the URL or the certificates are of no use.
+    pub fn new(url: &str, key: AccessKey, extra_roots: &[u8]) -> Result<Self, SetupError> {
+        Ok(Self { client: Client::new(url, extra_roots)?, key })
+    }
+}
+
+/// Which generation of the interfaces is played.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Generation {
+    /// POST with JSON and a URL signature.
+    #[default]
+    V2,
+}
+
+/// What is played.
+pub struct Options<'o> {
+    /// Also play a life-cycle without `testFlag`: it creates real instances with made-up orders, and releases them.
+    pub real: bool,
+    /// The generation of the interfaces.
+    pub generation: Generation,
+    /// How long a real instance may take until the query returns it.
+    pub ready_within: Duration,
+    /// A look behind the replies, for whoever has one: what a freeze or a renewal did cannot be seen from outside.
+    pub observer: Option<&'o dyn Observer>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self { real: false, generation: Generation::V2, ready_within: Duration::from_secs(60), observer: None }
+    }
+}
+
+/// Tells what the seller's server has recorded about an instance.
+pub trait Observer {
+    /// The instance's state, `None` when there is no such instance.
+    fn instance(&self, instance_id: &str) -> Option<Observed>;
+}
+
+/// What an observer sees of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// `creating`, `active`, `frozen` or `released`.
+    pub status: String,
+    /// The expiry date, when there is one.
+    pub expire_time: Option<Timestamp>,
+}
+
+/// How a case ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing to complain about.
+    Passed,
+    /// KooGallery would take it; there is something to mend.
+    Warned,
+    /// KooGallery would count a call as failed, or money or access is at risk.
+    Failed,
+    /// Not played: the server does not answer, or a case it builds on failed.
+    Skipped,
+}
+
+/// One case that was played.
+#[derive(Clone, Debug)]
+pub struct CaseReport {
+    /// A short fixed name such as `refresh-renewal`.
+    pub name: &'static str,
+    /// What the seller console calls it, in Chinese.
+    pub title: &'static str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What is to be mended.
+    pub findings: Vec<Finding>,
+    /// How long all its calls took.
+    pub elapsed: Duration,
+}
+
+/// All cases in the order played.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// One entry for each case.
+    pub cases: Vec<CaseReport>,
+}
+
+impl Report {
+    /// How many cases ended this way.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.cases.iter().filter(|case| case.outcome == outcome).count()
+    }
+
+    /// Whether KooGallery would accept the server: something was played, nothing failed, nothing had to be skipped.
+    pub fn is_success(&self) -> bool {
+        !self.cases.is_empty() && self.count(Outcome::Failed) == 0 && self.count(Outcome::Skipped) == 0
+    }
+}
+
+/// Plays all cases one after another and hands each result to `progress` as soon as it is known.
+pub fn run(target: &Target, options: &Options<'_>, progress: &mut dyn FnMut(&CaseReport)) -> Report {
+    let mut world = World::new();
+    let mut report = Report::default();
+    for case in cases::all(options) {
+        let playable = !world.gave_up() && (!case.needs_instance || world.instance.is_some());
+        let started = Instant::now();
+        let findings = playable.then(|| {
+            let mut stage = Stage::new(target, options, &mut world);
+            (case.play)(&mut stage);
+            stage.into_findings()
+        });
+        let outcome = match &findings {
+            None => Outcome::Skipped,
+            Some(findings) => outcome(findings),
+        };
+        let findings = findings.unwrap_or_default();
+        let played = CaseReport { name: case.name, title: case.title, outcome, findings, elapsed: started.elapsed() };
+        progress(&played);
+        report.cases.push(played);
+    }
+    report
+}
+
+fn outcome(findings: &[Finding]) -> Outcome {
+    match findings.iter().map(|finding| finding.severity).max() {
+        None => Outcome::Passed,
+        Some(Severity::Warn) => Outcome::Warned,
+        Some(Severity::Fail) => Outcome::Failed,
+    }
+}

@@ -11,3 +11,4 @@ mod door;
 mod door_abuse;
 mod door_client;
 mod door_close;
+mod simulate;

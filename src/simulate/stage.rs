@@ -1,0 +1,352 @@
+//! Where a case is played: makes calls, has every reply checked, and collects the findings.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::call::{Call, Order};
+use super::client::{Answer, ClientError};
+use super::{Observed, Options, Target};
+use crate::protocol::reply_checks::{self, Finding};
+
+/// An older requirement page and the European site give a server 5 s (spec README §7.4).
+const SLOW: Duration = Duration::from_secs(5);
+/// Half the window of the signature: a clock that is off by more may fail calls that took long.
+const CLOCK_DIFFERENCE_MS: i64 = 30_000;
+/// After so many calls in a row without an answer no more are made: each may take the whole deadline.
+const UNANSWERED_LIMIT: u32 = 3;
+
+/// What the cases of one run share.
+pub(super) struct World {
+    /// Makes the orders of this run unlike those of every other.
+    run: String,
+    orders: u32,
+    answered: bool,
+    /// Calls without an answer since the last one with.
+    unanswered: u32,
+    clock_reported: bool,
+    /// The real instance the life-cycle goes on with.
+    pub instance: Option<Instance>,
+}
+
+/// The real instance of the life-cycle.
+#[derive(Clone)]
+pub(super) struct Instance {
+    pub instance_id: String,
+    pub order: Order,
+    /// The final answer to its `newInstance`.
+    pub created: Reply,
+    /// The renewal that is retried and cancelled: its members and its answer.
+    pub renewal: Option<(Value, Reply)>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let run = Uuid::new_v4().simple().to_string().to_uppercase();
+        let run = run.chars().take(10).collect();
+        Self { run, orders: 0, answered: false, unanswered: 0, clock_reported: false, instance: None }
+    }
+
+    /// Whether the server is taken for unreachable: it did not answer the first call, or several in a row.
+    pub(super) fn gave_up(&self) -> bool {
+        self.unanswered >= UNANSWERED_LIMIT || (self.unanswered > 0 && !self.answered)
+    }
+}
+
+/// A reply that could be read.
+#[derive(Clone)]
+pub(super) struct Reply {
+    pub code: String,
+    message: String,
+    members: Map<String, Value>,
+    answer: Answer,
+}
+
+impl Reply {
+    pub(super) fn instance_id(&self) -> Option<&str> {
+        self.members.get("instanceId").and_then(Value::as_str).filter(|id| !id.is_empty())
+    }
+
+    /// The entry of `info` for this instance.
+    pub(super) fn info(&self, instance_id: &str) -> Option<&Value> {
+        let info = self.members.get("info")?.as_array()?;
+        info.iter().find(|entry| entry["instanceId"].as_str() == Some(instance_id))
+    }
+}
+
+/// One case being played.
+pub(super) struct Stage<'r> {
+    target: &'r Target,
+    pub options: &'r Options<'r>,
+    pub world: &'r mut World,
+    findings: Vec<Finding>,
+}
+
+impl<'r> Stage<'r> {
+    pub(super) fn new(target: &'r Target, options: &'r Options<'r>, world: &'r mut World) -> Self {
+        Self { target, options, world, findings: Vec::new() }
+    }
+
+    pub(super) fn into_findings(self) -> Vec<Finding> {
+        self.findings
+    }
+
+    /// Makes a call that must be answered with this result code. `what` tells the calls of a case apart; it may be empty.
+    pub(super) fn expect(&mut self, what: &str, call: &Call, code: &str) -> Option<Reply> {
+        self.expect_one_of(what, call, &[code])
+    }
+
+    /// The same with several good codes. `None` when there is no readable reply or the code is another.
+    pub(super) fn expect_one_of(&mut self, what: &str, call: &Call, codes: &[&str]) -> Option<Reply> {
+        let reply = self.call(what, call)?;
+        self.judge(what, &reply, codes).then_some(reply)
+    }
+
+    /// Makes a call and checks its reply, whatever its result code. `None` when no reply could be read, and without a
+    /// call once the server is taken for unreachable.
+    pub(super) fn call(&mut self, what: &str, call: &Call) -> Option<Reply> {
+        if self.world.gave_up() {
+            return None;
+        }
+        let outcome = send(self.target, call);
+        self.receive(what, call, outcome)
+    }
+
+    /// Makes the same call twice with one nonce and one signature; returns the second reply.
+    pub(super) fn call_twice(&mut self, call: &Call) -> Option<Reply> {
+        let nonce = new_nonce();
+        let query = call.query(&self.target.key, now_ms(), &nonce);
+        let mut reply = None;
+        for what in ["first call", "second call"] {
+            let outcome = self.target.client.post(&query, &call.body);
+            reply = self.receive(what, call, outcome);
+        }
+        reply
+    }
+
+    /// Makes all calls at once, each on a thread of its own.
+    pub(super) fn call_at_once(&mut self, calls: &[Call]) -> Vec<Reply> {
+        let target = self.target;
+        let outcomes: Vec<_> = std::thread::scope(|scope| {
+            let start = |call| scope.spawn(move || send(target, call));
+            let threads: Vec<_> = calls.iter().map(start).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or(Err(ClientError::Timeout))).collect()
+        });
+        let numbered = calls.iter().zip(outcomes).zip(1..);
+        numbered
+            .filter_map(|((call, outcome), number)| self.receive(&format!("call {number}"), call, outcome))
+            .collect()
+    }
+
+    /// Whether the reply has one of the result codes; a finding when not.
+    pub(super) fn judge(&mut self, what: &str, reply: &Reply, codes: &[&str]) -> bool {
+        let good = codes.contains(&reply.code.as_str());
+        if !good {
+            let found = described(reply);
+            self.add(what, Finding::fail("answer", format!("answered {found}; must be {}", codes.join(" or "))));
+        }
+        good
+    }
+
+    /// Adds a finding of the case's own.
+    pub(super) fn add(&mut self, what: &str, mut finding: Finding) {
+        if !what.is_empty() {
+            finding.text = format!("{what}: {}", finding.text);
+        }
+        // The text may quote the peer, and goes to a terminal.
+        finding.text.retain(|char| !char.is_control());
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Whether a repeat was answered as the call it repeats, byte for byte.
+    pub(super) fn same_answer(&mut self, what: &str, first: &Reply, again: &Reply) {
+        let text = |kind: &str| {
+            format!("{kind} than the first success; keep the answer with the operation and send those bytes again")
+        };
+        if first.members != again.members {
+            self.add(what, Finding::fail("verbatim", text("the repeat was answered with other content")));
+        } else if first.answer.body != again.answer.body {
+            self.add(what, Finding::warn("verbatim", text("the repeat has the same content in other bytes")));
+        } else if first.answer.header("Body-Sign") != again.answer.header("Body-Sign") {
+            self.add(what, Finding::warn("verbatim", text("the repeat has the same bytes and another Body-Sign")));
+        }
+    }
+
+    /// Compares the recorded state with what it must be, if there is an observer.
+    pub(super) fn expect_state(&mut self, what: &str, instance_id: &str, status: &str, expire_time: Option<Timestamp>) {
+        let Some(observer) = self.options.observer else { return };
+        let Some(Observed { status: found, expire_time: expires }) = observer.instance(instance_id) else {
+            return self.add(what, Finding::fail("state", "the server has no record of the instance"));
+        };
+        if found != status {
+            self.add(what, Finding::fail("state", format!("the instance is {found}; it must be {status}")));
+        }
+        if let Some(expected) = expire_time
+            && expires != Some(expected)
+        {
+            let expires = expires.map_or_else(|| "none".to_owned(), |instant| instant.to_string());
+            let text = format!("the expiry date is {expires}; it must be set to {expected}, never added to");
+            self.add(what, Finding::fail("expire-time", text));
+        }
+    }
+
+    /// An order that has never been seen before.
+    pub(super) fn new_order(&mut self) -> Order {
+        self.world.orders += 1;
+        Order::new(format!("CSSIM{}{:03}", self.world.run, self.world.orders))
+    }
+
+    fn receive(&mut self, what: &str, call: &Call, outcome: Result<Answer, ClientError>) -> Option<Reply> {
+        let answer = match outcome {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.world.unanswered += 1;
+                self.add(what, Finding::fail("no-answer", error.to_string()));
+                return None;
+            }
+        };
+        self.world.answered = true;
+        self.world.unanswered = 0;
+        let Answer { status, headers, body, .. } = &answer;
+        for finding in reply_checks::check_reply(&call.shape, *status, headers, body, &self.target.key) {
+            self.add(what, finding);
+        }
+        self.check_time(what, &answer);
+        let members: Map<String, Value> = serde_json::from_slice(&answer.body).ok()?;
+        let text = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Some(Reply { code: text("resultCode"), message: text("resultMsg"), members, answer })
+    }
+
+    fn check_time(&mut self, what: &str, answer: &Answer) {
+        if answer.elapsed > SLOW {
+            let text = format!(
+                "answered after {} ms; answer within 5 s and work on in the background",
+                answer.elapsed.as_millis()
+            );
+            self.add(what, Finding::warn("slow", text));
+        }
+        let date = answer.header("Date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        let difference_ms = date.map_or(0, |date| date.timestamp().as_millisecond() - now_ms());
+        if difference_ms.abs() > CLOCK_DIFFERENCE_MS && !self.world.clock_reported {
+            self.world.clock_reported = true;
+            let text = format!(
+                "the server's clock and this one are {} s apart; signatures are refused beyond 60 s: synchronise both",
+                difference_ms.abs() / 1000
+            );
+            self.add("", Finding::warn("clock", text));
+        }
+    }
+}
+
+/// Signs and sends a call, with a nonce of its own.
+fn send(target: &Target, call: &Call) -> Result<Answer, ClientError> {
+    target.client.post(&call.query(&target.key, now_ms(), &new_nonce()), &call.body)
+}
+
+/// The result code and message of a reply, for a finding.
+pub(super) fn described(reply: &Reply) -> String {
+    let Reply { code, message, .. } = reply;
+    let code = if code.is_empty() { "without resultCode" } else { code };
+    let message: String = message.chars().take(120).collect();
+    if message.is_empty() { code.to_owned() } else { format!("{code} ({message})") }
+}
+
+/// 64 hex digits, as in KooGallery's calls.
+fn new_nonce() -> String {
+    let halves = [Uuid::new_v4(), Uuid::new_v4()].map(|half| half.simple().to_string());
+    halves.concat().to_uppercase()
+}
+
+/// A business id, new for every request, retries included.
+pub(super) fn new_business_id() -> String {
+    Uuid::new_v4().to_string()
+}
+
+fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// The whole second that lies so many days ahead.
+pub(super) fn days_ahead(days: i64) -> Timestamp {
+    let second = Timestamp::now().as_second() + days * 86_400;
+    Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
+}
+
+/// Waits between two polls, a little longer each time, until `deadline`; `false` when it has passed.
+pub(super) fn pause(attempt: u32, deadline: Instant) -> bool {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let pause = Duration::from_millis(50) * 2_u32.pow(attempt.min(5));
+    std::thread::sleep(pause.min(left));
+    !left.is_zero()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::key::AccessKey;
+    use crate::secret::Secret;
+
+    /// What a stage finds about replies to a call, with headers and duration as given.
+    fn findings(replies: &[(&[(&str, String)], Duration)]) -> Vec<&'static str> {
+        let key = AccessKey::new("k".to_owned(), Secret::new("k".to_owned()));
+        let target = Target::new("http://127.0.0.1:1/", key, &[]).unwrap();
+        let (options, mut world) = (Options::default(), World::new());
+        let mut stage = Stage::new(&target, &options, &mut world);
+        let body = br#"{"resultCode":"000000","resultMsg":"ok"}"#;
+        let signed = crate::protocol::body_sign::header_value(&target.key, body);
+        for (headers, elapsed) in replies {
+            let good = [("Content-Type", "application/json".to_owned()), ("Body-Sign", signed.clone())];
+            let headers =
+                good.iter().chain(*headers).map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+            let status_line = "HTTP/1.1 200 OK".to_owned();
+            let answer = Answer { status: 200, status_line, headers, body: body.to_vec(), elapsed: *elapsed };
+            assert!(stage.receive("", &Call::raw("{}"), Ok(answer)).is_some());
+        }
+        stage.into_findings().iter().map(|finding| finding.rule).collect()
+    }
+
+    fn date(seconds_off: i64) -> String {
+        let instant = Timestamp::from_second(Timestamp::now().as_second() + seconds_off).unwrap();
+        instant.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
+    #[test]
+    fn a_slow_reply_is_a_warning() {
+        assert_eq!(findings(&[(&[], Duration::from_millis(5000))]), [""; 0]);
+        assert_eq!(findings(&[(&[], Duration::from_millis(5001))]), ["slow"]);
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_reported_once() {
+        let dated = |seconds_off| [("Date", date(seconds_off))];
+        assert_eq!(findings(&[(&dated(0), Duration::ZERO)]), [""; 0]);
+        assert_eq!(findings(&[(&dated(-300), Duration::ZERO), (&dated(300), Duration::ZERO)]), ["clock"]);
+        assert_eq!(findings(&[(&[("Date", "soon".to_owned())], Duration::ZERO)]), [""; 0]);
+    }
+
+    #[test]
+    fn a_server_that_stops_answering_is_left_alone_and_one_that_stumbles_is_not() {
+        let mut world = World::new();
+        assert!(!world.gave_up());
+        world.unanswered = 1;
+        assert!(world.gave_up(), "it has never answered");
+        world.answered = true;
+        assert!(!world.gave_up());
+        world.unanswered = UNANSWERED_LIMIT;
+        assert!(world.gave_up());
+    }
+
+    #[test]
+    fn findings_hold_no_control_characters_of_the_peer() {
+        let key = AccessKey::new("k".to_owned(), Secret::new("k".to_owned()));
+        let target = Target::new("http://127.0.0.1:1/", key, &[]).unwrap();
+        let (options, mut world) = (Options::default(), World::new());
+        let mut stage = Stage::new(&target, &options, &mut world);
+        stage.add("call", Finding::fail("answer", "answered 000005 (\u{1b}[2Jgone\r\n)"));
+        assert_eq!(stage.into_findings()[0].text, "call: answered 000005 ([2Jgone)");
+    }
+}
