@@ -1,6 +1,9 @@
 //! What the door counts, for metrics and for the tests that show that abuse leaves nothing behind.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64, AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+};
 
 /// Live counters of one door; read them with [`now`](Counters::now).
 #[derive(Debug, Default)]
@@ -12,6 +15,7 @@ pub struct Counters {
     pub(super) evicted: AtomicU64,
     pub(super) panics: AtomicU64,
     pub(super) threads: AtomicUsize,
+    /// Ordered, unlike the others: the closing door waits for it (see `wake`).
     pub(super) open: AtomicUsize,
 }
 
@@ -47,7 +51,7 @@ impl Counters {
             evicted: self.evicted.load(Relaxed),
             panics: self.panics.load(Relaxed),
             threads: self.threads.load(Relaxed),
-            open: self.open.load(Relaxed),
+            open: self.open.load(SeqCst),
         }
     }
 }

@@ -80,10 +80,10 @@ fn await_head<S: Read>(stream: &mut S, inbox: &mut Inbox, watched: &Watched, sha
         } else {
             watched.enter(phase, Instant::now())?;
             announced = Some(phase);
-            // Only now: `Acceptor` first says that the door is closing and then looks who is idle.
-            if phase == Phase::Idle && shared.is_closing() {
-                watched.stop_reading();
-            }
+        }
+        // Only after `enter`: the acceptor first says that the door is closing and then looks who is idle.
+        if phase == Phase::Idle && shared.is_closing() {
+            watched.end_if_silent();
         }
         if inbox.fill(stream, shared.settings.max_head).unwrap_or(0) == 0 {
             watched.check()?;
@@ -125,7 +125,7 @@ fn receive_body<'a, S: Read + Write>(
 }
 
 /// What the end of the stream within a request means. On a closing door it may be our own doing (see
-/// [`Watched::stop_reading`]), and a client that is not answered tries again, while one that is told 400 does not.
+/// [`Watched::end_if_silent`]), and a client that is not answered tries again, while one that is told 400 does not.
 fn truncated(shared: &Shared) -> Ending {
     if shared.is_closing() { Ending::Quiet } else { Refusal::Truncated.into() }
 }

@@ -67,11 +67,11 @@ impl Roster {
         survey
     }
 
-    /// Ends the idle connections; one whose next request is already in its socket is still answered.
+    /// Ends the connections on which no request has begun.
     pub(super) fn release_idle(&self) {
         for watched in self.open() {
             if matches!(watched.phase(), Some((Phase::Idle, _))) {
-                watched.stop_reading();
+                watched.end_if_silent();
             }
         }
     }

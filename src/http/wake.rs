@@ -48,6 +48,6 @@ impl BellWaiter {
     /// Takes the ring that made the descriptor readable; look at what changed afterwards.
     pub(super) fn answer(&self) {
         let _ = (&self.reader).read(&mut [0; 1]);
-        self.rung.store(false, SeqCst);
+        self.rung.swap(false, SeqCst);
     }
 }

@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
 use super::DoorSettings;
@@ -115,10 +116,14 @@ impl Watched {
         }
     }
 
-    /// What has arrived can still be read, then the stream ends. On a closing door this lets a request that is
-    /// already in the socket be answered. Failure means that the connection is gone already.
-    pub(super) fn stop_reading(&self) {
-        let _ = self.socket.shutdown(Shutdown::Read);
+    /// Ends an idle stream on a closing door. Bytes that are in the socket already are the beginning of a request, even
+    /// if its thread has not run yet: that request is let in, rest and all.
+    pub(super) fn end_if_silent(&self) {
+        let mut socket = [PollFd::new(&self.socket, PollFlags::IN)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        if matches!(poll(&mut socket, Some(&at_once)), Ok(0)) {
+            self.stop_reading();
+        }
     }
 
     /// The watching thread: the phase and when it was entered; `None` when the connection is cut already.
@@ -158,6 +163,11 @@ impl Watched {
     pub(super) fn abandon(&self) {
         let _ = self.change(|word| Some(word.with(Word::EVICTED)));
         self.shut(self.load().phase());
+    }
+
+    /// What has arrived can still be read, then the stream ends. Failure means that the connection is gone already.
+    fn stop_reading(&self) {
+        let _ = self.socket.shutdown(Shutdown::Read);
     }
 
     fn shut(&self, phase: Phase) {
