@@ -17,7 +17,7 @@ use crate::dispatch::{Dispatcher, Waiters};
 use crate::fault;
 use crate::fulfilment::answer::Answer;
 use crate::fulfilment::event::Event;
-use crate::fulfilment::{self, AttemptResult, completion};
+use crate::fulfilment::{AttemptResult, completion};
 use crate::store::{JobRow, Store, StoreError};
 
 /// How often the table is looked at without being told: for retries that became due and for jobs that a command put back.
@@ -201,7 +201,11 @@ fn attempt(shared: &Shared, job: &JobRow) {
 }
 
 fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
-    let event: Event = match serde_json::from_str(&job.event) {
+    let event = match shared.store.read(|tx| tx.event_of(job)) {
+        Ok(event) => serde_json::from_str::<Event>(&event).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let event = match event {
         Ok(event) => event,
         Err(error) => return AttemptResult::Failed(format!("the stored event cannot be read: {error}")),
     };
@@ -217,13 +221,12 @@ fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
         return AttemptResult::Failed("no [[product]] entry matches the instance's product any more".to_owned());
     };
     let Some(application) = product.application() else {
-        // The product is fulfilled without an application since the file was changed: nobody is left to be told.
-        return fulfilment::without_application(&event);
+        return AttemptResult::Failed("the instance's product has no application any more".to_owned());
     };
     match application.call(&event.with_attempt(job.attempt)) {
         Ok(Answer::Ready(access)) => AttemptResult::Ready(access),
         Ok(Answer::Pending) => AttemptResult::Pending,
-        Ok(Answer::Refused { result_code, message }) => AttemptResult::Refused { code: result_code.into(), message },
+        Ok(Answer::Refused { result_code, message }) => AttemptResult::Refused { code: result_code, message },
         Err(error) => AttemptResult::Failed(error.to_string()),
     }
 }

@@ -7,9 +7,7 @@
 
 pub mod access;
 pub mod admin;
-pub mod commands;
 pub mod config;
-pub mod demo;
 pub mod dispatch;
 pub mod fault;
 pub mod fulfilment;

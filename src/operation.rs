@@ -39,8 +39,8 @@ impl Identity {
     /// Joins the parts as a JSON array, so that no choice of parts runs into another.
     pub fn new<'p>(
         environment: Environment,
-        namespace: &str,
-        verb: &str,
+        namespace: &'p str,
+        verb: &'p str,
         parts: impl IntoIterator<Item = &'p str>,
     ) -> Self {
         let mut all = vec![environment.as_str(), namespace, verb];
@@ -53,7 +53,7 @@ impl Identity {
     /// Everything else is identified by its family's fields.
     pub fn of_change<'p>(
         environment: Environment,
-        namespace: &str,
+        namespace: &'p str,
         instance_id: &'p str,
         current: &Instance,
         request: &Request,

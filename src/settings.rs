@@ -80,6 +80,11 @@ impl Settings {
         })
     }
 
+    /// The longest time one attempt may take.
+    pub fn longest_attempt(&self) -> Duration {
+        self.products.iter().map(|product| product.entry.timeout).max().unwrap_or_default()
+    }
+
     /// The first entry that matches.
     pub fn product_for(&self, product_id: Option<&str>, sku_code: Option<&str>) -> Option<&Product> {
         self.products.iter().find(|product| product.entry.matches(product_id, sku_code))

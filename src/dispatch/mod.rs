@@ -83,7 +83,7 @@ impl Dispatcher {
         let verified = match protocol::verify(family, &received, &settings.keyring, now, &settings.rules) {
             Ok(verified) => verified,
             Err(refusal) => {
-                self.refused.note(family.name(), &request, &refusal.to_string(), now);
+                self.refused.note(family.name(), request.peer, &refusal.to_string(), now);
                 let message = if refusal.result_code() == ResultCode::AUTHENTICATION {
                     "authentication failed".to_owned()
                 } else {
@@ -96,7 +96,7 @@ impl Dispatcher {
             && let Some(nonce) = verified.nonce()
             && !self.nonces.is_new(verified.key().id(), nonce, now)
         {
-            self.refused.note(family.name(), &request, "the nonce was used before", now);
+            self.refused.note(family.name(), request.peer, "the nonce was used before", now);
             let message = "authentication failed: the nonce was used before";
             return unrecorded(family, &settings, &Outcome::refusal(ResultCode::AUTHENTICATION, message));
         }
@@ -110,6 +110,14 @@ impl Dispatcher {
         let exchange = new_exchange(family, request, key.id(), call.as_ref(), bad.as_ref(), now);
         let conversation = Conversation { family, settings, key, started, exchange, call };
         self.converse(Arc::new(conversation), bad)
+    }
+
+    /// Answers a request to the production address that asks for nothing: an address check, or a method no family has.
+    pub fn answer_nothing_asked(&self, family: &'static dyn Family, request: &Request) -> Reply {
+        if !request.query().is_empty() {
+            self.refused.note(family.name(), request.peer, "no call of this method is supported", Timestamp::now());
+        }
+        unrecorded(family, &self.settings(), &Outcome::refusal(ResultCode::PARAMETER, "no call of this method is known"))
     }
 
     /// Everything after authentication. `bad` is set when the request could not be read.

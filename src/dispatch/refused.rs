@@ -2,12 +2,11 @@
 //! They cost no disk.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-
-use crate::http::Request;
 
 /// So many are kept.
 const KEPT: usize = 200;
@@ -49,8 +48,8 @@ impl Default for RefusedCalls {
 
 impl RefusedCalls {
     /// Notes one.
-    pub fn note(&self, family: &'static str, request: &Request, reason: &str, now: Timestamp) {
-        let refused = Refused { at: now, peer: request.peer.to_string(), family, reason: reason.to_owned() };
+    pub fn note(&self, family: &'static str, peer: IpAddr, reason: &str, now: Timestamp) {
+        let refused = Refused { at: now, peer: peer.to_string(), family, reason: reason.to_owned() };
         let mut state = self.lock();
         state.total += 1;
         let refilled = state.refilled.elapsed().as_secs() / REFILL.as_secs();

@@ -10,6 +10,7 @@ use ring::hmac;
 use crate::protocol::canonical_json::{Members, Nulls};
 use crate::protocol::key::{self, AccessKey};
 use crate::protocol::query::Query;
+use crate::protocol::result_code::ResultCode;
 
 /// The three authentication parameters as received, decoded. Empty means the same as absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +62,9 @@ impl Default for SignatureRules {
 /// Why a call is refused before its body is looked at. The texts are for the log and hold no secret.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SignatureRefusal {
+    /// The parameters cannot be read at all.
+    #[error("the query string is not UTF-8 form data")]
+    QueryNotUtf8,
     /// No `timestamp`, or an empty one.
     #[error("the parameter timestamp is missing")]
     MissingTimestamp,
@@ -95,14 +99,15 @@ pub enum SignatureRefusal {
 
 impl SignatureRefusal {
     /// The result code the refusal is answered with (spec 1-basic-v2 §2.4).
-    pub fn result_code(&self) -> &'static str {
+    pub fn result_code(&self) -> ResultCode {
         match self {
-            Self::MissingTimestamp
+            Self::QueryNotUtf8
+            | Self::MissingTimestamp
             | Self::IllFormedTimestamp
             | Self::MissingNonce
             | Self::Stale { .. }
-            | Self::Future { .. } => "000002",
-            Self::MissingSignature | Self::IllFormedSignature | Self::NoKeyMatches => "000001",
+            | Self::Future { .. } => ResultCode::PARAMETER,
+            Self::MissingSignature | Self::IllFormedSignature | Self::NoKeyMatches => ResultCode::AUTHENTICATION,
         }
     }
 }

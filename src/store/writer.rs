@@ -275,9 +275,9 @@ where
     }
 
     fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
-        let result = committed.and_then(|()| self.result.ok_or(StoreError::Closed));
+        let Self { result, sender, .. } = *self;
         // The one who waited may have run out of time and gone.
-        let _ = self.sender.try_send(result);
+        let _ = sender.try_send(committed.and_then(|()| result.ok_or(StoreError::Closed)));
     }
 }
 

@@ -1,0 +1,154 @@
+//! The admin listener: health, and the local API for the merchant's own software. Never on the public listener.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::access::Access;
+use crate::dispatch::Waiters;
+use crate::fulfilment::completion;
+use crate::http::{Handler, Method, Reply, Request};
+use crate::instance::Status;
+use crate::secret::Secret;
+use crate::store::{Store, StoreError};
+
+/// What the admin door hands requests to.
+pub struct AdminSite {
+    store: Arc<Store>,
+    waiters: Arc<Waiters>,
+    token: ring::hmac::Key,
+    expected: ring::hmac::Tag,
+}
+
+impl AdminSite {
+    /// `token` is the bearer token that the API asks for.
+    pub fn new(store: Arc<Store>, waiters: Arc<Waiters>, token: Secret<String>) -> Self {
+        // Compared by their tags under a key of the token itself: in constant time, whatever the lengths.
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, token.expose().as_bytes());
+        let expected = ring::hmac::sign(&key, token.expose().as_bytes());
+        Self { store, waiters, token: key, expected }
+    }
+
+    fn is_authorised(&self, request: &Request) -> bool {
+        let header = request.header("Authorization").unwrap_or_default();
+        let given = header.strip_prefix("Bearer ").unwrap_or_default();
+        ring::hmac::verify(&self.token, given.as_bytes(), self.expected.as_ref()).is_ok()
+    }
+
+    /// `POST /api/v1/instances/{id}/ready`: the application reports that a creation it answered "pending" is finished.
+    fn instance_ready(&self, instance_id: &str, body: &[u8]) -> Reply {
+        let access = match read_access(body) {
+            Ok(access) => access,
+            Err(problem) => return problem_reply(400, &problem),
+        };
+        let id = instance_id.to_owned();
+        let result = self.store.write(None, move |tx| mark_ready(tx, &id, access.as_ref(), "reported by the application"));
+        match result {
+            Ok(Marked::Ready(operations)) => {
+                for operation in operations {
+                    self.waiters.ended(operation);
+                }
+                json_reply(200, &json!({ "instanceId": instance_id, "status": "active" }))
+            }
+            Ok(Marked::Already) => json_reply(200, &json!({ "instanceId": instance_id, "status": "active" })),
+            Ok(Marked::Unknown) => problem_reply(404, "no such instance"),
+            Ok(Marked::Is(status)) => problem_reply(409, &format!("the instance is {status}")),
+            Err(error) => {
+                log::error!("instance {instance_id:?} could not be marked ready: {error}");
+                problem_reply(500, "internal error, see the log")
+            }
+        }
+    }
+
+    /// Whether answers can be recorded: the disk takes a commit.
+    fn readyz(&self) -> Reply {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(2);
+        match self.store.write(Some(deadline), |_| Ok(())) {
+            Ok(()) => Reply::new(200, TEXT, "ready\n"),
+            Err(error) => Reply::new(503, TEXT, format!("not ready: {error}\n")),
+        }
+    }
+}
+
+impl Handler for AdminSite {
+    fn handle(&self, request: Request) -> Reply {
+        match (request.method.as_str(), request.path()) {
+            ("GET" | "HEAD", "/healthz") => return Reply::new(200, TEXT, "ok\n"),
+            ("GET" | "HEAD", "/readyz") => return self.readyz(),
+            _ => {}
+        }
+        if !self.is_authorised(&request) {
+            let reply = problem_reply(401, "a bearer token is needed: Authorization: Bearer <admin.token>");
+            return reply.with_header("WWW-Authenticate", "Bearer");
+        }
+        let instance_id = request.path().strip_prefix("/api/v1/instances/").and_then(|rest| rest.strip_suffix("/ready"));
+        match instance_id.filter(|id| !id.is_empty() && !id.contains('/')) {
+            Some(id) if request.method == Method::Post => {
+                match percent_encoding::percent_decode_str(id).decode_utf8() {
+                    Ok(id) => self.instance_ready(&id, &request.body),
+                    Err(_) => problem_reply(404, "no such instance"),
+                }
+            }
+            Some(_) => problem_reply(405, "POST only").with_header("Allow", "POST"),
+            None => problem_reply(404, "not found"),
+        }
+    }
+}
+
+/// What became of marking an instance ready.
+#[derive(Debug)]
+pub enum Marked {
+    /// It is active now; these operations ended.
+    Ready(Vec<i64>),
+    /// It was active before.
+    Already,
+    /// It stands elsewhere.
+    Is(Status),
+    /// There is none.
+    Unknown,
+}
+
+/// Marks the one instance of this id that is being created as ready, as the operator or the application says.
+///
+/// # Errors
+/// When the rows cannot be written.
+pub fn mark_ready(
+    tx: &crate::store::Tx<'_>,
+    instance_id: &str,
+    access: Option<&Access>,
+    note: &str,
+) -> Result<Marked, StoreError> {
+    let named = tx.instances_named(instance_id)?;
+    if let Some(instance) = named.iter().find(|instance| instance.life.status == Status::Creating) {
+        return Ok(Marked::Ready(completion::finish_creation(tx, instance, access, note, Timestamp::now())?));
+    }
+    Ok(match named.first().map(|instance| instance.life.status) {
+        None => Marked::Unknown,
+        Some(Status::Active) => Marked::Already,
+        Some(status) => Marked::Is(status),
+    })
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+fn read_access(body: &[u8]) -> Result<Option<Access>, String> {
+    use crate::fulfilment::answer::Answer;
+    use crate::fulfilment::event::EventName;
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    match Answer::parse(EventName::InstanceCreate, body) {
+        Ok(Answer::Ready(access)) => Ok(access),
+        Ok(_) => Err("\"status\" must be \"ready\" here".to_owned()),
+        Err(fault) => Err(fault.to_string()),
+    }
+}
+
+fn json_reply(status: u16, value: &Value) -> Reply {
+    Reply::new(status, "application/json", value.to_string())
+}
+
+fn problem_reply(status: u16, problem: &str) -> Reply {
+    json_reply(status, &json!({ "error": problem }))
+}

@@ -1,0 +1,166 @@
+//! The running server: everything is built, started, stopped and joined here, and nowhere else.
+//!
+//! The order of the end: no new connections, requests in flight are answered, attempts of jobs end, a last snapshot, the
+//! WAL moves into the database, the lock is given back.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::admin::AdminSite;
+use crate::config::Config;
+use crate::dispatch::{Dispatcher, Waiters};
+use crate::http::{Door, DoorError, DoorSettings};
+use crate::jobs::{self, JobBell, JobRunner};
+use crate::settings::{Settings, SettingsError};
+use crate::site::PublicSite;
+use crate::snapshots::SnapshotKeeper;
+use crate::store::{self, OpenError, Role, Store, StoreError};
+
+/// Requests in flight have so long at the end, beyond their own time for an answer.
+const DOOR_GRACE: Duration = Duration::from_secs(1);
+
+/// Attempts of jobs have so long at the end.
+const JOB_GRACE: Duration = Duration::from_secs(10);
+
+/// The admin listener needs few connections.
+const ADMIN_CONNECTIONS: usize = 16;
+
+/// The running server.
+pub struct Server {
+    public: Door,
+    admin: Option<Door>,
+    dispatcher: Arc<Dispatcher>,
+    jobs: JobRunner,
+    snapshots: SnapshotKeeper,
+    store: Arc<Store>,
+}
+
+/// The server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A product's application.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The database.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The jobs.
+    #[error(transparent)]
+    Jobs(#[from] jobs::StartError),
+    /// A listener.
+    #[error("{}: {source}", .0, source = std::error::Error::source(.0).map(ToString::to_string).unwrap_or_default())]
+    Door(#[source] DoorError),
+    /// A thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+impl Server {
+    /// Builds and starts everything; when it returns, requests are served.
+    ///
+    /// # Errors
+    /// What is in the way, in words that say the mend.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let settings = Arc::new(Settings::new(config)?);
+        let database = store::Settings {
+            path: config.database.path.clone(),
+            commit_batch: config.database.commit_batch,
+        };
+        let sealing = Arc::new(config.keys.sealing.clone());
+        let store = Arc::new(Store::open(&database, Role::Server, sealing)?);
+        let (waiters, bell) = (Arc::new(Waiters::default()), Arc::new(JobBell::default()));
+        let ring = { let bell = Arc::clone(&bell); move || bell.ring() };
+        let dispatcher = Dispatcher::new(Arc::clone(&store), settings, Arc::clone(&waiters), Box::new(ring));
+        let dispatcher = Arc::new(dispatcher);
+        let jobs = JobRunner::start(
+            Arc::clone(&store),
+            Arc::clone(&dispatcher),
+            Arc::clone(&waiters),
+            bell,
+            config.jobs.clone(),
+        )?;
+        let snapshots =
+            SnapshotKeeper::start(Arc::clone(&store), config.database.clone()).map_err(StartError::Thread)?;
+        let site = PublicSite::new(Arc::clone(&dispatcher), config.server.base_path.clone());
+        let public = Door::open(public_door(config), Arc::new(site)).map_err(StartError::Door)?;
+        let admin = match &config.admin {
+            Some(admin) => {
+                let site = AdminSite::new(Arc::clone(&store), waiters, admin.token.clone());
+                let door = DoorSettings {
+                    listen: admin.listen,
+                    name: "admin",
+                    max_connections: ADMIN_CONNECTIONS,
+                    max_body: 1 << 20,
+                    ..DoorSettings::default()
+                };
+                Some(Door::open(door, Arc::new(site)).map_err(StartError::Door)?)
+            }
+            None => None,
+        };
+        Ok(Self { public, admin, dispatcher, jobs, snapshots, store })
+    }
+
+    /// Where KooGallery's calls are answered.
+    pub fn address(&self) -> SocketAddr {
+        self.public.local_addr()
+    }
+
+    /// Where the admin API is, if it is configured.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Door::local_addr)
+    }
+
+    /// The database.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Puts another configuration's products, keys and protocol settings in force, all or nothing.
+    ///
+    /// # Errors
+    /// When a product's application cannot be set up; then the old ones stay.
+    pub fn reload(&self, config: &Config) -> Result<(), SettingsError> {
+        self.dispatcher.replace_settings(Arc::new(Settings::new(config)?));
+        Ok(())
+    }
+
+    /// Stops everything in order and leaves one database file.
+    ///
+    /// # Errors
+    /// When the last checkpoint fails; nothing is lost then, the WAL stays beside the file.
+    pub fn stop(self) -> Result<(), StoreError> {
+        let Self { public, admin, dispatcher, jobs, snapshots, store } = self;
+        let begun = Timestamp::now();
+        let grace = dispatcher.settings().answer_within + DOOR_GRACE;
+        let unanswered = public.close(grace) + admin.map_or(0, |admin| admin.close(DOOR_GRACE));
+        if unanswered > 0 {
+            log::warn!("{unanswered} requests were not answered in time for the stop");
+        }
+        jobs.stop(JOB_GRACE);
+        snapshots.stop();
+        let counts = store.commits();
+        log::info!(
+            "stopped after {:#}; {} pieces of work in {} commits",
+            Timestamp::now().duration_since(begun), counts.works, counts.commits
+        );
+        // Dropping the last owner would close it too, without telling of a failure.
+        drop(dispatcher);
+        match Arc::try_unwrap(store) {
+            Ok(store) => store.close(),
+            // An abandoned attempt still holds it; the WAL is read at the next start.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+fn public_door(config: &Config) -> DoorSettings {
+    DoorSettings {
+        listen: config.server.listen,
+        max_connections: config.server.max_connections,
+        max_body: config.server.max_body,
+        ..DoorSettings::default()
+    }
+}

@@ -1,0 +1,179 @@
+//! Keeps the snapshot beside the database fresh while the server runs, and the dated series where one is configured.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::config::{Database, SnapshotSeries};
+use crate::store::Store;
+use crate::store::snapshot::{self, SnapshotError, Verified};
+
+/// Journal rows are purged at most so many at a time, so that no answer waits for the purge.
+const PURGE_BATCH: i64 = 500;
+
+/// Rows of test calls are kept for so long.
+const KEEP_TESTS: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// How often the journal is purged.
+const PURGE_EVERY: Duration = Duration::from_secs(3600);
+
+/// The running keeper.
+pub struct SnapshotKeeper {
+    stop: SyncSender<()>,
+    thread: JoinHandle<()>,
+    last: Arc<Mutex<Option<Verified>>>,
+}
+
+impl SnapshotKeeper {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(store: Arc<Store>, settings: Database) -> std::io::Result<Self> {
+        let (stop, stopped) = sync_channel(1);
+        let last = Arc::new(Mutex::new(None));
+        let mut keeper = Keeper { store, settings, stopped, last: Arc::clone(&last), covered: None };
+        let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || keeper.run())?;
+        Ok(Self { stop, thread, last })
+    }
+
+    /// What the last good snapshot of this run holds.
+    pub fn last(&self) -> Option<Verified> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes a last snapshot if anything has changed, and joins.
+    pub fn stop(self) {
+        // A full channel means that it has been told already.
+        let _ = self.stop.try_send(());
+        if self.thread.join().is_err() {
+            log::error!("the snapshot thread had panicked");
+        }
+    }
+}
+
+struct Keeper {
+    store: Arc<Store>,
+    settings: Database,
+    stopped: Receiver<()>,
+    last: Arc<Mutex<Option<Verified>>>,
+    /// The works committed when the last snapshot began.
+    covered: Option<u64>,
+}
+
+impl Keeper {
+    fn run(&mut self) {
+        let (mut snapshot_at, mut series_at, mut purge_at) = (Instant::now(), Instant::now(), Instant::now());
+        loop {
+            let now = Instant::now();
+            if now >= snapshot_at {
+                self.refresh();
+                snapshot_at = now + self.settings.snapshot_every;
+            }
+            if let Some(series) = self.settings.snapshots.clone().filter(|_| now >= series_at) {
+                self.add_to_series(&series);
+                series_at = now + series.every;
+            }
+            if now >= purge_at {
+                self.purge();
+                purge_at = now + PURGE_EVERY;
+            }
+            let series = self.settings.snapshots.as_ref().map(|_| series_at);
+            let next = snapshot_at.min(purge_at).min(series.unwrap_or(snapshot_at));
+            match self.stopped.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return self.refresh(),
+            }
+        }
+    }
+
+    /// Writes the snapshot if anything was committed since the last one.
+    fn refresh(&mut self) {
+        let works = self.store.commits().works;
+        if self.covered == Some(works) {
+            return;
+        }
+        let target = self.settings.snapshot_path();
+        match snapshot::take(self.store.path(), &target, self.store.sealing()) {
+            Ok(verified) => {
+                log::info!("snapshot {} holds {} exchanges", target.display(), verified.exchanges);
+                self.covered = Some(works);
+                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(verified);
+            }
+            Err(error) => log::error!("ALERT no snapshot could be taken, the last one stays as it is: {error}"),
+        }
+    }
+
+    fn add_to_series(&self, series: &SnapshotSeries) {
+        let name = format!("koogate-{}.db", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"));
+        let taken = std::fs::create_dir_all(&series.directory)
+            .map_err(|source| SnapshotError::File { doing: "cannot create", path: series.directory.clone(), source })
+            .and_then(|()| snapshot::take(self.store.path(), &series.directory.join(name), self.store.sealing()))
+            .and_then(|_| drop_oldest(&series.directory, series.keep));
+        if let Err(error) = taken {
+            log::error!("ALERT the series of snapshots could not be continued: {error}");
+        }
+    }
+
+    /// Purges in small steps, each its own piece of work.
+    fn purge(&self) {
+        let now = Timestamp::now();
+        let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
+        let (real, test) = (before(self.settings.keep_exchanges), before(KEEP_TESTS.min(self.settings.keep_exchanges)));
+        loop {
+            match self.store.write(None, move |tx| tx.purge_exchanges(real, test, PURGE_BATCH)) {
+                Ok(0) => return,
+                Ok(removed) => log::info!("purged {removed} old exchanges"),
+                Err(error) => return log::error!("the journal could not be purged: {error}"),
+            }
+        }
+    }
+}
+
+/// Removes the oldest snapshots of the series beyond `keep`. Their names sort by time; other files are left alone.
+fn drop_oldest(directory: &Path, keep: usize) -> Result<(), SnapshotError> {
+    let failed = |doing: &'static str, path: &Path| {
+        let path = path.to_owned();
+        move |source| SnapshotError::File { doing, path, source }
+    };
+    let entries = std::fs::read_dir(directory).map_err(failed("cannot list", directory))?;
+    let mut series: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            name.starts_with("koogate-") && name.ends_with("Z.db")
+        })
+        .collect();
+    series.sort();
+    let surplus = series.len().saturating_sub(keep);
+    for path in &series[..surplus] {
+        std::fs::remove_file(path).map_err(failed("cannot remove", path))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_series_loses_its_oldest_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["koogate-20260101T000000Z.db", "koogate-20260102T000000Z.db", "koogate-20260103T000000Z.db"];
+        for name in names.iter().chain(&["notes.txt", "a.db"]) {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        drop_oldest(folder.path(), 2).unwrap();
+        let mut left: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["a.db", names[1], names[2], "notes.txt"]);
+    }
+}
