@@ -7,7 +7,9 @@
 
 pub mod access;
 pub mod admin;
+pub mod commands;
 pub mod config;
+pub mod demo;
 pub mod dispatch;
 pub mod fault;
 pub mod fulfilment;
@@ -24,4 +26,5 @@ pub mod settings;
 pub mod simulate;
 pub mod site;
 pub mod snapshots;
+pub mod stock_file;
 pub mod store;

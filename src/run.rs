@@ -36,6 +36,18 @@ pub struct Server {
     jobs: JobRunner,
     snapshots: SnapshotKeeper,
     store: Arc<Store>,
+    config: Config,
+}
+
+/// Another configuration cannot be put in force.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// A product's application.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The key of the database cannot change under it.
+    #[error("keys.sealing_key is not the key the database was made with")]
+    SealingKey,
 }
 
 /// The server cannot start.
@@ -100,7 +112,7 @@ impl Server {
             }
             None => None,
         };
-        Ok(Self { public, admin, dispatcher, jobs, snapshots, store })
+        Ok(Self { public, admin, dispatcher, jobs, snapshots, store, config: config.clone() })
     }
 
     /// Where KooGallery's calls are answered.
@@ -118,13 +130,26 @@ impl Server {
         &self.store
     }
 
-    /// Puts another configuration's products, keys and protocol settings in force, all or nothing.
+    /// Puts another configuration's products, keys and protocol settings in force, all or nothing; returns the
+    /// sections that differ and need a restart.
     ///
     /// # Errors
-    /// When a product's application cannot be set up; then the old ones stay.
-    pub fn reload(&self, config: &Config) -> Result<(), SettingsError> {
+    /// When a product's application cannot be set up, or the sealing key is another one; then the old ones stay.
+    pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, ReloadError> {
+        if config.keys.sealing != self.config.keys.sealing {
+            return Err(ReloadError::SealingKey);
+        }
         self.dispatcher.replace_settings(Arc::new(Settings::new(config)?));
-        Ok(())
+        let (old, new) = (&self.config, config);
+        let answers_alike = (old.server.listen, &old.server.base_path, old.server.max_connections, old.server.max_body)
+            == (new.server.listen, &new.server.base_path, new.server.max_connections, new.server.max_body);
+        let differing = [
+            ("[server] listen, base_path, max_connections and max_body", !answers_alike),
+            ("[database]", old.database != new.database),
+            ("[jobs]", old.jobs != new.jobs),
+            ("[admin]", old.admin != new.admin),
+        ];
+        Ok(differing.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect())
     }
 
     /// Stops everything in order and leaves one database file.
@@ -132,7 +157,7 @@ impl Server {
     /// # Errors
     /// When the last checkpoint fails; nothing is lost then, the WAL stays beside the file.
     pub fn stop(self) -> Result<(), StoreError> {
-        let Self { public, admin, dispatcher, jobs, snapshots, store } = self;
+        let Self { public, admin, dispatcher, jobs, snapshots, store, config: _ } = self;
         let begun = Timestamp::now();
         let grace = dispatcher.settings().answer_within + DOOR_GRACE;
         let unanswered = public.close(grace) + admin.map_or(0, |admin| admin.close(DOOR_GRACE));

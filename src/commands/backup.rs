@@ -1,0 +1,111 @@
+//! `koogate backup`, `verify` and `restore`: copies of the database.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::output;
+use crate::store::snapshot::{self, Verified};
+
+/// Said wherever a copy is made: without the key it is worth little.
+const KEY_REMINDER: &str = "Keep the sealing key (keys.sealing_key) apart from the copies, and keep it safe: without it nobody can read \
+     the passwords in a copy, and koogate refuses to start with it.";
+
+/// Arguments of `koogate backup`.
+#[derive(Debug, clap::Args)]
+pub(super) struct BackupArgs {
+    /// The file to write; an older copy there is replaced in one step
+    file: PathBuf,
+    /// As a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `koogate verify`.
+#[derive(Debug, clap::Args)]
+pub(super) struct VerifyArgs {
+    /// The copy
+    file: PathBuf,
+    /// As a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `koogate restore`.
+#[derive(Debug, clap::Args)]
+pub(super) struct RestoreArgs {
+    /// The copy
+    file: PathBuf,
+}
+
+pub(super) fn backup(config: &Path, args: &BackupArgs) -> anyhow::Result<ExitCode> {
+    let config = super::load(config)?;
+    if std::path::absolute(&args.file)? == std::path::absolute(&config.database.path)? {
+        anyhow::bail!("{} is the database itself", args.file.display());
+    }
+    let progress = output::progress(None, "copying and checking");
+    let taken = super::open(&config).and_then(|store| {
+        let taken = snapshot::take(store.path(), &args.file, store.sealing());
+        store.close()?;
+        Ok(taken?)
+    });
+    progress.finish_and_clear();
+    tell(&args.file, &taken?, args.json)?;
+    if !args.json {
+        output::line(KEY_REMINDER)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn verify(config: &Path, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    let config = super::load(config)?;
+    let progress = output::progress(None, "checking");
+    let verified = snapshot::verify(&args.file, &config.keys.sealing);
+    progress.finish_and_clear();
+    tell(&args.file, &verified?, args.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn restore(config: &Path, args: &RestoreArgs) -> anyhow::Result<ExitCode> {
+    let config = super::load(config)?;
+    let progress = output::progress(None, "checking and copying");
+    let replaced = snapshot::restore(&args.file, &config.database.path, &config.keys.sealing);
+    progress.finish_and_clear();
+    let database = config.database.path.display();
+    match replaced? {
+        Some(aside) => output::line(&format!(
+            "{database} is {} now; the database that was there is kept as {}",
+            args.file.display(),
+            aside.display()
+        ))?,
+        None => output::line(&format!("{database} is {} now", args.file.display()))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(file: &Path, verified: &Verified, json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::line(
+            &serde_json::json!({
+                "file": file.display().to_string(),
+                "snapshotAt": verified.snapshot_at.map(output::time),
+                "newestExchangeAt": verified.newest_exchange_at.map(|at| format!("{at:.3}")),
+                "exchanges": verified.exchanges,
+                "instances": verified.instances,
+                "bytes": verified.bytes,
+            })
+            .to_string(),
+        );
+    }
+    let taken = match verified.snapshot_at {
+        Some(at) => format!("taken {}", output::time(at)),
+        None => "a database that was stopped".to_owned(),
+    };
+    let newest = output::time_or_dash(verified.newest_exchange_at);
+    output::line(&format!(
+        "{} is whole: {taken}, newest call {newest}, {} exchanges, {} instances, {} bytes",
+        file.display(),
+        verified.exchanges,
+        verified.instances,
+        verified.bytes
+    ))
+}

@@ -1,0 +1,27 @@
+//! The log: one line an event on stderr, with UTC time. `RUST_LOG` chooses what is logged.
+
+use std::io::Write;
+
+use jiff::Timestamp;
+
+use super::Command;
+
+/// Starts the log: everything from "info" up for the server, only warnings for other commands.
+pub(super) fn start(command: &Command) {
+    let level = match command {
+        Command::Serve(args) if args.is_demo() => "error",
+        Command::Serve(_) => "info",
+        _ => "warn",
+    };
+    let started = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level))
+        .format(|out, record| {
+            // What comes from outside may hold line ends: nothing may look like a line of its own.
+            let message: String =
+                record.args().to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+            writeln!(out, "{:.3} {:<5} {} {message}", Timestamp::now(), record.level(), record.target())
+        })
+        .try_init();
+    if started.is_err() {
+        eprintln!("koogate: the log was started already");
+    }
+}

@@ -1,0 +1,134 @@
+//! `koogate serve`: the server, until a signal ends it.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::config::Config;
+use crate::demo;
+use crate::run::Server;
+
+/// Exit code when a second signal ends the process before it has stopped by itself.
+const EXIT_FORCED: i32 = 1;
+
+/// Arguments of `koogate serve`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Show everything on 127.0.0.1 with made-up keys and a throw-away database
+    #[arg(long)]
+    demo: bool,
+    /// With --demo: the port to serve on; by default 8080, or any free one if it is taken
+    #[arg(long, requires = "demo", value_name = "PORT")]
+    port: Option<u16>,
+    /// With --demo: stop after the table instead of serving on
+    #[arg(long, requires = "demo")]
+    once: bool,
+}
+
+impl Args {
+    pub(super) fn is_demo(&self) -> bool {
+        self.demo
+    }
+}
+
+pub(super) fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
+    // Before anything is started: a signal during the start must not leave a half-open database.
+    let mut signals = Signals::catch().context("cannot catch signals")?;
+    if args.demo {
+        return demo::run(args.port, args.once, &mut || signals.wait_for_end());
+    }
+    let config = super::load(path)?;
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+    let server = Server::start(&config)?;
+    announce(&config, &server);
+    loop {
+        match signals.wait()? {
+            Signal::Reload => reload(path, &server),
+            Signal::End => break,
+        }
+    }
+    log::info!("stopping; a second signal ends at once");
+    server.stop().context("the database could not be closed cleanly; nothing is lost, its WAL stays beside it")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn announce(config: &Config, server: &Server) {
+    let (address, path) = (server.address(), &config.server.base_path);
+    log::info!(
+        "koogate {} serves http://{address}{path} from {}, answers within {:?}, {} product entries",
+        env!("CARGO_PKG_VERSION"),
+        config.database.path.display(),
+        config.server.answer_within,
+        config.products.len()
+    );
+    if let Some(admin) = server.admin_address() {
+        log::info!("admin API on http://{admin}");
+    }
+}
+
+/// Products, keys, settings of the protocol and of products change all or nothing; the rest needs a restart.
+fn reload(path: &Path, server: &Server) {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(errors) => return log::error!("ALERT the configuration was not reloaded, the old one stays:\n{errors}"),
+    };
+    match server.reload(&config) {
+        Ok(needs_restart) if needs_restart.is_empty() => log::info!("the configuration was reloaded"),
+        Ok(needs_restart) => {
+            log::warn!("the configuration was reloaded, but {} need a restart", needs_restart.join(", "));
+        }
+        Err(error) => log::error!("ALERT the configuration was not reloaded, the old one stays: {error}"),
+    }
+}
+
+enum Signal {
+    Reload,
+    End,
+}
+
+struct Signals {
+    woken: UnixStream,
+    end: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        let (woken, waker) = UnixStream::pair()?;
+        let (end, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        for signal in [SIGTERM, SIGINT] {
+            // In this order: the second signal finds `end` set by the first and ends the process.
+            signal_hook::flag::register_conditional_shutdown(signal, EXIT_FORCED, Arc::clone(&end))?;
+            signal_hook::flag::register(signal, Arc::clone(&end))?;
+            signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
+        }
+        signal_hook::flag::register(SIGHUP, Arc::clone(&reload))?;
+        signal_hook::low_level::pipe::register(SIGHUP, waker)?;
+        Ok(Self { woken, end, reload })
+    }
+
+    fn wait(&mut self) -> anyhow::Result<Signal> {
+        loop {
+            if self.end.load(Ordering::SeqCst) {
+                return Ok(Signal::End);
+            }
+            if self.reload.swap(false, Ordering::SeqCst) {
+                return Ok(Signal::Reload);
+            }
+            self.woken.read_exact(&mut [0]).context("waiting for a signal")?;
+        }
+    }
+
+    fn wait_for_end(&mut self) -> anyhow::Result<()> {
+        while !matches!(self.wait()?, Signal::End) {}
+        Ok(())
+    }
+}

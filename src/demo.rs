@@ -1,0 +1,194 @@
+//! `koogate serve --demo`: the whole appliance on 127.0.0.1 with made-up keys, a merchant's application of its own and a
+//! simulated KooGallery that walks through every call.
+
+use std::io::{IsTerminal, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use crate::commands::output;
+use crate::config::Config;
+use crate::operation::Environment;
+use crate::protocol::basic_v2;
+use crate::protocol::key::AccessKey;
+use crate::run::Server;
+use crate::secret::Secret;
+use crate::simulate::{self, Observed, Observer, Options, Outcome, Target, report};
+use crate::store::Store;
+
+/// The made-up access key of the demo; good for nothing else.
+const ACCESS_KEY: &str = "demo-access-key-0000-not-a-secret";
+
+/// Made up too.
+const SEALING_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+/// Where the demo serves when nobody asked for another port.
+const PORT: u16 = 8080;
+
+/// Runs the demo until `wait_for_end` returns; `once` ends it after the table.
+///
+/// # Errors
+/// When the demo cannot be set up; a case that fails is exit code 1.
+pub fn run(
+    port: Option<u16>,
+    once: bool,
+    wait_for_end: &mut dyn FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    let folder = Folder::create()?;
+    let application = Application::start()?;
+    let config = configure(&folder.0, application.address, free_port(port))?;
+    let server = Server::start(&config)?;
+    let url = format!("http://{}{}", server.address(), config.server.base_path);
+    output::line(&format!("koogate {} demo: a simulated KooGallery calls {url}", env!("CARGO_PKG_VERSION")))?;
+    let played = play(&url, server.store())?;
+    output::line(&report::table(&played, output::width()))?;
+    if !once {
+        output::line(&format!(
+            "\nServing on. The production address is {url}, its access key {ACCESS_KEY}.\n\
+             Look around in another terminal:\n  koogate --config {toml} exchange list\n  \
+             koogate --config {toml} instance list\nThe database is {db} (any sqlite3 shell opens it).\n\
+             Ctrl-C ends the demo and removes everything.",
+            toml = folder.0.join("koogate.toml").display(),
+            db = config.database.path.display(),
+        ))?;
+        wait_for_end()?;
+    }
+    server.stop()?;
+    application.stop();
+    Ok(if played.is_success() { ExitCode::SUCCESS } else { ExitCode::from(crate::commands::EXIT_FAILED) })
+}
+
+fn play(url: &str, store: &Store) -> anyhow::Result<simulate::Report> {
+    let key = AccessKey::new("demo".to_owned(), Secret::new(ACCESS_KEY.to_owned()));
+    let target = Target::new(url, key, &[])?;
+    let records = Records(store);
+    let options = Options { real: true, observer: Some(&records), ..Options::default() };
+    let mut played = 0;
+    let shown = std::io::stderr().is_terminal();
+    let report = simulate::run(&target, &options, &mut |case| {
+        played += 1;
+        if shown {
+            let mark = if case.outcome == Outcome::Passed { "ok" } else { "look" };
+            // Best effort: the table at the end is what counts.
+            let _ = write!(std::io::stderr(), "\r\x1b[K{played} {mark} {}", case.name);
+        }
+    });
+    if shown {
+        let _ = write!(std::io::stderr(), "\r\x1b[K");
+    }
+    Ok(report)
+}
+
+/// Lets the simulated KooGallery look into the demo's own records: what a freeze did cannot be seen from outside.
+struct Records<'a>(&'a Store);
+
+impl Observer for Records<'_> {
+    fn instance(&self, instance_id: &str) -> Option<Observed> {
+        let row = self.0.read(|tx| tx.instance(Environment::Real, basic_v2::NAMESPACE, instance_id)).ok()??;
+        Some(Observed { status: row.life.status.to_string(), expire_time: row.life.expire_time })
+    }
+}
+
+fn configure(folder: &Path, application: SocketAddr, port: u16) -> anyhow::Result<Config> {
+    let text = format!(
+        "# The demo's configuration: made-up keys, removed when the demo ends.\n\
+         [server]\nlisten = \"127.0.0.1:{port}\"\n\
+         [database]\npath = \"koogate.db\"\n\
+         [keys]\nbasic = \"{ACCESS_KEY}\"\nsealing_key = \"{SEALING_KEY}\"\n\
+         [jobs]\nworkers = 8\n\
+         [[product]]\nfulfilment = \"http\"\nurl = \"http://{application}/koogate\"\n"
+    );
+    let path = folder.join("koogate.toml");
+    write_private(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+    Config::load(&path).map_err(|errors| anyhow::anyhow!("the demo's configuration is wrong:\n{errors}"))
+}
+
+/// The asked port, the usual one if it is free, or 0: any.
+fn free_port(asked: Option<u16>) -> u16 {
+    asked.unwrap_or_else(|| {
+        let usual = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT));
+        usual.map_or(0, |_| PORT)
+    })
+}
+
+/// The demo's merchant: an application that says "ready" to everything, as a merchant's would over HTTP.
+struct Application {
+    server: Arc<tiny_http::Server>,
+    address: SocketAddr,
+    thread: JoinHandle<()>,
+}
+
+impl Application {
+    fn start() -> anyhow::Result<Self> {
+        let server = tiny_http::Server::http((Ipv4Addr::LOCALHOST, 0))
+            .map_err(|error| anyhow::anyhow!("cannot start the demo's application: {error}"))?;
+        let address = server.server_addr().to_ip().context("the demo's application has no address")?;
+        let server = Arc::new(server);
+        let serving = Arc::clone(&server);
+        let thread = std::thread::Builder::new().name("demo-application".to_owned()).spawn(move || {
+            for mut request in serving.incoming_requests() {
+                let event: Value = serde_json::from_reader(request.as_reader()).unwrap_or_default();
+                let answer = tiny_http::Response::from_string(answer_to(&event).to_string());
+                // koogate tries again when it does not get the answer.
+                let _ = request.respond(answer);
+            }
+        })?;
+        Ok(Self { server, address, thread })
+    }
+
+    fn stop(self) {
+        self.server.unblock();
+        if self.thread.join().is_err() {
+            log::error!("the demo's application had panicked");
+        }
+    }
+}
+
+fn answer_to(event: &Value) -> Value {
+    match (event["event"].as_str(), event["instanceId"].as_str()) {
+        (Some("instance.create"), Some(id)) => json!({
+            "status": "ready",
+            "access": {
+                "frontEndUrl": format!("https://app.example.com/{id}"),
+                "adminUrl": "https://app.example.com/admin",
+                "userName": "admin",
+                "password": "made-up-password",
+                "memo": "演示实例 / a demo instance",
+            },
+        }),
+        _ => json!({ "status": "ready" }),
+    }
+}
+
+/// A folder that goes away with the demo.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn create() -> anyhow::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let path = std::env::temp_dir().join(format!("koogate-demo-{}", uuid::Uuid::new_v4().simple()));
+        let created = std::fs::DirBuilder::new().mode(0o700).create(&path);
+        created.with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            log::warn!("{} could not be removed: {error}", self.0.display());
+        }
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
+

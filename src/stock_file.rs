@@ -1,0 +1,119 @@
+//! The CSV file that fills a stock: `user_name,password,front_end_url,admin_url,memo`, in any order of columns.
+
+use crate::access::{Access, AccessFault, AccessParts};
+use crate::secret::Secret;
+
+/// The columns of the file; only `front_end_url` must be there.
+const COLUMNS: [&str; 5] = ["user_name", "password", "front_end_url", "admin_url", "memo"];
+
+/// What is wrong with a file. No text shows a value: any may be a password.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StockFileError {
+    /// Not UTF-8, as spreadsheets on Chinese Windows write it.
+    #[error("the file is not UTF-8; save it as \"CSV UTF-8\" (另存为 CSV UTF-8)")]
+    NotUtf8,
+    /// A column nobody knows.
+    #[error("column {0:?} is unknown; the columns are user_name,password,front_end_url,admin_url,memo")]
+    UnknownColumn(String),
+    /// The one column that must be there, or no header line at all.
+    #[error("there is no column front_end_url; the first line must name the columns")]
+    NoFrontEndUrl,
+    /// A column twice.
+    #[error("column {0} stands there twice")]
+    RepeatedColumn(&'static str),
+    /// Too few or too many values, or a quote that does not end.
+    #[error("line {0} does not have as many values as the header has columns")]
+    Shape(u64),
+    /// A value KooGallery would not take.
+    #[error("line {0}: {1}")]
+    Value(u64, AccessFault),
+    /// Nothing to import.
+    #[error("the file holds no accounts")]
+    Empty,
+}
+
+/// Reads the whole file.
+///
+/// # Errors
+/// The first thing that is wrong, with its line.
+pub fn read(bytes: &[u8]) -> Result<Vec<Access>, StockFileError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| StockFileError::NotUtf8)?;
+    // Spreadsheets put a byte-order mark in front.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
+    let header = reader.headers().map_err(|_| StockFileError::Shape(1))?.clone();
+    let places = columns(&header)?;
+    let mut entries = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| {
+            StockFileError::Shape(error.position().map_or(0, csv::Position::line))
+        })?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let value = |column: usize| {
+            let text = places[column].and_then(|place| record.get(place)).unwrap_or_default();
+            (!text.is_empty()).then(|| text.to_owned())
+        };
+        let parts = AccessParts {
+            user_name: value(0).map(Secret::new),
+            password: value(1).map(Secret::new),
+            front_end_url: value(2).unwrap_or_default(),
+            admin_url: value(3),
+            memo: value(4),
+        };
+        entries.push(Access::accept(parts).map_err(|fault| StockFileError::Value(line, fault))?);
+    }
+    if entries.is_empty() { Err(StockFileError::Empty) } else { Ok(entries) }
+}
+
+/// Where each of [`COLUMNS`] stands in the file.
+fn columns(header: &csv::StringRecord) -> Result<[Option<usize>; 5], StockFileError> {
+    let mut places = [None; 5];
+    for (place, name) in header.iter().enumerate() {
+        let name = name.trim();
+        let Some(column) = COLUMNS.iter().position(|column| *column == name) else {
+            return Err(StockFileError::UnknownColumn(name.chars().take(40).collect()));
+        };
+        if places[column].replace(place).is_some() {
+            return Err(StockFileError::RepeatedColumn(COLUMNS[column]));
+        }
+    }
+    if places[2].is_none() { Err(StockFileError::NoFrontEndUrl) } else { Ok(places) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(text: &str, expected: Result<usize, StockFileError>) {
+        assert_eq!(read(text.as_bytes()).map(|entries| entries.len()), expected, "{text:?}");
+    }
+
+    #[test]
+    fn files_as_people_write_them_are_read() {
+        check("front_end_url\nhttps://a\n", Ok(1));
+        check("\u{feff}user_name,password,front_end_url,admin_url,memo\r\nu,\"p,\"\"w\",https://a,,说明\r\n", Ok(1));
+        check("front_end_url,password\nhttps://a,p\nhttps://b,\n", Ok(2));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line_and_without_values() {
+        check("", Err(StockFileError::NoFrontEndUrl));
+        check("front_end_url\n", Err(StockFileError::Empty));
+        check("user,front_end_url\n", Err(StockFileError::UnknownColumn("user".into())));
+        check("memo,front_end_url,memo\n", Err(StockFileError::RepeatedColumn("memo")));
+        check("front_end_url,memo\nhttps://a\n", Err(StockFileError::Shape(2)));
+        check("front_end_url\nhttps://a\n\nnot a url\n", Err(StockFileError::Value(4, AccessFault::NotAWebAddress {
+            member: "frontEndUrl",
+        })));
+        assert_eq!(read(b"front_end_url\n\xb5\xd8"), Err(StockFileError::NotUtf8));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = read(&bytes);
+        }
+    }
+}
