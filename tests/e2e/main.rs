@@ -11,4 +11,6 @@ mod door;
 mod door_abuse;
 mod door_client;
 mod door_close;
+mod harness;
+mod replay;
 mod simulate;
