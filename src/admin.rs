@@ -43,7 +43,8 @@ impl AdminSite {
             Err(problem) => return problem_reply(400, &problem),
         };
         let id = instance_id.to_owned();
-        let result = self.store.write(None, move |tx| mark_ready(tx, &id, access.as_ref(), "reported by the application"));
+        let result =
+            self.store.write(None, move |tx| mark_ready(tx, &id, access.as_ref(), "reported by the application"));
         match result {
             Ok(Marked::Ready(operations)) => {
                 for operation in operations {
@@ -82,7 +83,8 @@ impl Handler for AdminSite {
             let reply = problem_reply(401, "a bearer token is needed: Authorization: Bearer <admin.token>");
             return reply.with_header("WWW-Authenticate", "Bearer");
         }
-        let instance_id = request.path().strip_prefix("/api/v1/instances/").and_then(|rest| rest.strip_suffix("/ready"));
+        let instance_id =
+            request.path().strip_prefix("/api/v1/instances/").and_then(|rest| rest.strip_suffix("/ready"));
         match instance_id.filter(|id| !id.is_empty() && !id.contains('/')) {
             Some(id) if request.method == Method::Post => {
                 match percent_encoding::percent_decode_str(id).decode_utf8() {

@@ -263,7 +263,9 @@ mod tests {
                 let found = match instance(status).decide(&request, at(0), RULES) {
                     Verdict::NoEffect => "-".to_owned(),
                     Verdict::Refuse(code, _) => code.to_string(),
-                    Verdict::Apply(change @ Change::Renew { unfreeze: true, .. }) => change.word().to_owned() + "+unfreeze",
+                    Verdict::Apply(change @ Change::Renew { unfreeze: true, .. }) => {
+                        change.word().to_owned() + "+unfreeze"
+                    }
                     Verdict::Apply(change) => change.word().to_owned(),
                 };
                 assert_eq!(found, expected, "{request:?} on {status}");

@@ -205,13 +205,8 @@ mod tests {
     fn a_freeze_a_retried_freeze_and_a_second_freeze_have_two_identities() {
         let rules = Rules { refresh_unfreezes: true };
         let now = jiff::Timestamp::UNIX_EPOCH;
-        let mut current = Instance {
-            status: Status::Active,
-            status_serial: 1,
-            expire_time: None,
-            product_id: None,
-            sku_code: None,
-        };
+        let mut current =
+            Instance { status: Status::Active, status_serial: 1, expire_time: None, product_id: None, sku_code: None };
         let mut call = |request: Request| {
             let verdict = current.decide(&request, now, rules);
             let identity = Identity::of_change(Environment::Real, "basic", "i", &current, &request, &verdict, &[]);

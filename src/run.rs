@@ -77,14 +77,15 @@ impl Server {
     /// What is in the way, in words that say the mend.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let settings = Arc::new(Settings::new(config)?);
-        let database = store::Settings {
-            path: config.database.path.clone(),
-            commit_batch: config.database.commit_batch,
-        };
+        let database =
+            store::Settings { path: config.database.path.clone(), commit_batch: config.database.commit_batch };
         let sealing = Arc::new(config.keys.sealing.clone());
         let store = Arc::new(Store::open(&database, Role::Server, sealing)?);
         let (waiters, bell) = (Arc::new(Waiters::default()), Arc::new(JobBell::default()));
-        let ring = { let bell = Arc::clone(&bell); move || bell.ring() };
+        let ring = {
+            let bell = Arc::clone(&bell);
+            move || bell.ring()
+        };
         let dispatcher = Dispatcher::new(Arc::clone(&store), settings, Arc::clone(&waiters), Box::new(ring));
         let dispatcher = Arc::new(dispatcher);
         let jobs = JobRunner::start(
@@ -169,7 +170,9 @@ impl Server {
         let counts = store.commits();
         log::info!(
             "stopped after {:#}; {} pieces of work in {} commits",
-            Timestamp::now().duration_since(begun), counts.works, counts.commits
+            Timestamp::now().duration_since(begun),
+            counts.works,
+            counts.commits
         );
         // Dropping the last owner would close it too, without telling of a failure.
         drop(dispatcher);

@@ -128,17 +128,15 @@ impl Product {
     }
 }
 
-fn application(
-    index: usize,
-    entry: &config::Product,
-    timeout: Duration,
-) -> Result<Option<Application>, SettingsError> {
+fn application(index: usize, entry: &config::Product, timeout: Duration) -> Result<Option<Application>, SettingsError> {
     match &entry.fulfilment {
         Fulfilment::Http { url, secret } => {
             let secret = secret.as_ref().map(|secret| WebhookSecret::parse(secret.expose())).transpose();
             let secret = secret.map_err(|error| SettingsError::Secret(index, error))?;
             let application = HttpApplication::new(url, secret, timeout);
-            application.map(|application| Some(Application::Http(application))).map_err(|e| SettingsError::Http(index, e))
+            application
+                .map(|application| Some(Application::Http(application)))
+                .map_err(|e| SettingsError::Http(index, e))
         }
         Fulfilment::Command { program, args } => {
             let mut command = vec![program.to_string_lossy().into_owned()];

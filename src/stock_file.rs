@@ -45,9 +45,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Access>, StockFileError> {
     let places = columns(&header)?;
     let mut entries = Vec::new();
     for record in reader.records() {
-        let record = record.map_err(|error| {
-            StockFileError::Shape(error.position().map_or(0, csv::Position::line))
-        })?;
+        let record = record.map_err(|error| StockFileError::Shape(error.position().map_or(0, csv::Position::line)))?;
         let line = record.position().map_or(0, csv::Position::line);
         let value = |column: usize| {
             let text = places[column].and_then(|place| record.get(place)).unwrap_or_default();
@@ -104,9 +102,10 @@ mod tests {
         check("user,front_end_url\n", Err(StockFileError::UnknownColumn("user".into())));
         check("memo,front_end_url,memo\n", Err(StockFileError::RepeatedColumn("memo")));
         check("front_end_url,memo\nhttps://a\n", Err(StockFileError::Shape(2)));
-        check("front_end_url\nhttps://a\n\nnot a url\n", Err(StockFileError::Value(4, AccessFault::NotAWebAddress {
-            member: "frontEndUrl",
-        })));
+        check(
+            "front_end_url\nhttps://a\n\nnot a url\n",
+            Err(StockFileError::Value(4, AccessFault::NotAWebAddress { member: "frontEndUrl" })),
+        );
         assert_eq!(read(b"front_end_url\n\xb5\xd8"), Err(StockFileError::NotUtf8));
     }
 

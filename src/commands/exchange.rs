@@ -196,8 +196,22 @@ enum Sheet {
 
 /// The columns of an export; members of the JSON form too.
 const COLUMNS: [&str; 16] = [
-    "id", "receivedAt", "durationMs", "environment", "family", "activity", "orderId", "instanceId", "resultCode",
-    "replayed", "difference", "operation", "firstExchange", "request", "requestBody", "answer",
+    "id",
+    "receivedAt",
+    "durationMs",
+    "environment",
+    "family",
+    "activity",
+    "orderId",
+    "instanceId",
+    "resultCode",
+    "replayed",
+    "difference",
+    "operation",
+    "firstExchange",
+    "request",
+    "requestBody",
+    "answer",
 ];
 
 impl Sheet {

@@ -109,7 +109,10 @@ fn list(store: &Store, filter: &InstanceFilter, limit: i64, json: bool) -> anyho
 fn show(store: &Store, instance_id: &str, json: bool) -> anyhow::Result<()> {
     let all = store.read(|tx| {
         let instances = tx.instances_named(instance_id)?;
-        instances.into_iter().map(|row| Ok((tx.history(row.row)?, tx.jobs_of(row.row)?, row))).collect::<Result<Vec<_>, _>>()
+        instances
+            .into_iter()
+            .map(|row| Ok((tx.history(row.row)?, tx.jobs_of(row.row)?, row)))
+            .collect::<Result<Vec<_>, _>>()
     })?;
     if all.is_empty() {
         bail!("there is no instance {instance_id}");
@@ -132,7 +135,11 @@ fn show(store: &Store, instance_id: &str, json: bool) -> anyhow::Result<()> {
             continue;
         }
         output::line(&format!("instance  {} ({})", row.instance_id, row.environment.as_str()))?;
-        output::line(&format!("status    {}, expires {}", row.life.status, output::time_or_dash(row.life.expire_time)))?;
+        output::line(&format!(
+            "status    {}, expires {}",
+            row.life.status,
+            output::time_or_dash(row.life.expire_time)
+        ))?;
         let (order, line) = (output::or_dash(row.order_id.as_deref()), output::or_dash(row.order_line_id.as_deref()));
         output::line(&format!("order     {order}, line {line}"))?;
         output::line(&format!("product   {}", output::or_dash(row.life.product_id.as_deref())))?;

@@ -49,11 +49,8 @@ pub(super) fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     }
     let server = Server::start(&config)?;
     announce(&config, &server);
-    loop {
-        match signals.wait()? {
-            Signal::Reload => reload(path, &server),
-            Signal::End => break,
-        }
+    while let Signal::Reload = signals.wait()? {
+        reload(path, &server);
     }
     log::info!("stopping; a second signal ends at once");
     server.stop().context("the database could not be closed cleanly; nothing is lost, its WAL stays beside it")?;

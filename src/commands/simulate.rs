@@ -67,9 +67,7 @@ pub(super) fn run(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
 
 fn access_key(config: &Path, args: &Args) -> anyhow::Result<Secret<String>> {
     let given = match &args.access_key_file {
-        Some(file) => {
-            Some(std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?)
-        }
+        Some(file) => Some(std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?),
         None => std::env::var(KEY_VARIABLE).ok(),
     };
     if let Some(key) = given {
@@ -79,6 +77,7 @@ fn access_key(config: &Path, args: &Args) -> anyhow::Result<Secret<String>> {
         }
         return Ok(Secret::new(key));
     }
-    let config = super::load(config).context("no access key: give --access-key-file, KOOGATE_ACCESS_KEY or --config")?;
+    let config =
+        super::load(config).context("no access key: give --access-key-file, KOOGATE_ACCESS_KEY or --config")?;
     config.keys.basic.into_iter().next().context("the configuration has no basic key")
 }

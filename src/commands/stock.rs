@@ -36,9 +36,10 @@ pub(super) fn run(config: &Path, command: &Command) -> anyhow::Result<ExitCode> 
     super::with_store(config, |config, store| {
         match command {
             Command::Import { stock, file } => {
-                let known = config.products.iter().any(
-                    |product| matches!(&product.fulfilment, Fulfilment::Stock { name, .. } if name == stock),
-                );
+                let known = config
+                    .products
+                    .iter()
+                    .any(|product| matches!(&product.fulfilment, Fulfilment::Stock { name, .. } if name == stock));
                 if !known {
                     bail!("no [[product]] entry takes from a stock {stock:?}; add one, or mend the name");
                 }

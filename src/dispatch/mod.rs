@@ -117,7 +117,11 @@ impl Dispatcher {
         if !request.query().is_empty() {
             self.refused.note(family.name(), request.peer, "no call of this method is supported", Timestamp::now());
         }
-        unrecorded(family, &self.settings(), &Outcome::refusal(ResultCode::PARAMETER, "no call of this method is known"))
+        unrecorded(
+            family,
+            &self.settings(),
+            &Outcome::refusal(ResultCode::PARAMETER, "no call of this method is known"),
+        )
     }
 
     /// Everything after authentication. `bad` is set when the request could not be read.
@@ -126,9 +130,8 @@ impl Dispatcher {
             (Some(call), _) => match &call.intent {
                 Intent::Create { .. } | Intent::Change { .. } => self.operate(&conversation),
                 Intent::Query { .. } | Intent::CheckChange { .. } | Intent::Notify => {
-                    queries::outcome(&self.store, &conversation, call).and_then(|outcome| {
-                        self.record(&conversation, outcome)
-                    })
+                    queries::outcome(&self.store, &conversation, call)
+                        .and_then(|outcome| self.record(&conversation, outcome))
                 }
             },
             (None, bad) => {

@@ -23,9 +23,7 @@ pub(super) fn outcome(store: &Store, conversation: &Conversation, call: &Call) -
         }
         // The order is read with the Open API, once that is configured; the notification itself needs nothing.
         Intent::Notify => Ok(Outcome::success()),
-        Intent::Create { .. } | Intent::Change { .. } => {
-            Ok(Outcome::refusal(ResultCode::INTERNAL, "internal error"))
-        }
+        Intent::Create { .. } | Intent::Change { .. } => Ok(Outcome::refusal(ResultCode::INTERNAL, "internal error")),
     }
 }
 
@@ -87,8 +85,7 @@ fn check_change(
     let Some(instance) = store.read(|tx| tx.instance(call.environment, call.namespace, instance_id))? else {
         return Ok(Outcome::refusal(ResultCode::UNKNOWN_INSTANCE, "instance id does not exist"));
     };
-    if let Verdict::Refuse(code, message) =
-        instance.life.decide(&Request::CheckChange, Timestamp::now(), settings.life)
+    if let Verdict::Refuse(code, message) = instance.life.decide(&Request::CheckChange, Timestamp::now(), settings.life)
     {
         return Ok(Outcome::refusal(code, message));
     }
@@ -104,7 +101,8 @@ fn ask_application(
 ) -> Outcome {
     let settings = &conversation.settings;
     let (product_id, sku_code) = (instance.life.product_id.as_deref(), instance.life.sku_code.as_deref());
-    let Some(application) = settings.product_for(product_id, sku_code).and_then(|product| product.change_check()) else {
+    let Some(application) = settings.product_for(product_id, sku_code).and_then(|product| product.change_check())
+    else {
         return Outcome::success();
     };
     let event = events::check_change(call, instance, product_info, &Uuid::new_v4().to_string());

@@ -70,7 +70,8 @@ pub(super) fn run(
         Intent::Create { identity, product_id, sku_code, expire_time } => {
             let parts = identity.iter().map(String::as_str);
             let identity = Identity::new(call.environment, call.namespace, "create", parts);
-            let wanted = Wanted { product_id: product_id.as_deref(), sku_code: sku_code.as_deref(), expire_time: *expire_time };
+            let wanted =
+                Wanted { product_id: product_id.as_deref(), sku_code: sku_code.as_deref(), expire_time: *expire_time };
             script.create(&identity, &wanted)
         }
         Intent::Change { instance_id, request, identity, scene } => {
@@ -149,13 +150,23 @@ impl Script<'_> {
             Begun::NoStock { stock } => {
                 log::error!("ALERT stock {stock:?} is empty: {} fails with 000100", self.conversation.title());
                 let outcome = Outcome::refusal(ResultCode::NO_RESOURCE, "no instance resource available");
-                self.tx.set_operation(operation.row, State::Failed, Some((outcome.code, &outcome.message)), self.now)?;
+                self.tx.set_operation(
+                    operation.row,
+                    State::Failed,
+                    Some((outcome.code, &outcome.message)),
+                    self.now,
+                )?;
                 self.answer(&outcome, self.belongs(&operation, &instance))
             }
             Begun::Misconfigured(problem) => {
                 log::error!("ALERT {}: {problem}", self.conversation.title());
                 let outcome = Outcome::refusal(ResultCode::INTERNAL, "internal error");
-                self.tx.set_operation(operation.row, State::Failed, Some((outcome.code, &outcome.message)), self.now)?;
+                self.tx.set_operation(
+                    operation.row,
+                    State::Failed,
+                    Some((outcome.code, &outcome.message)),
+                    self.now,
+                )?;
                 self.answer(&outcome, self.belongs(&operation, &instance))
             }
             Begun::Operator => {
@@ -194,7 +205,9 @@ impl Script<'_> {
     ) -> Result<Step, StoreError> {
         let call = self.call;
         let instance = self.tx.instance(call.environment, call.namespace, instance_id)?;
-        if call.environment == Environment::Test && !instance.as_ref().is_some_and(|instance| self.forwards_tests(instance)) {
+        if call.environment == Environment::Test
+            && !instance.as_ref().is_some_and(|instance| self.forwards_tests(instance))
+        {
             // Test calls name made-up instances and must succeed whether or not they exist.
             return self.answer(&Outcome::success(), Belongs::default());
         }
@@ -249,7 +262,10 @@ impl Script<'_> {
             return if self.pass.may_wait && self.ends_in_time(other, instance.row)? {
                 self.wait_for(other)
             } else {
-                self.answer(&Outcome::refusal(ResultCode::INTERNAL, "an earlier operation is unfinished"), Belongs::default())
+                self.answer(
+                    &Outcome::refusal(ResultCode::INTERNAL, "an earlier operation is unfinished"),
+                    Belongs::default(),
+                )
             };
         }
         let life = &instance.life;

@@ -34,7 +34,9 @@ pub fn record(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let Some(job) = tx.running_job(job, attempt)? else {
-        log::warn!("job {job}: attempt {attempt} ended after it was given away or finished otherwise; it does not count");
+        log::warn!(
+            "job {job}: attempt {attempt} ended after it was given away or finished otherwise; it does not count"
+        );
         return Ok(());
     };
     let change = stored_change(&job)?;
@@ -57,7 +59,8 @@ pub fn record(
                 let id = &job.instance_id;
                 log::error!(
                     "ALERT job {}: {} given up after {attempt} attempts: {error}; mend it, then `koogate instance retry {id}`",
-                    job.row, title(&job)
+                    job.row,
+                    title(&job)
                 );
                 dead(tx, &job, ResultCode::INTERNAL, &error, now)
             }

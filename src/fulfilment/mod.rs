@@ -68,12 +68,7 @@ pub enum AttemptResult {
 ///
 /// # Errors
 /// When the stock cannot be read.
-pub fn begin(
-    tx: &Tx<'_>,
-    product: &Product,
-    instance: &InstanceRow,
-    now: Timestamp,
-) -> Result<Begun, StoreError> {
+pub fn begin(tx: &Tx<'_>, product: &Product, instance: &InstanceRow, now: Timestamp) -> Result<Begun, StoreError> {
     Ok(match &product.entry().fulfilment {
         Fulfilment::Http { .. } | Fulfilment::Command { .. } => Begun::Application,
         Fulfilment::Manual => Begun::Operator,

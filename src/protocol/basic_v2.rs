@@ -10,11 +10,11 @@ use crate::access::Access;
 use crate::instance::Request;
 use crate::operation::Environment;
 use crate::protocol::call::{BadCall, Call, Detail, InstanceInfo, Intent, OrderLine, Outcome};
+use crate::protocol::key::AccessKey;
 use crate::protocol::members::{MemberFault, Members};
 use crate::protocol::query::Query;
 use crate::protocol::reply_checks::ReplyShape;
 use crate::protocol::signature::{SignatureParameters, SignatureRefusal, verify_v2};
-use crate::protocol::key::AccessKey;
 use crate::protocol::{Family, Keyring, Proof, Received, Rules, VerifiedCall, ascii_json, time};
 
 /// The family.
@@ -60,8 +60,8 @@ impl Family for BasicV2 {
 
     fn read(&self, call: &VerifiedCall<'_>) -> Result<Call, BadCall> {
         let unreadable = |reason: String| BadCall { activity: None, test: false, reason };
-        let body: Value =
-            serde_json::from_slice(call.body()).map_err(|error| unreadable(format!("the body is not JSON: {error}")))?;
+        let body: Value = serde_json::from_slice(call.body())
+            .map_err(|error| unreadable(format!("the body is not JSON: {error}")))?;
         let Value::Object(body) = body else {
             return Err(unreadable("the body is not a JSON object".to_owned()));
         };

@@ -279,7 +279,8 @@ impl Tx<'_> {
     /// How to get into an instance; `None` while nothing is known.
     pub fn access_of(&self, instance: &InstanceRow) -> Result<Option<Access>, StoreError> {
         type Sealed = Option<Vec<u8>>;
-        let found: Option<(Option<String>, Option<String>, Option<String>, Sealed, Sealed)> = self.first(
+        type Columns = (Option<String>, Option<String>, Option<String>, Sealed, Sealed);
+        let found: Option<Columns> = self.first(
             "read the access data",
             "SELECT front_end_url, admin_url, memo, user_name_sealed, password_sealed FROM instance WHERE id = ?1",
             [instance.row],
@@ -302,7 +303,11 @@ impl Tx<'_> {
     }
 
     /// Seals a text column.
-    pub(super) fn seal_text(&self, context: &str, text: Option<&Secret<String>>) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) fn seal_text(
+        &self,
+        context: &str,
+        text: Option<&Secret<String>>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(text.map(|text| self.sealing.seal(context, text.expose().as_bytes())).transpose()?)
     }
 

@@ -34,7 +34,8 @@ impl ServerLock {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let noted = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+        let noted =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         noted.map_err(failed)?;
         Ok(Self { _file: file })
     }

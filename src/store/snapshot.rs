@@ -161,9 +161,9 @@ pub fn restore(copy: &Path, database: &Path, sealing: &SealingKey) -> Result<Opt
 pub(super) fn examine(connection: &Connection) -> Result<Vec<String>, StoreError> {
     let mut problems = Vec::new();
     let mut collect = |sql: &str, read: fn(&rusqlite::Row<'_>) -> rusqlite::Result<Option<String>>| {
-        let rows = connection.prepare(sql).and_then(|mut statement| {
-            statement.query_map([], read)?.collect::<rusqlite::Result<Vec<_>>>()
-        });
+        let rows = connection
+            .prepare(sql)
+            .and_then(|mut statement| statement.query_map([], read)?.collect::<rusqlite::Result<Vec<_>>>());
         match rows {
             Ok(found) => problems.extend(found.into_iter().flatten()),
             Err(error) => problems.push(error.to_string()),
@@ -182,9 +182,8 @@ pub(super) fn examine(connection: &Connection) -> Result<Vec<String>, StoreError
          (SELECT count(*) FROM exchange), exchanges_purged FROM meta",
         |row| {
             let (given, there, purged): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok((given != there + purged).then(|| {
-                format!("the journal has gaps: {given} numbers given, {there} rows there, {purged} purged")
-            }))
+            Ok((given != there + purged)
+                .then(|| format!("the journal has gaps: {given} numbers given, {there} rows there, {purged} purged")))
         },
     );
     Ok(problems)

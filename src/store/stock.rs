@@ -106,6 +106,7 @@ fn sealed_in(row: i64, column: &str) -> String {
 fn whole_text(stock: &str, entry: &StockEntry) -> String {
     let secret = |text: Option<&Secret<String>>| text.map(|text| text.expose().clone());
     let (user_name, password) = (secret(entry.user_name()), secret(entry.password()));
-    let whole = [Some(entry.front_end_url()), entry.admin_url(), entry.memo(), user_name.as_deref(), password.as_deref()];
+    let whole =
+        [Some(entry.front_end_url()), entry.admin_url(), entry.memo(), user_name.as_deref(), password.as_deref()];
     serde_json::json!([stock, whole]).to_string()
 }

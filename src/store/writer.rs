@@ -100,10 +100,7 @@ impl Writer {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        Counts {
-            commits: self.queue.commits.load(Ordering::Relaxed),
-            works: self.queue.works.load(Ordering::Relaxed),
-        }
+        Counts { commits: self.queue.commits.load(Ordering::Relaxed), works: self.queue.works.load(Ordering::Relaxed) }
     }
 
     pub(super) fn close(mut self) -> Result<(), StoreError> {

@@ -47,11 +47,11 @@ impl Scratch {
     /// Writes the configuration anew: basic keys, then more lines (whole sections), then product entries.
     pub fn configure(&self, keys: &[&str], sections: &str, products: &str) {
         let server = if sections.contains("[server]") { "" } else { "[server]\nlisten = \"127.0.0.1:0\"\n" };
-        let jobs = if sections.contains("[jobs]") { "" } else { "[jobs]\nfirst_retry = \"100ms\"\nslowest_retry = \"1s\"\n" };
+        let jobs =
+            if sections.contains("[jobs]") { "" } else { "[jobs]\nfirst_retry = \"100ms\"\nslowest_retry = \"1s\"\n" };
         let keys = serde_json::to_string(keys).unwrap();
-        let text = format!(
-            "{server}{jobs}[keys]\nbasic = {keys}\nsealing_key = \"{SEALING_KEY}\"\n{sections}\n{products}\n"
-        );
+        let text =
+            format!("{server}{jobs}[keys]\nbasic = {keys}\nsealing_key = \"{SEALING_KEY}\"\n{sections}\n{products}\n");
         std::fs::write(self.path("koogate.toml"), text).unwrap();
     }
 
@@ -406,9 +406,14 @@ impl Drop for Application {
 /// "Ready", with access data for a creation.
 pub fn ready_answer(event: &Value) -> String {
     let id = event["instanceId"].as_str().unwrap_or_default();
-    let access = json!({ "frontEndUrl": format!("https://app.example.com/{id}"), "userName": "admin", "password": "p-1" });
+    let access =
+        json!({ "frontEndUrl": format!("https://app.example.com/{id}"), "userName": "admin", "password": "p-1" });
     let create = event["event"] == "instance.create";
-    if create { json!({ "status": "ready", "access": access }).to_string() } else { "{\"status\":\"ready\"}".to_owned() }
+    if create {
+        json!({ "status": "ready", "access": access }).to_string()
+    } else {
+        "{\"status\":\"ready\"}".to_owned()
+    }
 }
 
 /// Waits for something to come true; looks often and gives up only when it must hang.

@@ -100,7 +100,7 @@ fn the_steps_are_taken_in_their_order() {
     let good = sign_v2(&keys[0], NOW, "n", BODY);
     let check = |parameters: SignatureParameters<'_>, expected: SignatureRefusal, code: &str| {
         assert_eq!(verdict(&keys, &parameters), Err(expected.clone()), "{parameters:?}");
-        assert_eq!(expected.result_code(), code, "{expected}");
+        assert_eq!(expected.result_code().as_str(), code, "{expected}");
     };
     use SignatureRefusal as Refusal;
     check(SignatureParameters::default(), Refusal::MissingTimestamp, "000002");

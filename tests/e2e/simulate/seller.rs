@@ -158,7 +158,8 @@ fn authenticate(query: &str, body: &[u8], fault: Option<Fault>, state: &Mutex<St
         parameters.nonce = None;
     }
     let now = Timestamp::now().as_millisecond();
-    verify_v2(&[key()], &parameters, body, now, &rules).map_err(|refusal| if refusal.result_code() == ResultCode::AUTHENTICATION { "000001" } else { "000002" })?;
+    verify_v2(&[key()], &parameters, body, now, &rules)
+        .map_err(|refusal| if refusal.result_code() == ResultCode::AUTHENTICATION { "000001" } else { "000002" })?;
     let nonce = parameters.nonce.unwrap_or_default().to_owned();
     if !state.lock().unwrap().nonces.insert(nonce) && fault != Some(Fault::AcceptsRepeatedNonce) {
         return Err("000001");
