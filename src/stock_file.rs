@@ -45,8 +45,9 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Access>, StockFileError> {
     let places = columns(&header)?;
     let mut entries = Vec::new();
     for record in reader.records() {
-        let record = record.map_err(|error| StockFileError::Shape(error.position().map_or(0, csv::Position::line)))?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let record = record
+            .map_err(|error| StockFileError::Shape(error.position().map_or(0, |position| line_of(text, position))))?;
+        let line = record.position().map_or(0, |position| line_of(text, position));
         let value = |column: usize| {
             let text = places[column].and_then(|place| record.get(place)).unwrap_or_default();
             (!text.is_empty()).then(|| text.to_owned())
@@ -61,6 +62,14 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Access>, StockFileError> {
         entries.push(Access::accept(parts).map_err(|fault| StockFileError::Value(line, fault))?);
     }
     if entries.is_empty() { Err(StockFileError::Empty) } else { Ok(entries) }
+}
+
+/// The line a record stands in, from 1. The reader's own count stops before the empty lines it skips.
+fn line_of(text: &str, position: &csv::Position) -> u64 {
+    let bytes = text.as_bytes();
+    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX).min(bytes.len());
+    let skipped = bytes[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    1 + bytes[..start + skipped].iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// Where each of [`COLUMNS`] stands in the file.
