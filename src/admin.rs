@@ -62,7 +62,7 @@ impl AdminSite {
         }
     }
 
-    /// Whether answers can be recorded: the disk takes a commit.
+    /// Whether calls can be answered: the writer takes work and gets through with it.
     fn readyz(&self) -> Reply {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(2);
         match self.store.write(Some(deadline), |_| Ok(())) {

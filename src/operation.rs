@@ -110,7 +110,7 @@ pub enum State {
 /// What a call may still do about its operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// The call has already taken part in this run of the operation (it began it, or waited for it).
+    /// The call has waited for the end of this run of the operation (which it may have begun itself).
     pub took_part: bool,
     /// There is time left to wait for others' work, and work that can end in time.
     pub may_wait: bool,

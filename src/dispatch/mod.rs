@@ -155,7 +155,7 @@ impl Dispatcher {
     fn operate(&self, conversation: &Arc<Conversation>) -> Result<AnswerBytes, StoreError> {
         let answer_by = conversation.started + conversation.settings.answer_within;
         let wait_until = answer_by.checked_sub(RECORDING_TIME).unwrap_or(conversation.started);
-        let mut pass = Pass { exchange: None, may_wait: true };
+        let mut pass = Pass { exchange: None, waited_for: None, may_wait: true };
         loop {
             let (script, waiters) = (Arc::clone(conversation), Arc::clone(&self.waiters));
             let step = self.store.write(Some(answer_by), move |tx| {
@@ -170,12 +170,13 @@ impl Dispatcher {
                     }
                     return Ok(bytes);
                 }
-                Step::Wait { exchange, ended, jobs } => {
+                Step::Wait { exchange, operation, ended, jobs } => {
                     if jobs {
                         (self.wake_jobs)();
                     }
                     let in_time = ended.wait_until(wait_until);
-                    pass = Pass { exchange: Some(exchange), may_wait: in_time && Instant::now() < wait_until };
+                    let may_wait = in_time && Instant::now() < wait_until;
+                    pass = Pass { exchange: Some(exchange), waited_for: Some(operation), may_wait };
                 }
             }
         }

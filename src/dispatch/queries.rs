@@ -6,6 +6,8 @@ use uuid::Uuid;
 use super::conversation::Conversation;
 use super::events;
 use crate::access::{Access, AccessParts};
+use crate::config::PlaceholderValues;
+use crate::fulfilment;
 use crate::fulfilment::answer::Answer;
 use crate::instance::{Request, Status, Verdict};
 use crate::operation::Environment;
@@ -17,7 +19,7 @@ use crate::store::{InstanceRow, Store, StoreError};
 /// The outcome of a call that changes nothing.
 pub(super) fn outcome(store: &Store, conversation: &Conversation, call: &Call) -> Result<Outcome, StoreError> {
     match &call.intent {
-        Intent::Query { instance_ids } => query(store, call, instance_ids),
+        Intent::Query { instance_ids } => query(store, conversation, call, instance_ids),
         Intent::CheckChange { instance_id, product_info } => {
             check_change(store, conversation, call, instance_id, product_info)
         }
@@ -28,7 +30,12 @@ pub(super) fn outcome(store: &Store, conversation: &Conversation, call: &Call) -
 }
 
 /// Instances that are ready are told, the others left out; an answer without any says why.
-fn query(store: &Store, call: &Call, instance_ids: &[String]) -> Result<Outcome, StoreError> {
+fn query(
+    store: &Store,
+    conversation: &Conversation,
+    call: &Call,
+    instance_ids: &[String],
+) -> Result<Outcome, StoreError> {
     let is_test = call.environment == Environment::Test;
     store.read(|tx| {
         let mut found = Vec::new();
@@ -40,7 +47,11 @@ fn query(store: &Store, call: &Call, instance_ids: &[String]) -> Result<Outcome,
                 None => None,
             };
             match instance.map(|instance| instance.life.status) {
-                _ if is_test => found.push(demonstration(id, access, Timestamp::now())),
+                _ if is_test => {
+                    let access = access.or_else(|| demonstration_access(conversation, id));
+                    let usage = vec![UsageInfo { usage_value: 0.into(), statistical_time: Timestamp::now() }];
+                    found.push(InstanceInfo { instance_id: id.clone(), access, usage });
+                }
                 Some(Status::Active | Status::Frozen) => {
                     found.push(InstanceInfo { instance_id: id.clone(), access, usage: Vec::new() });
                 }
@@ -57,18 +68,24 @@ fn query(store: &Store, call: &Call, instance_ids: &[String]) -> Result<Outcome,
     })
 }
 
-/// Test calls name made-up instances; KooGallery's debugger wants a complete answer all the same.
-fn demonstration(id: &str, access: Option<Access>, now: Timestamp) -> InstanceInfo {
-    let parts = AccessParts {
-        front_end_url: "https://www.example.com/login".to_owned(),
-        admin_url: Some("https://www.example.com/admin".to_owned()),
-        user_name: Some(Secret::new("demo".to_owned())),
-        password: Some(Secret::new("demo-password".to_owned())),
-        memo: Some("Answer to a test call / 调试应答".to_owned()),
-    };
-    let access = access.or_else(|| Access::accept(parts).ok());
-    let usage = vec![UsageInfo { usage_value: 0.into(), statistical_time: now }];
-    InstanceInfo { instance_id: id.to_owned(), access, usage }
+/// Test calls name made-up instances; KooGallery's debugger wants complete access data all the same: the configured one
+/// where there is one, else an example.
+fn demonstration_access(conversation: &Conversation, id: &str) -> Option<Access> {
+    let product = conversation.settings.product_for(None, None);
+    let configured = product.and_then(|product| product.entry().access()).and_then(|template| {
+        let values = PlaceholderValues { instance_id: id, ..PlaceholderValues::default() };
+        fulfilment::fill(template, &values, None).ok()
+    });
+    configured.or_else(|| {
+        Access::accept(AccessParts {
+            front_end_url: "https://www.example.com/login".to_owned(),
+            admin_url: Some("https://www.example.com/admin".to_owned()),
+            user_name: Some(Secret::new("demo".to_owned())),
+            password: Some(Secret::new("demo-password".to_owned())),
+            memo: Some("Answer to a test call / 调试应答".to_owned()),
+        })
+        .ok()
+    })
 }
 
 fn check_change(

@@ -128,7 +128,7 @@ fn ready(
 fn configured_access(settings: &Settings, instance: &InstanceRow) -> Result<Option<Access>, String> {
     let (product_id, sku_code) = (instance.life.product_id.as_deref(), instance.life.sku_code.as_deref());
     let template = settings.product_for(product_id, sku_code).and_then(|product| product.entry().access());
-    template.map(|template| fulfilment::fill(template, instance, None)).transpose()
+    template.map(|template| fulfilment::fill(template, &fulfilment::placeholder_values(instance), None)).transpose()
 }
 
 /// Ends a job without success. An operation that waited for it has failed: the next call of it works on.

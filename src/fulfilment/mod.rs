@@ -74,7 +74,7 @@ pub fn begin(tx: &Tx<'_>, product: &Product, instance: &InstanceRow, now: Timest
         Fulfilment::Manual => Begun::Operator,
         Fulfilment::Fixed { access, generate_password } => {
             let password = if *generate_password { generated_password() } else { Ok(None) };
-            match password.and_then(|password| fill(access, instance, password)) {
+            match password.and_then(|password| fill(access, &placeholder_values(instance), password)) {
                 Ok(access) => Begun::Ready(access),
                 Err(problem) => Begun::Misconfigured(problem),
             }
@@ -98,15 +98,10 @@ pub fn begin(tx: &Tx<'_>, product: &Product, instance: &InstanceRow, now: Timest
 /// When what comes out breaks a limit of KooGallery.
 pub fn fill(
     template: &AccessTemplate,
-    instance: &InstanceRow,
+    values: &PlaceholderValues<'_>,
     password: Option<Secret<String>>,
 ) -> Result<Access, String> {
-    let filled = template.fill(&PlaceholderValues {
-        instance_id: &instance.instance_id,
-        order_id: instance.order_id.as_deref().unwrap_or_default(),
-        order_line_id: instance.order_line_id.as_deref().unwrap_or_default(),
-        product_id: instance.life.product_id.as_deref().unwrap_or_default(),
-    });
+    let filled = template.fill(values);
     Access::accept(AccessParts {
         front_end_url: filled.front_end_url,
         admin_url: filled.admin_url,
@@ -115,6 +110,16 @@ pub fn fill(
         memo: filled.memo,
     })
     .map_err(|fault| format!("the product's access cannot be handed out: {fault}"))
+}
+
+/// What an instance puts in the place of the placeholders.
+pub fn placeholder_values(instance: &InstanceRow) -> PlaceholderValues<'_> {
+    PlaceholderValues {
+        instance_id: &instance.instance_id,
+        order_id: instance.order_id.as_deref().unwrap_or_default(),
+        order_line_id: instance.order_line_id.as_deref().unwrap_or_default(),
+        product_id: instance.life.product_id.as_deref().unwrap_or_default(),
+    }
 }
 
 fn generated_password() -> Result<Option<Secret<String>>, String> {
