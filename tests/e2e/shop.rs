@@ -94,13 +94,19 @@ impl Shop {
         shown["history"].as_array().unwrap().iter().map(|entry| entry["change"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Waits until the application has been told exactly this about an instance, in this order. More may follow: end a
-    /// test with a call whose event comes last to prove that nothing came in between.
+    /// Waits until the application has been told exactly this about an instance, in this order. More may follow.
     pub fn told(&self, id: &str, events: &[&str]) {
         eventually(
             || (self.application.names_for(id) == events).then_some(()),
             || format!("{:?} instead of {events:?}\n{}", self.application.names_for(id), self.koogate.log_text()),
         );
+    }
+
+    /// The same, and nothing more is on its way.
+    pub fn told_only(&self, id: &str, events: &[&str]) {
+        self.told(id, events);
+        let jobs = self.count(&format!("job_view WHERE instance_id = '{id}'"));
+        assert_eq!(jobs, events.len() as i64, "{:?}", self.instance(id)["jobs"]);
     }
 
     /// How many rows a part of the database has: `"exchange WHERE replayed"`.
