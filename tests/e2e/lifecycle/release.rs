@@ -50,6 +50,32 @@ fn a_creation_that_ends_after_the_release_does_not_count_and_the_application_is_
     assert_eq!(shop.history(&id), ["created", "released"]);
 }
 
+#[test]
+fn a_creation_that_fails_after_the_release_is_not_tried_again_and_does_not_hold_the_release_up() {
+    let (failed, pending) = ((500, "broken"), (200, "{\"status\":\"pending\"}"));
+    // Accepted "after", the release itself waits for the application, and that is busy.
+    for (accept, code) in [("at-once", "000000"), ("after", "000005")] {
+        for (status, body) in [failed, pending] {
+            let (gate, application) = gated_application(move |event| match event["event"].as_str() {
+                Some("instance.create") => (status, body.to_owned()),
+                _ => (200, ready_answer(event)),
+            });
+            let shop = Shop::with(application, IMPATIENT, &format!("accept = \"{accept}\""));
+            let id = instance_id(&shop.expect("000004", &new_instance("CS1")));
+            shop.expect(code, &release(&id));
+            gate.open();
+            shop.told(&id, &["instance.create", "instance.release"]);
+            eventually(
+                || (shop.count("job WHERE state IN ('waiting', 'running')") == 0).then_some(()),
+                || shop.koogate.log_text(),
+            );
+            assert_eq!(shop.application.names_for(&id).len(), 2);
+            assert_eq!(shop.history(&id), ["created", "released"]);
+            shop.expect("000000", &release(&id));
+        }
+    }
+}
+
 /// Holds the first event up until the gate is opened.
 fn gated_application(answer: impl Fn(&Value) -> (u16, String) + Send + Sync + 'static) -> (Arc<Gate>, Application) {
     let gate = Arc::new(Gate::default());
