@@ -124,7 +124,8 @@ fn ready(
             tx.set_access(&instance, access)?;
         }
     }
-    let cause = Cause { exchange: None, job: Some(job.row), note: None };
+    let exchange = tx.operation(job.operation)?.map(|operation| operation.first_exchange);
+    let cause = Cause { exchange, job: Some(job.row), note: None };
     tx.apply(&instance, change, cause, now)?;
     tx.set_operation(job.operation, State::Done, Some((ResultCode::SUCCESS, "success")), now)
 }

@@ -344,6 +344,36 @@ fn a_business_id_that_is_taken_does_not_become_a_second_instances_id() {
 
 // What an operator sees of it.
 
+#[test]
+fn instance_show_tells_the_history_with_the_exchange_that_caused_each_change() {
+    let shop = Shop::with(Application::ready(), PATIENT, "");
+    let id = shop.buy("CS1");
+    let calls =
+        [renewal(&id, "CS2", FUTURE), query(&id), freeze(&id), unfreeze(&id), upgrade(&id, "CS3"), release(&id)];
+    for call in &calls {
+        shop.expect("000000", call);
+    }
+    let shown = shop.instance(&id);
+    let history = shown["history"].as_array().unwrap();
+    let told = |entry: &Value| json!([entry["change"], entry["status"], entry["exchange"]]);
+    // Exchange 3 was the query.
+    let expected = [
+        ("created", "creating", 1),
+        ("ready", "active", 1),
+        ("renewed", "active", 2),
+        ("frozen", "frozen", 4),
+        ("unfrozen", "active", 5),
+        ("upgraded", "active", 6),
+        ("released", "released", 7),
+    ];
+    assert_eq!(history.iter().map(told).collect::<Vec<_>>(), expected.map(|entry| json!(entry)));
+
+    let text = shop.scratch.run_ok(&["instance", "show", &id]);
+    for part in [&id, "released", "CS1-000001", "frozen though paid beyond today", "exchange 4", FUTURE_SHOWN] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+}
+
 fn ready_ids(shop: &Shop, asked: &str) -> Vec<String> {
     let answer = shop.expect("000000", &query(asked)).json();
     answer["info"].as_array().unwrap().iter().map(|info| info["instanceId"].as_str().unwrap().to_owned()).collect()
