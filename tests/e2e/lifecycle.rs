@@ -342,6 +342,16 @@ fn a_business_id_that_is_taken_does_not_become_a_second_instances_id() {
     assert_eq!(instance_id(&shop.expect("000000", &new_instance("CS2"))), two);
 }
 
+#[test]
+fn a_business_id_that_could_not_be_queried_does_not_become_an_instance_id() {
+    let shop = Shop::open("");
+    for (number, business_id) in ["a,b", " blank", "blank ", &"x".repeat(65)].into_iter().enumerate() {
+        let call = with(new_instance(&format!("CS{number}")), "businessId", business_id);
+        let id = instance_id(&shop.expect("000000", &call));
+        assert_eq!(ready_ids(&shop, &id), [id], "{business_id:?}");
+    }
+}
+
 // What an operator sees of it.
 
 #[test]
