@@ -124,12 +124,17 @@ impl Shop {
     }
 }
 
-/// How many rows a part of the database in a folder has. Read-only, as a merchant's sqlite3 shell would beside the server.
+/// How many rows a part of the database in a folder has.
 pub fn count(scratch: &Scratch, from: &str) -> i64 {
+    look_up(scratch, &format!("SELECT count(*) FROM {from}"))
+}
+
+/// The one value of a query. Read-only, as a merchant's sqlite3 shell would beside the server.
+pub fn look_up<T: rusqlite::types::FromSql>(scratch: &Scratch, sql: &str) -> T {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let database = rusqlite::Connection::open_with_flags(scratch.path("koogate.db"), flags).unwrap();
     database.busy_timeout(PATIENCE).unwrap();
-    database.query_row(&format!("SELECT count(*) FROM {from}"), [], |row| row.get(0)).unwrap()
+    database.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
 /// The id in an answer to newInstance.
