@@ -25,8 +25,8 @@ fulfilment = "fixed"
 access = { front_end_url = "https://app.example.com/{instanceId}", user_name = "{orderId}" }
 "#;
 
-/// The server section that leaves 200 ms for other people's work before a provisional answer.
-pub const IMPATIENT: &str = "[server]\nlisten = \"127.0.0.1:0\"\nanswer_within = \"700ms\"\n";
+/// The server section that leaves 700 ms for other people's work before a provisional answer.
+pub const IMPATIENT: &str = "[server]\nlisten = \"127.0.0.1:0\"\nanswer_within = \"1200ms\"\n";
 
 /// The server section that waits long enough for any machine under load.
 pub const PATIENT: &str = "[server]\nlisten = \"127.0.0.1:0\"\nanswer_within = \"15s\"\n";
