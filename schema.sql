@@ -53,7 +53,7 @@ CREATE TABLE instance_history (
   status           TEXT    NOT NULL,            -- after the change
   expire_time      INTEGER,                     -- after the change
   exchange         INTEGER,                     -- the call that caused it; outlives purged exchanges, so no reference
-  job              INTEGER,                     -- or the job
+  job              INTEGER,                     -- the job that carried it out, if one did
   note             TEXT,                        -- or the operator's command; or what was remarkable
   PRIMARY KEY (instance, serial)
 ) STRICT, WITHOUT ROWID;

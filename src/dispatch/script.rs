@@ -464,10 +464,11 @@ impl Script<'_> {
         Ok(exchange)
     }
 
-    /// The id is the first call's businessId, as KooGallery recommends, unless somebody has it already.
+    /// The id is the first call's businessId, as KooGallery recommends, unless somebody has it already or no query could
+    /// name it.
     fn new_instance(&self, wanted: &Wanted<'_>, exchange: i64) -> Result<InstanceRow, StoreError> {
         let call = self.call;
-        let proposed = call.business_id.as_deref().filter(|id| id.chars().count() <= MAX_INSTANCE_ID);
+        let proposed = call.business_id.as_deref().filter(|id| can_be_queried(id));
         let instance_id = match proposed {
             Some(id) if self.tx.instance(call.environment, call.namespace, id)?.is_none() => id.to_owned(),
             _ => Uuid::new_v4().to_string(),
@@ -560,4 +561,11 @@ impl Script<'_> {
     fn cause(&self, note: Option<&'static str>) -> Cause<'static> {
         Cause { exchange: self.pass.exchange, job: None, note }
     }
+}
+
+/// Whether an instance id fits its member and comes through the list of `queryInstance` unchanged, which is separated by
+/// commas and trimmed of blanks (spec 1-basic-v2 §4.2).
+fn can_be_queried(id: &str) -> bool {
+    let is_plain = !id.contains(|c: char| c == ',' || c.is_control());
+    is_plain && id.trim_matches(' ') == id && id.chars().count() <= MAX_INSTANCE_ID
 }

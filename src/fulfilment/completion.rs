@@ -40,6 +40,11 @@ pub fn record(
         return Ok(());
     };
     let change = stored_change(&job)?;
+    if !matches!(result, AttemptResult::Ready(_)) && tx.is_overtaken_by_release(&job)? {
+        // It would hold the release up, and the application would be asked again for what is no longer wanted.
+        log::info!("job {}: {} is not tried again: the instance was released", job.row, title(&job));
+        return tx.end_job(job.row, "cancelled", Some("the instance was released"), now);
+    }
     match result {
         AttemptResult::Ready(access) => ready(tx, settings, &job, change.as_ref(), access, now),
         AttemptResult::Pending => {
@@ -119,7 +124,8 @@ fn ready(
             tx.set_access(&instance, access)?;
         }
     }
-    let cause = Cause { exchange: None, job: Some(job.row), note: None };
+    let exchange = tx.operation(job.operation)?.map(|operation| operation.first_exchange);
+    let cause = Cause { exchange, job: Some(job.row), note: None };
     tx.apply(&instance, change, cause, now)?;
     tx.set_operation(job.operation, State::Done, Some((ResultCode::SUCCESS, "success")), now)
 }

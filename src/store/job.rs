@@ -141,6 +141,20 @@ impl Tx<'_> {
         .map(drop)
     }
 
+    /// Whether the instance of a job was released, or is to be, after the job was made. A release overtakes everything
+    /// but itself.
+    pub fn is_overtaken_by_release(&self, job: &JobRow) -> Result<bool, StoreError> {
+        let found = self.first(
+            "look for a release",
+            "SELECT 1 FROM instance WHERE id = ?1 AND ?3 <> 'instance.release' AND (status = 'released' OR EXISTS \
+             (SELECT 1 FROM job WHERE instance = ?1 AND id > ?2 AND event = 'instance.release' \
+             AND state IN ('waiting', 'running')))",
+            (job.instance, job.row, &job.event_name),
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
+    }
+
     /// Ends what waits or runs for an instance: its result has come another way.
     pub fn end_unfinished_jobs(&self, instance: i64, state: &str, now: Timestamp) -> Result<(), StoreError> {
         self.execute(

@@ -311,10 +311,11 @@ pub fn send(
     stream.write_all(&[head.as_bytes(), body].concat())?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
-    parse(&bytes).ok_or_else(|| std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "no whole answer"))
+    parse(&bytes, method == "HEAD")
+        .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "no whole answer"))
 }
 
-fn parse(bytes: &[u8]) -> Option<Answer> {
+fn parse(bytes: &[u8], head_only: bool) -> Option<Answer> {
     let split = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..split]).ok()?;
     let mut lines = head.split("\r\n");
@@ -323,7 +324,7 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
         lines.filter_map(|line| line.split_once(": ")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
     let length: usize = headers.iter().find(|(name, _)| name == "Content-Length")?.1.parse().ok()?;
     let body = bytes[split + 4..].to_vec();
-    (body.len() == length).then_some(Answer { status, headers, body })
+    (body.len() == if head_only { 0 } else { length }).then_some(Answer { status, headers, body })
 }
 
 /// The body of a newInstance call; `businessId` is new each time.
