@@ -141,15 +141,35 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Ends what waits or runs for an instance: its result has come another way.
-    pub fn end_unfinished_jobs(&self, instance: i64, state: &str, now: Timestamp) -> Result<(), StoreError> {
+    /// Whether the instance of a job was released, or is to be, after the job was made. A release overtakes everything
+    /// but itself.
+    pub fn is_overtaken_by_release(&self, job: &JobRow) -> Result<bool, StoreError> {
+        let found = self.first(
+            "look for a release",
+            "SELECT 1 FROM instance WHERE id = ?1 AND ?3 <> 'instance.release' AND (status = 'released' OR EXISTS \
+             (SELECT 1 FROM job WHERE instance = ?1 AND id > ?2 AND event = 'instance.release' \
+             AND state IN ('waiting', 'running')))",
+            (job.instance, job.row, &job.event_name),
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
+    }
+
+    /// Ends the jobs that create an instance as done, dead ones too: it has come into being another way.
+    pub fn end_creation_jobs(&self, instance: i64, now: Timestamp) -> Result<(), StoreError> {
         self.execute(
-            "end jobs",
-            "UPDATE job SET state = ?2, lease_until = NULL, finished_at = ?3 \
-             WHERE instance = ?1 AND state IN ('waiting', 'running')",
-            (instance, state, millis(now)),
+            "end the creation's jobs",
+            "UPDATE job SET state = 'done', lease_until = NULL, finished_at = ?2 \
+             WHERE instance = ?1 AND state IN ('waiting', 'running', 'dead') AND event = 'instance.create'",
+            (instance, millis(now)),
         )
         .map(drop)
+    }
+
+    /// Whether a running job's lease has ended.
+    pub fn has_lapsed_lease(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM job WHERE state = 'running' AND lease_until < ?1 LIMIT 1";
+        Ok(self.first("look for ended leases", sql, [millis(now)], |_| Ok(()))?.is_some())
     }
 
     /// Makes dead jobs of an instance, and those that wait for their next attempt, due at once; their operations are

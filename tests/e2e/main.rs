@@ -11,6 +11,8 @@ mod door;
 mod door_abuse;
 mod door_client;
 mod door_close;
+mod fulfilment;
 mod harness;
+mod jobs;
 mod replay;
 mod simulate;
