@@ -15,4 +15,5 @@ mod fulfilment;
 mod harness;
 mod jobs;
 mod replay;
+mod serve;
 mod simulate;
