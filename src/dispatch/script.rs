@@ -448,7 +448,7 @@ impl Script<'_> {
     fn no_product(&self, product_id: Option<&str>, sku_code: Option<&str>) -> Result<Step, StoreError> {
         log::error!(
             "ALERT {}: no [[product]] entry matches product {product_id:?}, sku {sku_code:?}; \
-             add one and restart within the hours in which KooGallery tries again",
+             add one and reload (SIGHUP) within the hours in which KooGallery tries again",
             self.conversation.title()
         );
         self.answer(&Outcome::refusal(ResultCode::INTERNAL, "internal error"), Belongs::default())

@@ -94,10 +94,14 @@ pub(super) fn checkpoint(connection: &Connection) -> Result<(), StoreError> {
     pragma_rows(connection, "PRAGMA wal_checkpoint(PASSIVE)")
 }
 
-/// Marks the file as whole and empties the WAL: what is left is one file that can be copied.
+/// Marks the file as whole and empties the WAL, which goes when the connection is closed as the last one: what is left
+/// is one file that can be copied.
 pub(super) fn leave_clean(connection: &Connection) -> Result<(), StoreError> {
     set_serving(connection, false)?;
-    pragma_rows(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+    pragma_rows(connection, "PRAGMA wal_checkpoint(TRUNCATE)")?;
+    // From here on the mark needs no WAL beside it.
+    let keeps_wal = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    connection.set_db_config(keeps_wal, false).map_err(StoreError::sqlite("close the database")).map(drop)
 }
 
 fn take_lock(path: &Path, role: Role) -> Result<Option<ServerLock>, OpenError> {
