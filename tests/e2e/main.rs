@@ -14,3 +14,4 @@ mod door_close;
 mod harness;
 mod replay;
 mod simulate;
+mod torn_copy;
