@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod documentation;
 mod door;
 mod door_abuse;
 mod door_client;
