@@ -45,9 +45,9 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say that an instance is ready: finishes a creation that waits for the operator or the application
+    /// Say that an instance is ready: finishes a creation that waits for the operator or the application 确认开通
     Ready(ReadyArgs),
-    /// Try again at once what failed or waits for its next attempt
+    /// Try again at once what failed or waits for its next attempt 重试
     Retry {
         /// Its id
         instance_id: String,
@@ -216,7 +216,7 @@ fn retry(store: &Store, instance_id: &str) -> anyhow::Result<()> {
     match retried {
         None => bail!("there is no instance {instance_id}"),
         Some(0) => bail!("instance {instance_id} has nothing to try again"),
-        Some(count) => output::line(&format!("{count} jobs of instance {instance_id} are due now")),
+        Some(count) => output::line(&format!("jobs of instance {instance_id} that are due now: {count}")),
     }
 }
 

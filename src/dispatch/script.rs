@@ -154,7 +154,10 @@ impl Script<'_> {
         match fulfilment::begin(self.tx, product, &instance, self.now)? {
             Begun::Ready(access) => self.created(&operation, &instance, Some(access)),
             Begun::NoStock { stock } => {
-                log::error!("ALERT stock {stock:?} is empty: {} fails with 000100", self.conversation.title());
+                let title = self.conversation.title();
+                log::error!(
+                    "ALERT stock {stock:?} is empty: {title} fails with 000100; `koogate stock import` adds more"
+                );
                 let outcome = Outcome::refusal(ResultCode::NO_RESOURCE, "no instance resource available");
                 self.tx.set_operation(
                     operation.row,

@@ -203,13 +203,18 @@ pub(super) fn check_sealing_key(connection: &Connection, path: &Path, sealing: &
 
 /// While a server has the file open, `meta.serving` is 1 and the newest commits are in the WAL. A file with that mark
 /// and without a WAL is a copy of the live file alone, or somebody else has moved the WAL into it (a sqlite3 shell after
-/// a crash does); only a look at the whole file tells them apart.
-fn refuse_torn_copy(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+/// a crash does).
+pub(super) fn lacks_its_wal(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
     let serving: bool = connection
         .query_row("SELECT serving FROM meta", [], |row| row.get(0))
         .map_err(StoreError::sqlite("read the state of the file"))?;
     let wal = std::fs::metadata(beside(path, "-wal")).map(|file| file.len()).unwrap_or(0);
-    if !serving || wal > 0 {
+    Ok(serving && wal == 0)
+}
+
+/// A file that lacks its WAL is looked at as a whole: only that tells a damaged copy from one that can be gone on with.
+fn refuse_torn_copy(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    if !lacks_its_wal(connection, path)? {
         return Ok(());
     }
     log::warn!("{} was not closed by its server and has no WAL beside it; checking all of it", path.display());

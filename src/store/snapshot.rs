@@ -20,7 +20,7 @@ const URI_PATH: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'
 /// What is known of a copy after it was examined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// When it was taken as a snapshot; `None`: it is a database that was stopped cleanly.
+    /// When it was taken as a snapshot; `None`: it is a database itself.
     pub snapshot_at: Option<Timestamp>,
     /// When its newest call came in.
     pub newest_exchange_at: Option<Timestamp>,
@@ -90,7 +90,8 @@ pub fn take(database: &Path, target: &Path, sealing: &SealingKey) -> Result<Veri
     written
 }
 
-/// Proves a copy: SQLite's own integrity check, every reference, a journal without gaps, the right sealing key.
+/// Proves a copy: SQLite's own integrity check, every reference, a journal without gaps, nothing left behind in a WAL,
+/// the right sealing key.
 ///
 /// # Errors
 /// Everything that is wrong with it.
@@ -108,7 +109,15 @@ pub fn verify(copy: &Path, sealing: &SealingKey) -> Result<Verified, SnapshotErr
         }
         Ok(_) => {}
     }
-    let problems = examine(&connection)?;
+    let mut problems = examine(&connection)?;
+    // Such a copy can be sound and still end days ago: nothing in it tells what stood in the WAL.
+    if problems.is_empty() && open::lacks_its_wal(&connection, copy)? {
+        problems.push(
+            "it was copied from under a running koogate without its -wal file, so its newest calls may be missing; \
+             the file to copy is koogate.snapshot.db"
+                .to_owned(),
+        );
+    }
     if !problems.is_empty() {
         return Err(damaged(problems));
     }

@@ -8,6 +8,7 @@
 )]
 
 mod crash;
+mod documentation;
 mod door;
 mod door_abuse;
 mod door_client;
@@ -22,3 +23,4 @@ mod replay;
 mod serve;
 mod shop;
 mod simulate;
+mod torn_copy;
