@@ -228,7 +228,9 @@ impl Tx<'_> {
     pub fn job_counts(&self) -> Result<Vec<(String, i64)>, StoreError> {
         self.all(
             "count jobs",
-            "SELECT state, count(*) FROM job WHERE state IN ('waiting', 'running', 'dead') GROUP BY state",
+            "SELECT 'waiting', count(*) FROM job WHERE state = 'waiting' UNION ALL \
+             SELECT 'running', count(*) FROM job WHERE state = 'running' UNION ALL \
+             SELECT 'dead', count(*) FROM job WHERE state = 'dead'",
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
