@@ -104,7 +104,7 @@ impl Bench {
             Self { folder: machine::scratch(), scenarios: Vec::new(), servers: Vec::new(), _folders: Vec::new() };
         let mut started: Vec<(Kind, Option<usize>)> = Vec::new();
         for scenario in SCENARIOS {
-            let name = scenario.load.name();
+            let name = format!("{} {}", scenario.load.name(), scenario.connections);
             if !only.is_empty() && !only.iter().any(|word| name.contains(word.as_str())) {
                 continue;
             }
