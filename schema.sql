@@ -10,11 +10,13 @@ CREATE TABLE meta (
   id               INTEGER PRIMARY KEY CHECK (id = 1),
   created_at       INTEGER NOT NULL,
   sealing_check    BLOB    NOT NULL,            -- a known text under the sealing key: tells a wrong key at once
-  serving          INTEGER NOT NULL DEFAULT 0 CHECK (serving IN (0, 1)),
-                                                -- 1 while a server has the file open: a file with 1 and no -wal beside
-                                                -- it is a torn copy of a live database
+  serving          TEXT,                        -- a mark while koogate has the file open, the same as in the .lock file
+                                                -- beside it; NULL when it was closed. A file with a mark and without
+                                                -- its -wal is a torn copy of a live database
   exchanges_purged INTEGER NOT NULL DEFAULT 0,  -- rows removed from exchange; with it the journal proves itself gapless
-  snapshot_at      INTEGER                      -- when this file was taken as a snapshot; NULL in the live database
+  snapshot_at      INTEGER,                     -- when this file was taken as a snapshot; NULL in the live database
+  snapshot_digest  BLOB CHECK (length(snapshot_digest) = 32)
+                                                -- SHA-256 of the snapshot's bytes, with these 32 taken as zeros
 ) STRICT;
 
 -- What was sold: one row for every instance KooGallery asked for. Rows are never deleted.
@@ -41,6 +43,7 @@ CREATE TABLE instance (
   UNIQUE (environment, namespace, instance_id),
   CHECK ((status = 'released') = (released_at IS NOT NULL))
 ) STRICT;
+CREATE INDEX instance_by_id     ON instance (instance_id);
 CREATE INDEX instance_by_order  ON instance (order_id);
 CREATE INDEX instance_by_status ON instance (status, expire_time) WHERE status <> 'released';
 
@@ -96,6 +99,8 @@ CREATE TABLE exchange (
   replayed         INTEGER NOT NULL DEFAULT 0 CHECK (replayed IN (0, 1)),
   difference       TEXT                         -- how a repeat differs from the first request: {"member":[first, now]}
 ) STRICT;
+CREATE INDEX exchange_by_time     ON exchange (received_at);
+CREATE INDEX exchange_of_tests    ON exchange (received_at) WHERE environment = 'test';
 CREATE INDEX exchange_by_order    ON exchange (order_id)    WHERE order_id    IS NOT NULL;
 CREATE INDEX exchange_by_instance ON exchange (instance_id) WHERE instance_id IS NOT NULL;
 
@@ -128,7 +133,8 @@ CREATE TABLE job (
 ) STRICT;
 CREATE INDEX job_due         ON job (run_at)       WHERE state = 'waiting';
 CREATE INDEX job_unfinished  ON job (instance, id) WHERE state IN ('waiting', 'running');
-CREATE INDEX job_by_state    ON job (state)        WHERE state IN ('running', 'dead');
+CREATE INDEX job_running     ON job (lease_until)  WHERE state = 'running';
+CREATE INDEX job_dead        ON job (instance)     WHERE state = 'dead';
 CREATE INDEX job_by_instance ON job (instance, id);
 
 -- Ready-made accounts, handed out one by one.

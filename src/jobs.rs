@@ -160,6 +160,10 @@ fn schedule(shared: &Shared, sender: &SyncSender<JobRow>) {
 fn claim(shared: &Shared) -> Result<Vec<JobRow>, StoreError> {
     let free = shared.limits.workers.saturating_sub(shared.busy.load(Ordering::SeqCst));
     let now = Timestamp::now();
+    if shared.store.read(|tx| tx.has_lapsed_lease(now))? {
+        let put_back = shared.store.write(None, move |tx| tx.release_leases(now, false))?;
+        log::warn!("{put_back} jobs whose attempt never ended are taken up again");
+    }
     if free == 0 || shared.store.read(|tx| tx.next_job_at())?.is_none_or(|at| at > now) {
         return Ok(Vec::new());
     }

@@ -88,20 +88,17 @@ impl Server {
         };
         let dispatcher = Dispatcher::new(Arc::clone(&store), settings, Arc::clone(&waiters), Box::new(ring));
         let dispatcher = Arc::new(dispatcher);
-        let jobs = JobRunner::start(
-            Arc::clone(&store),
-            Arc::clone(&dispatcher),
-            Arc::clone(&waiters),
-            bell,
-            config.jobs.clone(),
-        )?;
-        let snapshots =
-            SnapshotKeeper::start(Arc::clone(&store), config.database.clone()).map_err(StartError::Thread)?;
+        // The listeners first: where one cannot be opened, nothing has happened yet.
         let site = PublicSite::new(Arc::clone(&dispatcher), config.server.base_path.clone());
         let public = Door::open(public_door(config), Arc::new(site)).map_err(StartError::Door)?;
         let admin = match &config.admin {
             Some(admin) => {
-                let site = AdminSite::new(Arc::clone(&store), waiters, admin.token.clone());
+                let site = AdminSite::new(
+                    Arc::clone(&dispatcher),
+                    Arc::clone(&store),
+                    Arc::clone(&waiters),
+                    admin.token.clone(),
+                );
                 let door = DoorSettings {
                     listen: admin.listen,
                     name: "admin",
@@ -113,6 +110,9 @@ impl Server {
             }
             None => None,
         };
+        let jobs = JobRunner::start(Arc::clone(&store), Arc::clone(&dispatcher), waiters, bell, config.jobs.clone())?;
+        let snapshots =
+            SnapshotKeeper::start(Arc::clone(&store), config.database.clone()).map_err(StartError::Thread)?;
         Ok(Self { public, admin, dispatcher, jobs, snapshots, store, config: config.clone() })
     }
 

@@ -61,13 +61,15 @@ struct Keeper {
     settings: Database,
     stopped: Receiver<()>,
     last: Arc<Mutex<Option<Verified>>>,
-    /// The works committed when the last snapshot began.
-    covered: Option<u64>,
+    /// The version of the database when the last snapshot began.
+    covered: Option<i64>,
 }
 
 impl Keeper {
     fn run(&mut self) {
-        let (mut snapshot_at, mut series_at, mut purge_at) = (Instant::now(), Instant::now(), Instant::now());
+        let (mut snapshot_at, mut purge_at) = (Instant::now(), Instant::now());
+        // A server that is restarted again and again must not push the old copies out of the series.
+        let mut series_at = Instant::now() + self.settings.snapshots.as_ref().map_or(Duration::ZERO, until_next);
         loop {
             let now = Instant::now();
             if now >= snapshot_at {
@@ -93,15 +95,16 @@ impl Keeper {
 
     /// Writes the snapshot if anything was committed since the last one.
     fn refresh(&mut self) {
-        let works = self.store.commits().works;
-        if self.covered == Some(works) {
+        // Commands that work beside the server change the database, too. A version that cannot be read covers nothing.
+        let version = self.store.version().ok();
+        let target = self.settings.snapshot_path();
+        if version.is_some() && self.covered == version && target.exists() {
             return;
         }
-        let target = self.settings.snapshot_path();
         match snapshot::take(self.store.path(), &target, self.store.sealing()) {
             Ok(verified) => {
                 log::info!("snapshot {} holds {} exchanges", target.display(), verified.exchanges);
-                self.covered = Some(works);
+                self.covered = version;
                 *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(verified);
             }
             Err(error) => log::error!("ALERT no snapshot could be taken, the last one stays as it is: {error}"),
@@ -134,14 +137,31 @@ impl Keeper {
     }
 }
 
-/// Removes the oldest snapshots of the series beyond `keep`. Their names sort by time; other files are left alone.
+/// How long until the next one of a series is due.
+fn until_next(series: &SnapshotSeries) -> Duration {
+    let newest = list(&series.directory).unwrap_or_default().pop();
+    let written = newest.and_then(|path| std::fs::metadata(path).ok()?.modified().ok());
+    let age = written.and_then(|at| at.elapsed().ok());
+    age.map_or(Duration::ZERO, |age| series.every.saturating_sub(age))
+}
+
+/// Removes the oldest snapshots of the series beyond `keep`.
 fn drop_oldest(directory: &Path, keep: usize) -> Result<(), SnapshotError> {
     let failed = |doing: &'static str, path: &Path| {
         let path = path.to_owned();
         move |source| SnapshotError::File { doing, path, source }
     };
-    let entries = std::fs::read_dir(directory).map_err(failed("cannot list", directory))?;
-    let mut series: Vec<PathBuf> = entries
+    let series = list(directory).map_err(failed("cannot list", directory))?;
+    let surplus = series.len().saturating_sub(keep);
+    for path in &series[..surplus] {
+        std::fs::remove_file(path).map_err(failed("cannot remove", path))?;
+    }
+    Ok(())
+}
+
+/// The snapshots of a series, oldest first: their names sort by time. Other files are left alone.
+fn list(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut series: Vec<PathBuf> = std::fs::read_dir(directory)?
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| {
@@ -150,11 +170,7 @@ fn drop_oldest(directory: &Path, keep: usize) -> Result<(), SnapshotError> {
         })
         .collect();
     series.sort();
-    let surplus = series.len().saturating_sub(keep);
-    for path in &series[..surplus] {
-        std::fs::remove_file(path).map_err(failed("cannot remove", path))?;
-    }
-    Ok(())
+    Ok(series)
 }
 
 #[cfg(test)]
@@ -175,5 +191,16 @@ mod tests {
             .collect();
         left.sort();
         assert_eq!(left, ["a.db", names[1], names[2], "notes.txt"]);
+    }
+
+    #[test]
+    fn a_restart_waits_until_the_next_of_the_series_is_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().to_owned();
+        let series = SnapshotSeries { directory, every: Duration::from_secs(3600), keep: 2 };
+        assert_eq!(until_next(&series), Duration::ZERO);
+        std::fs::write(folder.path().join("koogate-20260101T000000Z.db"), "").unwrap();
+        let left = until_next(&series);
+        assert!(left > Duration::from_secs(3000) && left <= Duration::from_secs(3600), "{left:?}");
     }
 }

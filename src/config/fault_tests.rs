@@ -233,6 +233,19 @@ fn what_works_but_should_be_known_is_a_warning() {
 }
 
 #[test]
+fn entries_that_no_v2_purchase_can_match_are_a_warning() {
+    let text = MINIMAL.replace("fulfilment", "product_id = 'A'\nfulfilment");
+    let warnings: Vec<_> = read(&text).unwrap().warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "koogate.toml: product: no entry is without product_id and sku_code: a V2 purchase names no product, so it would \
+          match nothing and be answered 000005"
+        ]
+    );
+}
+
+#[test]
 fn a_file_that_is_not_there_is_told_by_name() {
     let message = Config::load(Path::new("/nonexistent/koogate.toml")).unwrap_err().to_string();
     assert_eq!(message, "/nonexistent/koogate.toml: cannot be read: No such file or directory (os error 2)");

@@ -166,6 +166,11 @@ fn read_products(root: &mut Section<'_, '_>) -> Option<Vec<Product>> {
             root.warn_at(lines.get(index).copied(), &format!("product[{index}]"), message);
         }
     }
+    if !products.is_empty() && !products.iter().any(|product| product.matches(None, None)) {
+        let message = "no entry is without product_id and sku_code: a V2 purchase names no product, so it would match \
+                       nothing and be answered 000005";
+        root.warn_at(None, "product", message.to_owned());
+    }
     Some(products)
 }
 

@@ -154,7 +154,10 @@ impl Script<'_> {
         match fulfilment::begin(self.tx, product, &instance, self.now)? {
             Begun::Ready(access) => self.created(&operation, &instance, Some(access)),
             Begun::NoStock { stock } => {
-                log::error!("ALERT stock {stock:?} is empty: {} fails with 000100", self.conversation.title());
+                let title = self.conversation.title();
+                log::error!(
+                    "ALERT stock {stock:?} is empty: {title} fails with 000100; `koogate stock import` adds more"
+                );
                 let outcome = Outcome::refusal(ResultCode::NO_RESOURCE, "no instance resource available");
                 self.tx.set_operation(
                     operation.row,
@@ -448,7 +451,7 @@ impl Script<'_> {
     fn no_product(&self, product_id: Option<&str>, sku_code: Option<&str>) -> Result<Step, StoreError> {
         log::error!(
             "ALERT {}: no [[product]] entry matches product {product_id:?}, sku {sku_code:?}; \
-             add one and restart within the hours in which KooGallery tries again",
+             add one and reload (SIGHUP) within the hours in which KooGallery tries again",
             self.conversation.title()
         );
         self.answer(&Outcome::refusal(ResultCode::INTERNAL, "internal error"), Belongs::default())

@@ -1,6 +1,7 @@
 //! What can go wrong with the database, in words an operator can act on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::sealing::SealError;
 
@@ -17,7 +18,7 @@ pub enum StoreError {
     },
     /// The commit that should have held this work failed, so nothing of it is stored.
     #[error("the commit failed: {0}")]
-    Commit(String),
+    Commit(Arc<StoreError>),
     /// The deadline passed before the commit was on disk; the work may still be stored.
     #[error("the disk did not confirm the commit in time")]
     TimedOut,
@@ -63,9 +64,14 @@ impl StoreError {
     pub fn is_disk_full(&self) -> bool {
         match self {
             Self::Sqlite { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
-            Self::Commit(text) => text.contains("full"),
+            Self::Commit(cause) => cause.is_disk_full(),
             _ => false,
         }
+    }
+
+    /// Whether another process had the database for too long.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy))
     }
 }
 
@@ -128,6 +134,18 @@ pub enum OpenError {
         /// What was found.
         problem: String,
     },
+    /// A restore did not come to its end.
+    #[error(
+        "restoring {path} was interrupted; finish it with `koogate restore {incoming}`, \
+         or run the restore again with another copy",
+        path = path.display(), incoming = incoming.display()
+    )]
+    UnfinishedRestore {
+        /// The database.
+        path: PathBuf,
+        /// The whole copy that was going to be put in place.
+        incoming: PathBuf,
+    },
     /// The folder is missing or not writable, or the disk fails.
     #[error("{doing} {path}: {source}", path = path.display())]
     File {
@@ -144,4 +162,28 @@ pub enum OpenError {
     /// The writer thread cannot be started.
     #[error("cannot start the writer thread: {0}")]
     Thread(std::io::Error),
+}
+
+impl OpenError {
+    /// Somebody else has it.
+    pub(super) fn in_use(path: &Path, holder: Option<u32>) -> Self {
+        let holder = holder.map(|id| format!(" (process {id})")).unwrap_or_default();
+        Self::InUse { path: path.to_owned(), holder }
+    }
+
+    /// A later koogate has written it.
+    pub(super) fn newer(path: &Path, found: i64) -> Self {
+        Self::Newer { path: path.to_owned(), found, known: super::SCHEMA_VERSION }
+    }
+
+    /// What SQLite says of a file that cannot be read: damaged, or something else in the way.
+    pub(super) fn unreadable(path: &Path, doing: &'static str, source: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let no_row_or_table =
+            matches!(source, rusqlite::Error::QueryReturnedNoRows | rusqlite::Error::SqlInputError { .. });
+        if no_row_or_table || matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) {
+            return Self::Torn { path: path.to_owned(), problem: source.to_string() };
+        }
+        Self::Store(StoreError::Sqlite { doing, source })
+    }
 }

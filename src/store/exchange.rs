@@ -273,19 +273,31 @@ impl Tx<'_> {
     /// Removes journal rows received before `real` (and test rows before `test`), at most `limit`; returns how many.
     /// Operations, answers, instances and their history stay: a call after years still does nothing twice.
     pub fn purge_exchanges(&self, real: Timestamp, test: Timestamp, limit: i64) -> Result<usize, StoreError> {
-        let removed = self.execute(
+        let mut removed = self.execute(
             "purge the journal",
-            "DELETE FROM exchange WHERE id IN (SELECT id FROM exchange WHERE received_at < ?1 \
-             OR (environment = 'test' AND received_at < ?2) ORDER BY id LIMIT ?3)",
-            (millis(real), millis(test), limit),
+            "DELETE FROM exchange WHERE id IN (SELECT id FROM exchange WHERE received_at < ?1 LIMIT ?2)",
+            (millis(real), limit),
         )?;
-        self.execute(
+        let left = limit.saturating_sub(count(removed));
+        removed += self.execute(
             "purge the journal",
-            "UPDATE meta SET exchanges_purged = exchanges_purged + ?1",
-            [i64::try_from(removed).unwrap_or(i64::MAX)],
+            "DELETE FROM exchange WHERE id IN (SELECT id FROM exchange WHERE environment = 'test' AND received_at < ?1 \
+             LIMIT ?2)",
+            (millis(test), left),
         )?;
+        if removed > 0 {
+            self.execute(
+                "purge the journal",
+                "UPDATE meta SET exchanges_purged = exchanges_purged + ?1",
+                [count(removed)],
+            )?;
+        }
         Ok(removed)
     }
+}
+
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 /// The result filter that stands for every code but success and processing.

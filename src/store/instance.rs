@@ -287,19 +287,22 @@ impl Tx<'_> {
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
         )?;
         let Some((Some(front_end_url), admin_url, memo, user_name, password)) = found else { return Ok(None) };
-        self.accepted(AccessParts {
-            front_end_url,
-            admin_url,
-            memo,
-            user_name: self.open_text(&sealed_in(instance.row, "user_name"), user_name)?,
-            password: self.open_text(&sealed_in(instance.row, "password"), password)?,
-        })
+        self.accepted(
+            "instance",
+            AccessParts {
+                front_end_url,
+                admin_url,
+                memo,
+                user_name: self.open_text(&sealed_in(instance.row, "user_name"), user_name)?,
+                password: self.open_text(&sealed_in(instance.row, "password"), password)?,
+            },
+        )
         .map(Some)
     }
 
     /// Stored access data was accepted once; if it is not any more, somebody has changed the file by hand.
-    pub(super) fn accepted(&self, parts: AccessParts) -> Result<Access, StoreError> {
-        Access::accept(parts).map_err(|fault| StoreError::BadRow { table: "instance", problem: fault.to_string() })
+    pub(super) fn accepted(&self, table: &'static str, parts: AccessParts) -> Result<Access, StoreError> {
+        Access::accept(parts).map_err(|fault| StoreError::BadRow { table, problem: fault.to_string() })
     }
 
     /// Seals a text column.

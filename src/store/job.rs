@@ -155,15 +155,21 @@ impl Tx<'_> {
         Ok(found.is_some())
     }
 
-    /// Ends what waits or runs for an instance: its result has come another way.
-    pub fn end_unfinished_jobs(&self, instance: i64, state: &str, now: Timestamp) -> Result<(), StoreError> {
+    /// Ends the jobs that create an instance as done, dead ones too: it has come into being another way.
+    pub fn end_creation_jobs(&self, instance: i64, now: Timestamp) -> Result<(), StoreError> {
         self.execute(
-            "end jobs",
-            "UPDATE job SET state = ?2, lease_until = NULL, finished_at = ?3 \
-             WHERE instance = ?1 AND state IN ('waiting', 'running')",
-            (instance, state, millis(now)),
+            "end the creation's jobs",
+            "UPDATE job SET state = 'done', lease_until = NULL, finished_at = ?2 \
+             WHERE instance = ?1 AND state IN ('waiting', 'running', 'dead') AND event = 'instance.create'",
+            (instance, millis(now)),
         )
         .map(drop)
+    }
+
+    /// Whether a running job's lease has ended.
+    pub fn has_lapsed_lease(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM job WHERE state = 'running' AND lease_until < ?1 LIMIT 1";
+        Ok(self.first("look for ended leases", sql, [millis(now)], |_| Ok(()))?.is_some())
     }
 
     /// Makes dead jobs of an instance, and those that wait for their next attempt, due at once; their operations are
@@ -222,7 +228,9 @@ impl Tx<'_> {
     pub fn job_counts(&self) -> Result<Vec<(String, i64)>, StoreError> {
         self.all(
             "count jobs",
-            "SELECT state, count(*) FROM job WHERE state IN ('waiting', 'running', 'dead') GROUP BY state",
+            "SELECT 'waiting', count(*) FROM job WHERE state = 'waiting' UNION ALL \
+             SELECT 'running', count(*) FROM job WHERE state = 'running' UNION ALL \
+             SELECT 'dead', count(*) FROM job WHERE state = 'dead'",
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )

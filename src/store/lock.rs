@@ -1,12 +1,21 @@
 //! One server per database: an advisory lock on a file of its own beside it (never on the database itself).
+//!
+//! The file holds two lines: the holder's process id, for messages, and the mark that the database carries while it is
+//! open (`meta.serving`). The mark tells a database that was left by a crash from a copy of a live one: the copy has the
+//! mark, but not this file.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use super::OpenError;
 
 /// Held as long as this process may write alone; given back when dropped or when the process dies.
 pub(super) struct ServerLock {
-    _file: File,
+    file: File,
+    path: PathBuf,
+    mark: Option<String>,
 }
 
 /// Why the lock is not ours.
@@ -14,7 +23,7 @@ pub(super) enum LockError {
     /// Another process holds it; its id where it can be read.
     Held(Option<u32>),
     /// The lock file cannot be opened.
-    File(PathBuf, std::io::Error),
+    File(PathBuf, io::Error),
 }
 
 impl ServerLock {
@@ -22,23 +31,55 @@ impl ServerLock {
     pub(super) fn take(path: &Path) -> Result<Self, LockError> {
         let path = beside(path, ".lock");
         let failed = |error| LockError::File(path.clone(), error);
+        let mut options = OpenOptions::new();
         let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        match file.try_lock() {
+            options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
+        let locked = file.try_lock();
+        // Best effort where somebody else has it: the lock is what counts, the number only helps the message's reader.
+        let (holder, mark) = parse(&mut file);
+        match locked {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Best effort: the lock is what counts, the number only helps the reader of the message.
-                let _ = file.read_to_string(&mut holder);
-                return Err(LockError::Held(holder.trim().parse().ok()));
-            }
+            Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder)),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let noted =
-            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-        noted.map_err(failed)?;
-        Ok(Self { _file: file })
+        let lock = Self { file, path: path.clone(), mark };
+        lock.write().map_err(failed)?;
+        Ok(lock)
     }
+
+    /// The mark of the last process that had the database open alone.
+    pub(super) fn mark(&self) -> Option<&str> {
+        self.mark.as_deref()
+    }
+
+    /// Notes the mark that the database is going to carry; on disk when this returns.
+    pub(super) fn set_mark(&mut self, mark: &str) -> Result<(), OpenError> {
+        self.mark = Some(mark.to_owned());
+        let written = self.write().and_then(|()| self.file.sync_all());
+        written.map_err(|source| OpenError::File { doing: "cannot write", path: self.path.clone(), source })
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let text = format!("{}\n{}\n", std::process::id(), self.mark().unwrap_or_default());
+        // Written over, then cut: at no moment is the mark gone.
+        self.file.write_all_at(text.as_bytes(), 0)?;
+        self.file.set_len(text.len() as u64)
+    }
+}
+
+/// The mark in the lock file beside a database; `None` where there is no such file.
+pub(super) fn mark_beside(database: &Path) -> Option<String> {
+    parse(&mut File::open(beside(database, ".lock")).ok()?).1
+}
+
+fn parse(file: &mut File) -> (Option<u32>, Option<String>) {
+    let mut text = String::new();
+    if file.read_to_string(&mut text).is_err() {
+        return (None, None);
+    }
+    let mut lines = text.lines();
+    let holder = lines.next().and_then(|line| line.trim().parse().ok());
+    (holder, lines.next().filter(|mark| !mark.is_empty()).map(str::to_owned))
 }
 
 /// The file of the same name with something appended: `koogate.db` and `-wal` give `koogate.db-wal`.

@@ -14,16 +14,22 @@ mod job;
 mod lock;
 mod open;
 mod operation;
+#[cfg(test)]
+mod plans;
 mod readers;
 pub mod snapshot;
 mod stock;
+#[cfg(test)]
+mod tests;
+mod torn;
+mod wal;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection};
 
 pub use error::{OpenError, StoreError};
 pub use exchange::{AnswerBytes, Answered, ExchangeFilter, ExchangeRow, NewExchange};
@@ -34,18 +40,16 @@ pub use operation::{NewOperation, OperationRow};
 pub use stock::{StockCount, StockEntry};
 
 use crate::sealing::SealingKey;
-use lock::ServerLock;
 use readers::Readers;
 use writer::Writer;
 
 /// The open database.
 pub struct Store {
-    writer: Writer,
+    // Dropped first: the writer, which closes last, finds nobody reading.
     readers: Readers,
+    writer: Writer,
     path: PathBuf,
     sealing: Arc<SealingKey>,
-    // Released last: while it is held nobody else starts a server or restores a copy.
-    _lock: Option<ServerLock>,
 }
 
 /// A transaction or a read-only view, with what is needed to read and write sealed columns.
@@ -62,9 +66,8 @@ impl Store {
     pub fn open(settings: &Settings, role: Role, sealing: Arc<SealingKey>) -> Result<Self, OpenError> {
         let opened = open::open(settings, role, &sealing)?;
         let readers = Readers::new(settings.path.clone(), Arc::clone(&sealing));
-        let writer = Writer::start(opened.connection, Arc::clone(&sealing), settings.commit_batch, opened.alone)
-            .map_err(OpenError::Thread)?;
-        Ok(Self { writer, readers, path: settings.path.clone(), sealing, _lock: opened.lock })
+        let writer = Writer::start(opened, settings, Arc::clone(&sealing)).map_err(OpenError::Thread)?;
+        Ok(Self { readers, writer, path: settings.path.clone(), sealing })
     }
 
     /// Runs `work` on the writer and returns when its commit is on disk.
@@ -98,6 +101,14 @@ impl Store {
         &self.sealing
     }
 
+    /// A number that is another one whenever something was committed in between, by this process or another.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn version(&self) -> Result<i64, StoreError> {
+        self.readers.version()
+    }
+
     /// How many commits there were, and how many pieces of work they held.
     pub fn commits(&self) -> writer::Counts {
         self.writer.counts()
@@ -108,21 +119,28 @@ impl Store {
     /// # Errors
     /// When the last checkpoint fails; nothing is lost then, the WAL stays.
     pub fn close(self) -> Result<(), StoreError> {
-        self.readers.close();
-        self.writer.close()
+        let Self { readers, writer, .. } = self;
+        drop(readers);
+        writer.close()
     }
 }
 
 impl Tx<'_> {
+    fn prepare(&self, doing: &'static str, sql: &str) -> Result<CachedStatement<'_>, StoreError> {
+        #[cfg(test)]
+        plans::note(doing, sql);
+        self.connection.prepare_cached(sql).map_err(StoreError::sqlite(doing))
+    }
+
     /// Runs a statement that changes rows; returns how many.
     fn execute(&self, doing: &'static str, sql: &str, values: impl rusqlite::Params) -> Result<usize, StoreError> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(StoreError::sqlite(doing))?;
+        let mut statement = self.prepare(doing, sql)?;
         statement.execute(values).map_err(StoreError::sqlite(doing))
     }
 
     /// Runs an INSERT; returns the new row's id.
     fn insert(&self, doing: &'static str, sql: &str, values: impl rusqlite::Params) -> Result<i64, StoreError> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(StoreError::sqlite(doing))?;
+        let mut statement = self.prepare(doing, sql)?;
         statement.insert(values).map_err(StoreError::sqlite(doing))
     }
 
@@ -134,7 +152,7 @@ impl Tx<'_> {
         values: impl rusqlite::Params,
         read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, StoreError> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(StoreError::sqlite(doing))?;
+        let mut statement = self.prepare(doing, sql)?;
         let mut rows = statement.query(values).map_err(StoreError::sqlite(doing))?;
         let row = rows.next().map_err(StoreError::sqlite(doing))?;
         row.map(read).transpose().map_err(StoreError::sqlite(doing))
@@ -148,7 +166,7 @@ impl Tx<'_> {
         values: impl rusqlite::Params,
         read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(StoreError::sqlite(doing))?;
+        let mut statement = self.prepare(doing, sql)?;
         let rows = statement.query_map(values, read).map_err(StoreError::sqlite(doing))?;
         rows.collect::<rusqlite::Result<_>>().map_err(StoreError::sqlite(doing))
     }

@@ -1,4 +1,6 @@
-//! Opening, creating, migrating and leaving the database file.
+//! Opening, creating and migrating the database file.
+//!
+//! Nothing is written before the file is known to be ours, of a version we know, under the right key and whole.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -7,8 +9,8 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::lock::{LockError, ServerLock, beside};
-use super::{OpenError, StoreError, millis};
+use super::lock::{LockError, ServerLock};
+use super::{OpenError, StoreError, millis, snapshot, torn, wal};
 use crate::sealing::SealingKey;
 
 /// `user_version` of the schema in `schema.sql`.
@@ -43,45 +45,84 @@ pub enum Role {
     Command,
 }
 
+/// A database that is ready to be written.
 pub(super) struct Opened {
     pub(super) connection: Connection,
+    /// Ours: no other process has the database open. `None`: a command beside a server.
     pub(super) lock: Option<ServerLock>,
-    pub(super) alone: bool,
+}
+
+/// What a file is, as far as can be told by reading its head.
+enum Kind {
+    New,
+    Ours(i64),
+    Foreign,
 }
 
 pub(super) fn open(settings: &Settings, role: Role, sealing: &SealingKey) -> Result<Opened, OpenError> {
     let path = &settings.path;
     let lock = take_lock(path, role)?;
-    let alone = lock.is_some();
-    if alone {
-        protect_new_file(path)?;
+    let incoming = snapshot::incoming(path);
+    if incoming.exists() {
+        return Err(OpenError::UnfinishedRestore { path: path.clone(), incoming });
     }
-    let connection = connect(path)?;
-    let version = version(&connection, path)?;
-    match version {
-        None if alone => create(&connection, sealing)?,
-        None => return Err(OpenError::Foreign { path: path.clone() }),
-        Some(found) if found > SCHEMA_VERSION => {
-            return Err(OpenError::Newer { path: path.clone(), found, known: SCHEMA_VERSION });
+    match lock {
+        Some(lock) => {
+            torn::refuse_log_without_database(path)?;
+            make_file(path)?;
+            let in_file_alone = torn::mark_in_file_alone(path);
+            open_alone(path, lock, sealing, in_file_alone.as_deref())
+                .map_err(|error| torn::explain(error, path, in_file_alone.as_deref()))
         }
+        None => open_beside(path, sealing),
+    }
+}
+
+/// Opens a file that nobody else has open.
+fn open_alone(
+    path: &Path,
+    mut lock: ServerLock,
+    sealing: &SealingKey,
+    in_file_alone: Option<&str>,
+) -> Result<Opened, OpenError> {
+    let connection = connect(path)?;
+    match kind(&connection, path)? {
+        Kind::New => {
+            set_up(&connection, path)?;
+            create(&connection, sealing)?;
+        }
+        Kind::Ours(SCHEMA_VERSION) => {
+            check_sealing_key(&connection, path, sealing)?;
+            torn::refuse(&connection, path, &lock, in_file_alone)?;
+            set_up(&connection, path)?;
+        }
+        Kind::Ours(found) if found > SCHEMA_VERSION => return Err(OpenError::newer(path, found)),
         // Version 1 is the first: there is nothing to migrate from yet.
-        Some(SCHEMA_VERSION) => {}
-        Some(_) if !alone => return Err(OpenError::OtherVersionServes { path: path.clone() }),
-        Some(_) => return Err(OpenError::Foreign { path: path.clone() }),
+        Kind::Ours(_) | Kind::Foreign => return Err(OpenError::Foreign { path: path.to_owned() }),
+    }
+    torn::mark_open(&connection, &mut lock)?;
+    Ok(Opened { connection, lock: Some(lock) })
+}
+
+/// Opens what another process serves.
+fn open_beside(path: &Path, sealing: &SealingKey) -> Result<Opened, OpenError> {
+    let connection = connect(path)?;
+    match kind(&connection, path)? {
+        Kind::Ours(SCHEMA_VERSION) => {}
+        Kind::Ours(found) if found > SCHEMA_VERSION => return Err(OpenError::newer(path, found)),
+        Kind::Ours(_) => return Err(OpenError::OtherVersionServes { path: path.to_owned() }),
+        Kind::New | Kind::Foreign => return Err(OpenError::Foreign { path: path.to_owned() }),
     }
     check_sealing_key(&connection, path, sealing)?;
-    if alone {
-        refuse_torn_copy(&connection, path)?;
-        set_serving(&connection, true)?;
-    }
-    Ok(Opened { connection, lock, alone })
+    set_up(&connection, path)?;
+    Ok(Opened { connection, lock: None })
 }
 
 /// A read-only connection for readers of this process.
 pub(super) fn read_only(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(StoreError::sqlite("open for reading"))?;
-    connection.busy_timeout(Duration::from_secs(5)).map_err(StoreError::sqlite("open for reading"))?;
+    connection.busy_timeout(wal::PATIENCE).map_err(StoreError::sqlite("open for reading"))?;
     connection.set_prepared_statement_cache_capacity(32);
     connection
         .execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;")
@@ -89,15 +130,23 @@ pub(super) fn read_only(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Moves what it can from the WAL into the database without waiting for readers.
-pub(super) fn checkpoint(connection: &Connection) -> Result<(), StoreError> {
-    pragma_rows(connection, "PRAGMA wal_checkpoint(PASSIVE)")
+/// Leaves the database as one file without a log, where no other process has it open: to be called when nobody else in
+/// this process reads it any more.
+pub(super) fn close(opened: Opened, path: &Path) -> Result<(), StoreError> {
+    let Opened { connection, lock } = opened;
+    // A command that has outlived its server is the last one now, and what it has written may be in the log only.
+    let lock = lock.or_else(|| ServerLock::take(path).ok());
+    let left = if lock.is_some() { leave(&connection) } else { Ok(()) };
+    let closed = connection.close().map_err(|(_, source)| StoreError::Sqlite { doing: "close the database", source });
+    left.and(closed)
 }
 
-/// Marks the file as whole and empties the WAL: what is left is one file that can be copied.
-pub(super) fn leave_clean(connection: &Connection) -> Result<(), StoreError> {
-    set_serving(connection, false)?;
-    pragma_rows(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+fn leave(connection: &Connection) -> Result<(), StoreError> {
+    torn::leave_clean(connection)?;
+    // Now that everything is in the file, the last connection may remove the empty log.
+    let doing = "close the database";
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(StoreError::sqlite(doing))?;
+    Ok(())
 }
 
 fn take_lock(path: &Path, role: Role) -> Result<Option<ServerLock>, OpenError> {
@@ -108,17 +157,15 @@ fn take_lock(path: &Path, role: Role) -> Result<Option<ServerLock>, OpenError> {
             Err(LockError::File(path, source)) => return Err(OpenError::File { doing: "cannot open", path, source }),
             Err(LockError::Held(_)) if role == Role::Command => return Ok(None),
             Err(LockError::Held(_)) if Instant::now() < patience => std::thread::sleep(Duration::from_millis(50)),
-            Err(LockError::Held(holder)) => {
-                let holder = holder.map(|id| format!(" (process {id})")).unwrap_or_default();
-                return Err(OpenError::InUse { path: path.to_owned(), holder });
-            }
+            Err(LockError::Held(holder)) => return Err(OpenError::in_use(path, holder)),
         }
     }
 }
 
-/// Makes a database that does not exist yet readable by its owner only, before SQLite writes the first byte. The file
-/// is opened while nobody else has it (the lock is ours and no connection is open), so no SQLite lock can be lost.
-fn protect_new_file(path: &Path) -> Result<(), OpenError> {
+/// Makes a database that does not exist yet readable by its owner only, before SQLite writes the first byte (`-wal` and
+/// `-shm` take over the mode). The file is opened while nobody else has it: the lock is ours and no connection is open,
+/// so no SQLite lock can be lost.
+fn make_file(path: &Path) -> Result<(), OpenError> {
     use std::os::unix::fs::OpenOptionsExt;
     match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
@@ -131,42 +178,44 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let doing = "open the database";
     let connection = Connection::open_with_flags(path, flags).map_err(StoreError::sqlite(doing))?;
-    connection.busy_timeout(Duration::from_secs(5)).map_err(StoreError::sqlite(doing))?;
+    connection.busy_timeout(wal::PATIENCE).map_err(StoreError::sqlite(doing))?;
     connection.set_prepared_statement_cache_capacity(64);
     // Only a process that is alone may move the WAL into the file, and it does so by itself at known moments. An
-    // automatic checkpoint when a connection closes would take the WAL away from under the mark that tells a torn copy.
+    // automatic checkpoint when a connection closes would take the WAL away from under the mark that tells a torn copy,
+    // and would change a file that has just been refused.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(StoreError::sqlite(doing))?;
     Ok(connection)
 }
 
-/// The schema version; `None` for a new, empty file. Checked before anything is written.
-fn version(connection: &Connection, path: &Path) -> Result<Option<i64>, OpenError> {
-    let read = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
-    let facts = || -> rusqlite::Result<(i64, i64, i64)> {
+/// Reads only.
+fn kind(connection: &Connection, path: &Path) -> Result<Kind, OpenError> {
+    let read = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let facts = || -> rusqlite::Result<_> {
         Ok((read("PRAGMA application_id")?, read("PRAGMA user_version")?, read("SELECT count(*) FROM sqlite_schema")?))
     };
-    let (application, version, objects) = match facts() {
-        Ok(facts) => facts,
-        Err(error) => {
-            let damaged = matches!(
-                error.sqlite_error_code(),
-                Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
-            );
-            let path = path.to_owned();
-            return Err(if damaged {
-                OpenError::Torn { path, problem: error.to_string() }
-            } else {
-                OpenError::Store(StoreError::Sqlite { doing: "read the version", source: error })
-            });
-        }
-    };
-    let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-                   PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;";
-    if (application, version, objects) != (0, 0, 0) && application != APPLICATION_ID {
-        return Err(OpenError::Foreign { path: path.to_owned() });
+    let facts = facts().map_err(|error| OpenError::unreadable(path, "read the version", error))?;
+    Ok(match facts {
+        // Empty: nobody's yet, or the first start ended before the schema was there.
+        (0, 0, 0) => Kind::New,
+        (APPLICATION_ID, version, _) => Kind::Ours(version),
+        _ => Kind::Foreign,
+    })
+}
+
+/// A commit has returned only when the WAL is on disk (`synchronous = FULL`); the WAL is moved by `wal`, never by itself.
+fn set_up(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let doing = "set up the connection";
+    let mode: String = connection
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        .map_err(|error| OpenError::unreadable(path, doing, error))?;
+    if mode != "wal" {
+        // SQLite says so by keeping the old mode; durability and readers that never wait both hang on it.
+        let source = std::io::Error::other("its file system gives no shared memory; use a local disk");
+        return Err(OpenError::File { doing: "cannot keep a write-ahead log for", path: path.to_owned(), source });
     }
-    connection.execute_batch(pragmas).map_err(StoreError::sqlite("set up the connection"))?;
-    Ok((application == APPLICATION_ID).then_some(version))
+    let pragmas = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;
+                   PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;";
+    Ok(connection.execute_batch(pragmas).map_err(StoreError::sqlite(doing))?)
 }
 
 fn create(connection: &Connection, sealing: &SealingKey) -> Result<(), StoreError> {
@@ -187,43 +236,20 @@ fn create(connection: &Connection, sealing: &SealingKey) -> Result<(), StoreErro
         .map_err(StoreError::sqlite(doing))
 }
 
+/// The version of a file that is ours; `None` for any other.
+pub(super) fn version_of(connection: &Connection, path: &Path) -> Result<Option<i64>, OpenError> {
+    Ok(match kind(connection, path)? {
+        Kind::Ours(version) => Some(version),
+        Kind::New | Kind::Foreign => None,
+    })
+}
+
 pub(super) fn check_sealing_key(connection: &Connection, path: &Path, sealing: &SealingKey) -> Result<(), OpenError> {
     let sealed: Vec<u8> = connection
         .query_row("SELECT sealing_check FROM meta", [], |row| row.get(0))
-        .map_err(StoreError::sqlite("read the sealing check"))?;
+        .map_err(|error| OpenError::unreadable(path, "read the sealing check", error))?;
     match sealing.open("meta.sealing_check", &sealed) {
         Ok(text) if text.expose() == SEALING_CHECK => Ok(()),
         _ => Err(OpenError::WrongSealingKey { path: path.to_owned() }),
     }
-}
-
-/// While a server has the file open, `meta.serving` is 1 and the newest commits are in the WAL. A file with that mark
-/// and without a WAL is a copy of the live file alone, or somebody else has moved the WAL into it (a sqlite3 shell after
-/// a crash does); only a look at the whole file tells them apart.
-fn refuse_torn_copy(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let serving: bool = connection
-        .query_row("SELECT serving FROM meta", [], |row| row.get(0))
-        .map_err(StoreError::sqlite("read the state of the file"))?;
-    let wal = std::fs::metadata(beside(path, "-wal")).map(|file| file.len()).unwrap_or(0);
-    if !serving || wal > 0 {
-        return Ok(());
-    }
-    log::warn!("{} was not closed by its server and has no WAL beside it; checking all of it", path.display());
-    match super::snapshot::examine(connection)? {
-        problems if problems.is_empty() => Ok(()),
-        problems => Err(OpenError::Torn { path: path.to_owned(), problem: problems.join("; ") }),
-    }
-}
-
-fn set_serving(connection: &Connection, serving: bool) -> Result<(), StoreError> {
-    let doing = "mark the file";
-    connection
-        .execute("UPDATE meta SET serving = ?1, snapshot_at = NULL WHERE serving <> ?1", [serving])
-        .map_err(StoreError::sqlite(doing))?;
-    // The mark must stand in the file itself, not only in the WAL, or a copy of the file alone would not carry it.
-    if serving { pragma_rows(connection, "PRAGMA wal_checkpoint(PASSIVE)") } else { Ok(()) }
-}
-
-fn pragma_rows(connection: &Connection, pragma: &'static str) -> Result<(), StoreError> {
-    connection.query_row(pragma, [], |_| Ok(())).map_err(StoreError::sqlite(pragma))
 }

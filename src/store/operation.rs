@@ -92,12 +92,12 @@ impl Tx<'_> {
         )
     }
 
-    /// Ends the open operations on an instance with success; returns them.
-    pub fn finish_operations_on(&self, instance: i64, now: Timestamp) -> Result<Vec<i64>, StoreError> {
+    /// Ends the creation of an instance with success, a failed one too; returns the operations that ended.
+    pub fn finish_creations(&self, instance: i64, now: Timestamp) -> Result<Vec<i64>, StoreError> {
         self.all(
-            "finish the operations",
+            "finish the creation",
             "UPDATE operation SET state = 'done', result_code = '000000', result_message = 'success', done_at = ?2 \
-             WHERE instance = ?1 AND state = 'open' RETURNING id",
+             WHERE instance = ?1 AND state <> 'done' AND identity ->> '$[2]' = 'create' RETURNING id",
             (instance, millis(now)),
             |row| row.get(0),
         )

@@ -15,11 +15,13 @@ pub(super) struct Readers {
     path: PathBuf,
     sealing: Arc<SealingKey>,
     idle: Mutex<Vec<Connection>>,
+    /// Only ever asked for its version, which counts the commits of all others.
+    watching: Mutex<Option<Connection>>,
 }
 
 impl Readers {
     pub(super) fn new(path: PathBuf, sealing: Arc<SealingKey>) -> Self {
-        Self { path, sealing, idle: Mutex::new(Vec::new()) }
+        Self { path, sealing, idle: Mutex::default(), watching: Mutex::default() }
     }
 
     pub(super) fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -39,12 +41,20 @@ impl Readers {
         result
     }
 
-    pub(super) fn close(&self) {
-        self.idle().clear();
+    /// A number that is another one whenever something was committed in between.
+    pub(super) fn version(&self) -> Result<i64, StoreError> {
+        let mut watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = match watching.take() {
+            Some(connection) => connection,
+            None => open::read_only(&self.path)?,
+        };
+        let version = connection.query_row("PRAGMA data_version", [], |row| row.get(0));
+        *watching = Some(connection);
+        version.map_err(StoreError::sqlite("read the version"))
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        // Only push, pop and clear happen under the lock, so a poisoned list is whole.
+        // Only push and pop happen under the lock, so a poisoned list is whole.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -69,13 +69,16 @@ impl Tx<'_> {
             "UPDATE stock_entry SET instance = ?2, taken_at = coalesce(taken_at, ?3) WHERE id = ?1",
             (row, instance.row, millis(now)),
         )?;
-        self.accepted(AccessParts {
-            front_end_url,
-            admin_url,
-            memo,
-            user_name: self.open_text(&sealed_in(row, "user_name"), user_name)?,
-            password: self.open_text(&sealed_in(row, "password"), password)?,
-        })
+        self.accepted(
+            "stock_entry",
+            AccessParts {
+                front_end_url,
+                admin_url,
+                memo,
+                user_name: self.open_text(&sealed_in(row, "user_name"), user_name)?,
+                password: self.open_text(&sealed_in(row, "password"), password)?,
+            },
+        )
         .map(Some)
     }
 

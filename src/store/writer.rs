@@ -7,23 +7,21 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
-
-use super::{StoreError, Tx, open};
+use super::open::{self, Opened, Settings};
+use super::wal::{self, Checkpointer};
+use super::{StoreError, Tx};
 use crate::fault;
 use crate::sealing::SealingKey;
 
 /// More than this waiting for the disk is an overload: the caller answers "try again" at once.
 const MAX_QUEUED: usize = 8192;
-
-/// After so many pieces of work the WAL is moved into the database.
-const CHECKPOINT_AFTER: usize = 4096;
 
 /// Without work for so long, the WAL is moved into the database.
 const IDLE_CHECKPOINT: Duration = Duration::from_secs(2);
@@ -37,6 +35,7 @@ pub struct Counts {
     pub works: u64,
 }
 
+/// The handle on the thread, for those who have work.
 pub(super) struct Writer {
     queue: Arc<Queue>,
     thread: Option<JoinHandle<Result<(), StoreError>>>,
@@ -63,20 +62,22 @@ struct Waiting {
 }
 
 impl Writer {
-    /// Starts the thread; `alone` says that no other process has the database open.
-    pub(super) fn start(
-        connection: Connection,
-        sealing: Arc<SealingKey>,
-        batch: usize,
-        alone: bool,
-    ) -> std::io::Result<Self> {
+    /// Starts the thread, which closes the database when it ends.
+    pub(super) fn start(opened: Opened, settings: &Settings, sealing: Arc<SealingKey>) -> std::io::Result<Self> {
         let queue = Arc::new(Queue {
             waiting: Mutex::new(Waiting { works: VecDeque::new(), closed: false }),
             arrived: Condvar::new(),
             commits: AtomicU64::new(0),
             works: AtomicU64::new(0),
         });
-        let mut state = State { connection, sealing, queue: Arc::clone(&queue), batch, alone, since_checkpoint: 0 };
+        let state = State {
+            opened,
+            sealing,
+            queue: Arc::clone(&queue),
+            batch: settings.commit_batch,
+            path: settings.path.clone(),
+            checkpointer: Checkpointer::default(),
+        };
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || state.serve())?;
         Ok(Self { queue, thread: Some(thread) })
     }
@@ -107,9 +108,20 @@ impl Writer {
         self.stop()
     }
 
-    fn stop(&mut self) -> Result<(), StoreError> {
+    /// How much work waits.
+    #[cfg(test)]
+    pub(super) fn queued(&self) -> usize {
+        self.queue.lock().works.len()
+    }
+
+    /// From now on no work is taken; what is queued is done.
+    pub(super) fn announce_end(&self) {
         self.queue.lock().closed = true;
         self.queue.arrived.notify_all();
+    }
+
+    fn stop(&mut self) -> Result<(), StoreError> {
+        self.announce_end();
         match self.thread.take().map(JoinHandle::join) {
             None => Ok(()),
             Some(Ok(result)) => result,
@@ -165,31 +177,24 @@ impl Queue {
 }
 
 struct State {
-    connection: Connection,
+    opened: Opened,
     sealing: Arc<SealingKey>,
     queue: Arc<Queue>,
     batch: usize,
-    alone: bool,
-    since_checkpoint: usize,
+    path: PathBuf,
+    checkpointer: Checkpointer,
 }
 
 impl State {
-    fn serve(&mut self) -> Result<(), StoreError> {
+    fn serve(mut self) -> Result<(), StoreError> {
         while let Some(works) = self.queue.take(self.batch, IDLE_CHECKPOINT) {
-            if works.is_empty() {
-                if self.since_checkpoint > 0 {
-                    self.checkpoint();
-                }
-                continue;
+            let idle = works.is_empty();
+            if !idle {
+                self.commit(works);
             }
-            let count = works.len();
-            self.commit(works);
-            self.since_checkpoint += count;
-            if self.since_checkpoint >= CHECKPOINT_AFTER {
-                self.checkpoint();
-            }
+            self.checkpoint(idle);
         }
-        if self.alone { open::leave_clean(&self.connection) } else { Ok(()) }
+        open::close(self.opened, &self.path)
     }
 
     fn commit(&mut self, mut works: Vec<Box<dyn Work>>) {
@@ -205,11 +210,16 @@ impl State {
                 }
             }
             Err(error) => {
-                // Best effort: if SQLite has rolled back by itself there is nothing left to roll back.
-                let _ = self.connection.execute_batch("ROLLBACK");
+                // SQLite may have rolled back by itself.
+                if !self.opened.connection.is_autocommit()
+                    && let Err(error) = self.opened.connection.execute_batch("ROLLBACK")
+                {
+                    log::error!("the failed transaction cannot be rolled back: {error}");
+                }
                 log::error!("commit of {count} pieces of work failed, nothing of them is stored: {error}");
+                let error = Arc::new(error);
                 for work in works {
-                    work.finish(Err(StoreError::Commit(error.to_string())));
+                    work.finish(Err(StoreError::Commit(Arc::clone(&error))));
                 }
             }
         }
@@ -217,38 +227,63 @@ impl State {
 
     /// Runs the works in one transaction and commits it; the results stand beside the works.
     fn run_all(&mut self, works: &mut [Box<dyn Work>]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.step("BEGIN IMMEDIATE")?;
+        self.begin()?;
+        let connection = &self.opened.connection;
         let mut results = Vec::with_capacity(works.len());
         for work in works.iter_mut() {
             self.step("SAVEPOINT work")?;
-            let tx = Tx { connection: &self.connection, sealing: &self.sealing };
+            let tx = Tx { connection, sealing: &self.sealing };
             let result = match catch_unwind(AssertUnwindSafe(|| work.run(&tx))) {
                 Ok(result) => result,
                 Err(panic) => Err(StoreError::Panicked(panic_text(panic.as_ref()))),
             };
-            if let Err(error) = &result {
-                if self.connection.is_autocommit() {
+            if let Err(error) = result {
+                if connection.is_autocommit() {
                     // A full disk or a failed read or write makes SQLite roll the whole transaction back.
-                    return Err(StoreError::Commit(error.to_string()));
+                    return Err(error);
                 }
                 self.step("ROLLBACK TO work")?;
+                results.push(Err(error));
+            } else {
+                results.push(Ok(()));
             }
             self.step("RELEASE work")?;
-            results.push(result);
         }
         fault::point("commit");
         self.step("COMMIT")?;
         Ok(results)
     }
 
+    /// Takes the write lock. A command that keeps it long (a large import) makes everybody wait, each until his own
+    /// deadline, and fails nobody.
+    fn begin(&self) -> Result<(), StoreError> {
+        loop {
+            match self.step("BEGIN IMMEDIATE") {
+                Err(error) if error.is_busy() && !self.queue.lock().closed => {
+                    log::warn!(
+                        "another process has been writing to the database for {:?}; still waiting",
+                        wal::PATIENCE
+                    );
+                }
+                begun => return begun,
+            }
+        }
+    }
+
     fn step(&self, sql: &str) -> Result<(), StoreError> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(StoreError::sqlite("commit"))?;
+        let mut statement = self.opened.connection.prepare_cached(sql).map_err(StoreError::sqlite("commit"))?;
         statement.execute([]).map_err(StoreError::sqlite("commit")).map(drop)
     }
 
-    fn checkpoint(&mut self) {
-        self.since_checkpoint = 0;
-        if let Err(error) = open::checkpoint(&self.connection) {
+    /// Moves the WAL when it is time to. Beside a server that is the server's work.
+    fn checkpoint(&mut self, idle: bool) {
+        let Opened { connection, lock } = &self.opened;
+        if lock.is_none() {
+            return;
+        }
+        let moved =
+            if idle { self.checkpointer.when_idle(connection) } else { self.checkpointer.after_commit(connection) };
+        if let Err(error) = moved {
             log::warn!("checkpoint failed, the WAL keeps growing until one succeeds: {error}");
         }
     }

@@ -1,0 +1,136 @@
+//! Proving a copy.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use rusqlite::{Connection, OpenFlags};
+
+use super::files::failed;
+use super::{SnapshotError, Verified, digest};
+use crate::sealing::SealingKey;
+use crate::store::lock::mark_beside;
+use crate::store::{OpenError, StoreError, instant, open, torn, wal};
+
+/// What would end the path in a `file:` URI, or be taken for an escape.
+const URI_PATH: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
+
+/// Proves a copy: every byte of a snapshot, SQLite's own integrity check, every reference, a journal without gaps, the
+/// right sealing key. Writes nothing.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn verify(copy: &Path, sealing: &SealingKey) -> Result<Verified, SnapshotError> {
+    let bytes = fs::metadata(copy).map_err(failed("cannot read", copy))?.len();
+    let damaged = |problems| SnapshotError::Damaged { path: copy.to_owned(), problems };
+    let connection = open_copy(copy)?;
+    match open::version_of(&connection, copy) {
+        Err(OpenError::Torn { problem, .. }) => return Err(damaged(vec![problem])),
+        Err(error) => return Err(error.into()),
+        Ok(None) => return Err(damaged(vec!["it is no koogate database".to_owned()])),
+        Ok(Some(found)) if found > open::SCHEMA_VERSION => return Err(OpenError::newer(copy, found).into()),
+        Ok(Some(_)) => {}
+    }
+    let mut problems = examine(&connection)?;
+    if !wal::is_beside(copy) {
+        problems.extend(examine_lone_file(&connection, copy)?);
+    }
+    if !problems.is_empty() {
+        return Err(damaged(problems));
+    }
+    open::check_sealing_key(&connection, copy, sealing)?;
+    let facts = connection.query_row(
+        "SELECT snapshot_at, (SELECT received_at FROM exchange ORDER BY id DESC LIMIT 1), \
+         (SELECT count(*) FROM exchange), (SELECT count(*) FROM instance) FROM meta",
+        [],
+        |row| {
+            Ok(Verified {
+                snapshot_at: row.get::<_, Option<i64>>(0)?.map(instant).transpose()?,
+                newest_exchange_at: row.get::<_, Option<i64>>(1)?.map(instant).transpose()?,
+                exchanges: row.get(2)?,
+                instances: row.get(3)?,
+                bytes,
+            })
+        },
+    );
+    Ok(facts.map_err(StoreError::sqlite("read the copy"))?)
+}
+
+/// SQLite's integrity and foreign key checks, and the journal's own: its rows are numbered without gaps, so what is
+/// there and what was purged must add up to the highest number given out.
+pub(in crate::store) fn examine(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut problems = Vec::new();
+    let mut collect = |sql: &str, read: fn(&rusqlite::Row<'_>) -> rusqlite::Result<Option<String>>| {
+        let rows = connection
+            .prepare(sql)
+            .and_then(|mut statement| statement.query_map([], read)?.collect::<rusqlite::Result<Vec<_>>>());
+        match rows {
+            Ok(found) => problems.extend(found.into_iter().flatten()),
+            Err(error) => problems.push(error.to_string()),
+        }
+    };
+    collect("PRAGMA integrity_check(10)", |row| {
+        let text: String = row.get(0)?;
+        Ok((text != "ok").then_some(text))
+    });
+    collect("PRAGMA foreign_key_check", |row| {
+        let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+        Ok(Some(format!("a row of {table} refers to a missing row of {parent}")))
+    });
+    collect("SELECT count(*) FROM meta", |row| {
+        let rows: i64 = row.get(0)?;
+        Ok((rows != 1).then(|| format!("it has {rows} rows of facts about itself")))
+    });
+    collect(
+        "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'exchange'), 0), \
+         (SELECT count(*) FROM exchange), exchanges_purged FROM meta",
+        |row| {
+            let (given, there, purged): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok((given != there + purged)
+                .then(|| format!("the journal has gaps: {given} numbers given, {there} rows there, {purged} purged")))
+        },
+    );
+    Ok(problems)
+}
+
+/// What can be said of a file that has no log beside it.
+fn examine_lone_file(connection: &Connection, copy: &Path) -> Result<Vec<String>, SnapshotError> {
+    let mut problems = Vec::new();
+    match torn::mark_in(connection) {
+        // A database that was left by a crash, and whose log another program has moved, is still beside its lock file.
+        Ok(Some(mark)) if mark_beside(copy).as_ref() != Some(&mark) => problems.push(torn::WITHOUT_WAL.to_owned()),
+        Ok(_) => {}
+        Err(error) => problems.push(error.to_string()),
+    }
+    match digest::Page::of(connection) {
+        Ok(Some(page)) if !page.fits(copy).map_err(failed("cannot read", copy))? => {
+            problems.push("its bytes have changed since it was taken".to_owned());
+        }
+        Ok(_) => {}
+        Err(error) => problems.push(error.to_string()),
+    }
+    Ok(problems)
+}
+
+/// Opens a copy for reading only. One without a log does not change, and SQLite need not write its own files beside it.
+pub(super) fn open_copy(copy: &Path) -> Result<Connection, StoreError> {
+    if !wal::is_beside(copy) {
+        return open_alone(copy);
+    }
+    open::read_only(copy)
+}
+
+/// Opens a file for reading as it is, whatever stands beside it. Only for files that nobody changes.
+pub(in crate::store) fn open_alone(file: &Path) -> Result<Connection, StoreError> {
+    // A relative path could be taken for the authority of the URI.
+    let doing = "open the copy";
+    let path = std::path::absolute(file).map_err(|source| StoreError::File {
+        doing: "cannot find",
+        path: file.to_owned(),
+        source,
+    })?;
+    let path = percent_encode(path.as_os_str().as_bytes(), URI_PATH);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(format!("file:{path}?immutable=1"), flags).map_err(StoreError::sqlite(doing))
+}

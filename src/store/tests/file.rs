@@ -1,0 +1,205 @@
+//! What is opened, what is refused, and what a refusal leaves as it was.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::*;
+use crate::store::lock::beside;
+
+const FILE: &str = "koogate.db";
+
+/// Refused, with this text; the database and its log are byte for byte what they were.
+fn check_refused(scratch: &Scratch, expected: &str) -> OpenError {
+    let (file, log) = (scratch.path(FILE), beside(&scratch.path(FILE), "-wal"));
+    let bytes = |path: &Path| fs::read(path).unwrap_or_default();
+    let before = (bytes(&file), bytes(&log));
+    let error = scratch.try_open(Role::Server).err().expect("a refusal");
+    assert!(error.to_string().contains(expected), "{error}");
+    assert!((bytes(&file), bytes(&log)) == before, "the refused file was changed");
+    error
+}
+
+/// Copies a database and its log as they are at this moment, without the lock file.
+fn copy_live(from: &Scratch, to: &Scratch, with_log: bool) {
+    fs::copy(from.path(FILE), to.path(FILE)).unwrap();
+    if with_log {
+        fs::copy(beside(&from.path(FILE), "-wal"), beside(&to.path(FILE), "-wal")).unwrap();
+    }
+}
+
+#[test]
+fn a_newer_database_is_refused_before_anything_is_written() {
+    let scratch = Scratch::new();
+    scratch.open().close().unwrap();
+    for journal_mode in ["WAL", "DELETE"] {
+        let newer = Connection::open(scratch.path(FILE)).unwrap();
+        newer.execute_batch(&format!("PRAGMA journal_mode = {journal_mode}; PRAGMA user_version = 99;")).unwrap();
+        newer.close().unwrap();
+        let error = check_refused(&scratch, "has schema version 99, this koogate knows up to 1");
+        assert!(matches!(error, OpenError::Newer { found: 99, .. }));
+    }
+}
+
+#[test]
+fn somebody_elses_database_is_refused() {
+    let scratch = Scratch::new();
+    Connection::open(scratch.path(FILE))
+        .unwrap()
+        .execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+        .unwrap();
+    check_refused(&scratch, "is no koogate database");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path(FILE), "precious notes\n".repeat(500)).unwrap();
+    check_refused(&scratch, "file is not a database");
+}
+
+#[test]
+fn an_empty_file_becomes_a_database_for_a_start_may_have_ended_there() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path(FILE), "").unwrap();
+    assert_eq!(rows(&scratch.open(), "exchange"), 0);
+}
+
+#[test]
+fn a_log_whose_database_is_missing_or_empty_is_not_thrown_away() {
+    let (live, scratch) = (Scratch::new(), Scratch::new());
+    let store = live.open();
+    store.write(None, |tx| insert_call(tx, "CS")).unwrap();
+    fs::copy(beside(&live.path(FILE), "-wal"), beside(&scratch.path(FILE), "-wal")).unwrap();
+    check_refused(&scratch, "there is a log of changes to it");
+    assert!(!scratch.path(FILE).exists());
+    fs::write(scratch.path(FILE), "").unwrap();
+    check_refused(&scratch, "there is a log of changes to it");
+}
+
+#[test]
+fn a_copy_of_a_live_database_without_its_log_is_refused_however_whole_it_looks() {
+    let (live, scratch) = (Scratch::new(), Scratch::new());
+    let store = live.open();
+    store.write(None, |tx| insert_call(tx, "CS")).unwrap();
+    copy_live(&live, &scratch, false);
+    let error = check_refused(&scratch, "restore a good copy with `koogate restore koogate.snapshot.db`");
+    assert!(error.to_string().contains("copied while koogate had it open"), "{error}");
+    store.write(None, |tx| insert_call(tx, "CS")).unwrap();
+}
+
+#[test]
+fn a_copy_of_a_live_database_that_is_put_back_after_a_clean_stop_is_refused() {
+    let (scratch, kept) = (Scratch::new(), Scratch::new());
+    let store = scratch.open();
+    store.write(None, |tx| insert_call(tx, "CS")).unwrap();
+    copy_live(&scratch, &kept, false);
+    store.close().unwrap();
+    scratch.open().close().unwrap();
+    fs::copy(kept.path(FILE), scratch.path(FILE)).unwrap();
+    check_refused(&scratch, "copied while koogate had it open");
+}
+
+#[test]
+fn a_copy_with_its_log_starts_when_all_of_it_is_whole() {
+    let (live, scratch) = (Scratch::new(), Scratch::new());
+    let store = live.open();
+    store.write(None, |tx| insert_call(tx, "CS")).unwrap();
+    copy_live(&live, &scratch, true);
+    assert_eq!(rows(&scratch.open(), "exchange"), 1);
+}
+
+#[test]
+fn a_snapshot_laid_over_a_crashed_database_with_a_log_does_not_start_unseen() {
+    let (live, crashed) = (Scratch::new(), Scratch::new());
+    let store = live.open();
+    for number in 0..200 {
+        store.write(None, move |tx| create(tx, &format!("CS{number}"))).unwrap();
+    }
+    snapshot::take(store.path(), &crashed.path("snapshot.db"), store.sealing()).unwrap();
+    // Moved into the file: what follows stands in the log alone.
+    store.write(None, |tx| tx.execute("age", "UPDATE exchange SET peer = 'elsewhere' WHERE id < 20", [])).unwrap();
+    let other = Connection::open(store.path()).unwrap();
+    other.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())).unwrap();
+    for number in 0..50 {
+        store.write(None, move |tx| create(tx, &format!("new{number}"))).unwrap();
+    }
+    fs::rename(crashed.path("snapshot.db"), crashed.path(FILE)).unwrap();
+    fs::copy(beside(&live.path(FILE), "-wal"), beside(&crashed.path(FILE), "-wal")).unwrap();
+    fs::copy(beside(&live.path(FILE), ".lock"), beside(&crashed.path(FILE), ".lock")).unwrap();
+    check_refused(&crashed, "the -wal beside it may be of another database");
+}
+
+#[test]
+fn a_truncated_database_is_refused() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    store
+        .write(None, |tx| {
+            for number in 0..200 {
+                create(tx, &format!("CS{number}"))?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    store.close().unwrap();
+    let file = fs::File::options().write(true).open(scratch.path(FILE)).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    check_refused(&scratch, "is damaged or was copied while koogate was running");
+}
+
+#[test]
+fn a_second_server_is_refused_and_told_who_has_it() {
+    let scratch = Scratch::new();
+    let _first = scratch.open();
+    let error = scratch.try_open(Role::Server).err().unwrap().to_string();
+    assert!(error.contains(&format!("is in use by another koogate (process {})", std::process::id())), "{error}");
+}
+
+#[test]
+fn everything_in_the_folder_is_for_the_owner_alone() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    store.write(None, |tx| insert_call(tx, "CS")).unwrap();
+    snapshot::take(store.path(), &scratch.path("koogate.snapshot.db"), store.sealing()).unwrap();
+    let mut names = Vec::new();
+    for entry in fs::read_dir(scratch.folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    let beside = ["-shm", "-wal", ".lock"].map(|suffix| format!("{FILE}{suffix}"));
+    assert_eq!(names, [vec![FILE.to_owned()], beside.to_vec(), vec!["koogate.snapshot.db".to_owned()]].concat());
+}
+
+#[test]
+fn a_copy_that_a_dead_process_left_unfinished_is_removed_and_a_living_ones_is_not() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let (dead, living) = (".koogate-snapshot-1-0.tmp", ".koogate-snapshot-2-0.tmp");
+    fs::write(scratch.path(dead), "half a copy").unwrap();
+    let living_file = fs::File::create(scratch.path(living)).unwrap();
+    living_file.lock().unwrap();
+    snapshot::take(store.path(), &scratch.path("koogate.snapshot.db"), store.sealing()).unwrap();
+    assert!(!scratch.path(dead).exists());
+    assert!(scratch.path(living).exists());
+}
+
+#[test]
+fn every_changed_byte_of_a_snapshot_is_found() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    store.write(None, |tx| create(tx, "CS1")).unwrap();
+    let copy = scratch.path("copy.db");
+    let taken = snapshot::take(store.path(), &copy, store.sealing()).unwrap();
+    assert_eq!(snapshot::verify(&copy, store.sealing()).unwrap(), taken);
+    let whole = fs::read(&copy).unwrap();
+    // A prime step: all parts of all pages, unused space and the digest itself included.
+    for place in (0..whole.len()).step_by(997) {
+        let mut changed = whole.clone();
+        changed[place] ^= 0x10;
+        fs::write(&copy, &changed).unwrap();
+        assert!(snapshot::verify(&copy, store.sealing()).is_err(), "byte {place}");
+    }
+}

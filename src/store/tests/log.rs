@@ -1,0 +1,89 @@
+//! The write-ahead log: moved when idle and when it has grown, never without end, gone after a clean stop.
+
+use std::time::Duration;
+
+use super::*;
+use crate::store::lock::beside;
+
+fn log_bytes(scratch: &Scratch) -> u64 {
+    std::fs::metadata(beside(&scratch.path("koogate.db"), "-wal")).map_or(0, |file| file.len())
+}
+
+/// Commits about so many MiB.
+fn write_mib(store: &Store, mib: usize) {
+    for _ in 0..mib {
+        let large = NewExchange { request_body: vec![7; 1 << 20], ..call("CS", at(0), Environment::Real) };
+        store.write(None, move |tx| tx.insert_exchange(&large)).unwrap();
+    }
+}
+
+#[test]
+fn the_log_stays_small_however_large_the_calls_are() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    write_mib(&store, 100);
+    assert!(log_bytes(&scratch) < 32 << 20, "{}", log_bytes(&scratch));
+}
+
+#[test]
+fn a_log_that_a_reader_has_made_large_is_cut_when_the_reader_lets_go() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    store.write(None, |tx| insert_call(tx, "CS")).unwrap();
+    let reader = open::read_only(store.path()).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM exchange;").unwrap();
+    write_mib(&store, 80);
+    assert!(log_bytes(&scratch) > 64 << 20);
+    reader.execute_batch("COMMIT").unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while log_bytes(&scratch) > 0 {
+        assert!(Instant::now() < until, "{}", log_bytes(&scratch));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    write_mib(&store, 1);
+}
+
+#[test]
+fn a_clean_stop_leaves_the_database_and_its_lock_file() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    store.write(None, |tx| insert_call(tx, "CS")).unwrap();
+    rows(&store, "exchange");
+    store.version().unwrap();
+    store.close().unwrap();
+    assert_eq!(names(&scratch), ["koogate.db", "koogate.db.lock"]);
+    // A drop without a word of it does the same.
+    drop(scratch.open());
+    assert_eq!(names(&scratch), ["koogate.db", "koogate.db.lock"]);
+}
+
+#[test]
+fn a_command_that_outlives_the_server_leaves_one_whole_file_too() {
+    let scratch = Scratch::new();
+    let server = scratch.open();
+    let command = scratch.try_open(Role::Command).unwrap();
+    server.close().unwrap();
+    command.write(None, |tx| insert_call(tx, "CS")).unwrap();
+    command.close().unwrap();
+    assert_eq!(names(&scratch), ["koogate.db", "koogate.db.lock"]);
+    assert_eq!(rows(&scratch.open(), "exchange"), 1);
+}
+
+#[test]
+fn a_command_beside_the_server_leaves_everything_as_it_is() {
+    let scratch = Scratch::new();
+    let server = scratch.open();
+    let command = scratch.try_open(Role::Command).unwrap();
+    command.write(None, |tx| insert_call(tx, "CS")).unwrap();
+    command.close().unwrap();
+    assert!(log_bytes(&scratch) > 0);
+    server.write(None, |tx| insert_call(tx, "CS")).unwrap();
+    assert_eq!(rows(&server, "exchange"), 2);
+}
+
+fn names(scratch: &Scratch) -> Vec<String> {
+    let entries = std::fs::read_dir(scratch.folder.path()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}

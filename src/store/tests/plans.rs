@@ -1,0 +1,107 @@
+//! No statement becomes slower as the tables grow, but for the listings that a person asks for.
+
+use super::*;
+use crate::instance::Change;
+use crate::operation::State;
+use crate::protocol::result_code::ResultCode;
+use crate::store::plans;
+
+/// What a person asks for, or what happens once at a start; none of it on the way of an answer.
+const MAY_SCAN: [&str; 3] = ["list exchanges", "list instances", "list the stock"];
+
+/// Indexes that hold only what is unfinished: walking one of them walks no history.
+const UNFINISHED: [&str; 3] = ["INDEX job_due", "INDEX job_running", "INDEX job_dead"];
+
+#[test]
+fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let seen = store
+        .write(None, |tx| {
+            run_everything(tx)?;
+            Ok(plans::seen(tx))
+        })
+        .unwrap();
+    assert!(seen.len() > 40, "only {} statements were tried", seen.len());
+    let tables = ["exchange", "operation", "instance", "instance_history", "answer", "job", "stock_entry"];
+    for (doing, sql, steps) in seen {
+        if MAY_SCAN.contains(&doing) {
+            continue;
+        }
+        for step in &steps {
+            let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+            let whole = tables.contains(&scanned) && !UNFINISHED.iter().any(|index| step.contains(index));
+            assert!(!whole, "{doing}: {sql}\n{steps:#?}");
+            assert!(!step.contains("AUTOMATIC"), "{doing}: {sql}\n{steps:#?}");
+        }
+    }
+}
+
+/// Calls every function that has a statement of its own.
+fn run_everything(tx: &Tx<'_>) -> Result<(), StoreError> {
+    let (instance, operation) = create(tx, "CS1")?;
+    let identity = Identity::new(Environment::Real, "basic", "create", ["CS1"]);
+    tx.operation_of(&identity)?;
+    tx.operation(operation)?;
+    tx.open_operation_on(instance.row, Some(operation))?;
+    tx.instance(Environment::Real, "basic", "i-CS1")?;
+    tx.instance_by_row(instance.row)?;
+    tx.instances_named("i-CS1")?;
+    run_exchanges(tx, operation)?;
+    run_jobs(tx, &instance, operation)?;
+    tx.set_access(&instance, &access("p"))?;
+    tx.access_of(&instance)?;
+    tx.insert_stock("accounts", &access("q"), at(0))?;
+    tx.take_stock("accounts", &instance, at(0))?;
+    tx.unused_stock("accounts")?;
+    tx.stocks()?;
+    tx.apply(&instance, &Change::Ready, Cause::default(), at(1))?;
+    tx.history(instance.row)?;
+    tx.instances(&InstanceFilter::default(), 10)?;
+    tx.set_operation(operation, State::Done, Some((ResultCode::SUCCESS, "success")), at(1))?;
+    tx.finish_creations(instance.row, at(1))?;
+    Ok(())
+}
+
+fn run_exchanges(tx: &Tx<'_>, operation: i64) -> Result<(), StoreError> {
+    let answered = Answered {
+        operation: Some(operation),
+        instance_id: Some("i-CS1"),
+        result_code: "000000",
+        answer: None,
+        replayed: false,
+        difference: None,
+        duration_us: 1,
+    };
+    let exchange = tx.insert_answered_exchange(&call("CS1", at(0), Environment::Real), &answered)?;
+    tx.answer_exchange(exchange, &answered)?;
+    let answer = AnswerBytes { body: b"{}".to_vec(), body_sign: String::new() };
+    tx.insert_answer(operation, "k", &answer, exchange)?;
+    assert_eq!(tx.answer_of(operation, "k")?, Some(answer));
+    tx.request_of(exchange)?;
+    tx.exchange(exchange)?;
+    tx.exchanges(&ExchangeFilter::default(), 10)?;
+    tx.purge_exchanges(at(-10), at(-5), 500)?;
+    Ok(())
+}
+
+fn run_jobs(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(), StoreError> {
+    let job = NewJob { instance: instance.row, operation, event_name: "instance.create", event: "{}", change: None };
+    tx.insert_job(&job, at(0))?;
+    tx.next_job_at()?;
+    let claimed = tx.claim_jobs(at(1), at(60), 10)?;
+    assert_eq!(claimed.len(), 1);
+    tx.running_job(claimed[0].row, 1)?;
+    tx.event_of(&claimed[0])?;
+    tx.put_off_job(claimed[0].row, at(5), Some("made up"))?;
+    tx.end_job(claimed[0].row, "dead", None, at(1))?;
+    tx.retry_jobs(instance.row, at(2))?;
+    tx.release_leases(at(2), true)?;
+    tx.open_status_change(instance.row)?;
+    tx.job_ends_before(operation, instance.row, at(9))?;
+    tx.jobs_of(instance.row)?;
+    tx.job_counts()?;
+    tx.cancel_waiting_jobs(instance.row, "released", at(3))?;
+    tx.end_creation_jobs(instance.row, at(3))?;
+    Ok(())
+}

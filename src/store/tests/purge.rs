@@ -1,0 +1,43 @@
+//! Purging the journal.
+
+use super::*;
+
+#[test]
+fn old_calls_go_and_test_calls_go_earlier_and_the_journal_still_adds_up() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let purged = store
+        .write(None, |tx| {
+            for second in 0..10 {
+                let environment = if second % 2 == 0 { Environment::Real } else { Environment::Test };
+                tx.insert_exchange(&call(&format!("CS{second}"), at(second), environment))?;
+            }
+            tx.purge_exchanges(at(3), at(8), 500)
+        })
+        .unwrap();
+    assert_eq!(purged, 6);
+    let left: Vec<String> =
+        store.read(|tx| tx.all("list", "SELECT order_id FROM exchange ORDER BY id", [], |row| row.get(0))).unwrap();
+    assert_eq!(left, ["CS4", "CS6", "CS8", "CS9"]);
+    assert_eq!(store.read(|tx| snapshot::examine(tx.connection)).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_purge_takes_no_more_than_asked_for_and_an_empty_one_writes_nothing() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    store
+        .write(None, |tx| {
+            for _ in 0..7 {
+                insert_call(tx, "CS")?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let purge = |store: &Store| store.write(None, |tx| tx.purge_exchanges(at(1), at(1), 3)).unwrap();
+    assert_eq!([purge(&store), purge(&store), purge(&store)], [3, 3, 1]);
+    let version = store.version().unwrap();
+    assert_eq!(purge(&store), 0);
+    assert_eq!(store.version().unwrap(), version);
+    assert_eq!(store.write(None, |tx| insert_call(tx, "CS")).unwrap(), 8, "numbers are never given twice");
+}

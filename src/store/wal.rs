@@ -1,0 +1,112 @@
+//! The write-ahead log: when it is moved into the database file, and how far it may grow.
+//!
+//! SQLite's own checkpoints are off. The one process that has the database alone moves the log after a number of pages
+//! and when there is nothing else to do. A reader that stays (a snapshot, a forgotten shell) holds the move back and the
+//! log grows; once it has become large, it is cut as soon as the readers let go.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::StoreError;
+use super::lock::beside;
+
+/// After so many new pages (of 4 KiB) the log is moved.
+const MOVE_AFTER: i64 = 4096;
+
+/// A log of so many pages is cut, not only written over from its beginning.
+const CUT_FROM: i64 = 16 * 1024;
+
+/// From so many pages on something is wrong, and is said.
+const WARN_FROM: i64 = 64 * 1024;
+
+/// How long a connection waits for another process.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long answers may be held up to wait for readers, so that a large log can be cut.
+const CUT_PATIENCE: Duration = Duration::from_millis(100);
+
+/// How far the log has been moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// Pages in the log.
+    pub(super) pages: i64,
+    /// How many of them are in the database file, too.
+    pub(super) moved: i64,
+}
+
+/// Decides when the log is moved.
+#[derive(Debug, Default)]
+pub(super) struct Checkpointer {
+    /// Pages in the log when it was last tried: while a reader holds it back, each try must be worth it.
+    tried_at: i64,
+}
+
+impl Checkpointer {
+    /// After a commit: moves the log if it has grown enough.
+    pub(super) fn after_commit(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        let Progress { pages, moved } = progress(connection)?;
+        if pages < self.tried_at {
+            // It was written over from its beginning.
+            self.tried_at = 0;
+        }
+        if pages - self.tried_at < MOVE_AFTER || moved == pages {
+            return Ok(());
+        }
+        self.tried_at = pages;
+        self.run(connection)
+    }
+
+    /// Nothing else to do: moves what there is.
+    pub(super) fn when_idle(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        let Progress { pages, moved } = progress(connection)?;
+        if moved == pages && pages < CUT_FROM {
+            return Ok(());
+        }
+        self.run(connection)
+    }
+
+    fn run(&self, connection: &Connection) -> Result<(), StoreError> {
+        let Progress { pages, moved } = checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
+        if pages < CUT_FROM {
+            return Ok(());
+        }
+        connection.busy_timeout(CUT_PATIENCE).map_err(StoreError::sqlite("cut the WAL"))?;
+        let cut = checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)");
+        connection.busy_timeout(PATIENCE).map_err(StoreError::sqlite("cut the WAL"))?;
+        if pages >= WARN_FROM && cut?.pages > 0 {
+            let (size, held) = (pages / 256, (pages - moved) / 256);
+            log::warn!(
+                "the WAL has grown to {size} MiB, {held} MiB of it held back by a reader: is a sqlite3 shell or another \
+                 program reading the database all the time?"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Moves what it can without waiting for readers.
+pub(super) fn move_now(connection: &Connection) -> Result<Progress, StoreError> {
+    checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)")
+}
+
+/// Moves everything and leaves an empty log; `false` when a reader or another process stands in the way.
+pub(super) fn empty(connection: &Connection) -> Result<bool, StoreError> {
+    checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").map(|progress| progress.pages == 0)
+}
+
+/// Whether there is a log with something in it beside a database. Only its name is looked up: nothing is opened.
+pub(super) fn is_beside(database: &Path) -> bool {
+    std::fs::metadata(beside(database, "-wal")).is_ok_and(|file| file.len() > 0)
+}
+
+pub(super) fn progress(connection: &Connection) -> Result<Progress, StoreError> {
+    checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)")
+}
+
+fn checkpoint(connection: &Connection, pragma: &'static str) -> Result<Progress, StoreError> {
+    let mut statement = connection.prepare_cached(pragma).map_err(StoreError::sqlite("move the WAL"))?;
+    let row = statement.query_row([], |row| Ok(Progress { pages: row.get(1)?, moved: row.get(2)? }));
+    row.map_err(StoreError::sqlite("move the WAL"))
+}
