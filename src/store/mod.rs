@@ -14,6 +14,7 @@ mod job;
 mod lock;
 mod open;
 mod operation;
+mod pending;
 #[cfg(test)]
 mod plans;
 mod readers;
