@@ -14,3 +14,5 @@ mod door_close;
 mod harness;
 mod replay;
 mod simulate;
+mod storage;
+mod tidy;
