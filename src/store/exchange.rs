@@ -121,12 +121,21 @@ pub struct ExchangeFilter {
 }
 
 impl Tx<'_> {
-    /// Records a call, not answered yet; returns its number.
-    pub fn insert_exchange(&self, new: &NewExchange) -> Result<i64, StoreError> {
+    /// The number of the next call, for rows that refer to one that is recorded later in the same transaction.
+    pub fn next_exchange(&self) -> Result<i64, StoreError> {
+        let last =
+            self.first("number the exchange", "SELECT seq FROM sqlite_sequence WHERE name = 'exchange'", [], |row| {
+                row.get::<_, i64>(0)
+            })?;
+        Ok(last.unwrap_or(0) + 1)
+    }
+
+    /// Records a call, not answered yet, under its number.
+    pub fn insert_exchange(&self, number: i64, new: &NewExchange) -> Result<i64, StoreError> {
         self.insert(
             "record the exchange",
             "INSERT INTO exchange (received_at, environment, family, activity, peer, access_key, request_line, \
-             request_body, order_id, instance_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             request_body, order_id, instance_id, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             (
                 millis(new.received_at),
                 new.environment.as_str(),
@@ -138,18 +147,24 @@ impl Tx<'_> {
                 (!new.request_body.is_empty()).then_some(&new.request_body),
                 &new.order_id,
                 &new.instance_id,
+                number,
             ),
         )
     }
 
-    /// Records a call together with its answer; returns its number.
-    pub fn insert_answered_exchange(&self, new: &NewExchange, answered: &Answered<'_>) -> Result<i64, StoreError> {
+    /// Records a call together with its answer, under its number if it has one already; returns the number.
+    pub fn insert_answered_exchange(
+        &self,
+        number: Option<i64>,
+        new: &NewExchange,
+        answered: &Answered<'_>,
+    ) -> Result<i64, StoreError> {
         let instance_id = answered.instance_id.or(new.instance_id.as_deref());
         self.insert(
             "record the exchange",
             "INSERT INTO exchange (received_at, environment, family, activity, peer, access_key, request_line, \
-             request_body, order_id, instance_id, duration_us, operation, result_code, answer, replayed, difference) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+             request_body, order_id, instance_id, duration_us, operation, result_code, answer, replayed, difference, id) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
             rusqlite::params![
                 millis(new.received_at),
                 new.environment.as_str(),
@@ -167,6 +182,7 @@ impl Tx<'_> {
                 answered.answer,
                 answered.replayed,
                 answered.difference,
+                number,
             ],
         )
     }
@@ -189,16 +205,6 @@ impl Tx<'_> {
             ],
         )
         .map(drop)
-    }
-
-    /// The final answer of an operation for a key, as every retry gets it.
-    pub fn answer_of(&self, operation: i64, access_key: &str) -> Result<Option<AnswerBytes>, StoreError> {
-        self.first(
-            "read the recorded answer",
-            "SELECT body, body_sign FROM answer WHERE operation = ?1 AND access_key = ?2",
-            (operation, access_key),
-            |row| Ok(AnswerBytes { body: row.get(0)?, body_sign: row.get(1)? }),
-        )
     }
 
     /// Fixes the final answer of an operation for a key.
