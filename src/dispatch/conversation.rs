@@ -36,8 +36,7 @@ pub(super) struct Conversation {
 pub(super) struct Row {
     /// Its number.
     pub(super) number: i64,
-    /// It is there, and only its answer is missing; otherwise the number is reserved and the row is written with the
-    /// answer.
+    /// It is there, and only its answer is missing; otherwise it will get this number when it is written.
     pub(super) is_written: bool,
 }
 
@@ -112,13 +111,12 @@ impl Conversation {
             difference: belongs.difference.clone(),
             duration_us: i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX),
         };
-        match row {
-            Some(Row { number, is_written: true }) => tx.answer_exchange(number, &answered).map(|()| number),
-            Some(Row { number, is_written: false }) => {
-                tx.insert_answered_exchange(Some(number), &self.exchange, &answered)
-            }
-            None => tx.insert_answered_exchange(None, &self.exchange, &answered),
+        if let Some(Row { number, is_written: true }) = row {
+            return tx.answer_exchange(number, &answered).map(|()| number);
         }
+        let number = tx.insert_answered_exchange(&self.exchange, &answered)?;
+        debug_assert!(row.is_none_or(|row| row.number == number), "{row:?} became {number}");
+        Ok(number)
     }
 
     /// When the answer must leave.

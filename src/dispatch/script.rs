@@ -442,10 +442,7 @@ impl Script<'_> {
     fn wait_for(&mut self, operation: i64) -> Result<Step, StoreError> {
         let exchange = match self.row {
             Some(Row { number, is_written: true }) => number,
-            Some(Row { is_written: false, .. }) | None => {
-                let number = self.number()?;
-                self.tx.insert_exchange(number, &self.conversation.exchange)?
-            }
+            Some(Row { is_written: false, .. }) | None => self.tx.insert_exchange(&self.conversation.exchange)?,
         };
         Ok(Step::Wait { exchange, operation, ended: self.waiters.wait_for(operation), jobs: self.jobs })
     }

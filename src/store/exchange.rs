@@ -121,21 +121,22 @@ pub struct ExchangeFilter {
 }
 
 impl Tx<'_> {
-    /// The number of the next call, for rows that refer to one that is recorded later in the same transaction.
+    /// The number that the next call recorded in this transaction will get, for rows that refer to it before.
     pub fn next_exchange(&self) -> Result<i64, StoreError> {
         let last =
             self.first("number the exchange", "SELECT seq FROM sqlite_sequence WHERE name = 'exchange'", [], |row| {
                 row.get::<_, i64>(0)
             })?;
+        // AUTOINCREMENT gives numbers without gaps while nobody sets one by hand; `koogate verify` relies on it, too.
         Ok(last.unwrap_or(0) + 1)
     }
 
-    /// Records a call, not answered yet, under its number.
-    pub fn insert_exchange(&self, number: i64, new: &NewExchange) -> Result<i64, StoreError> {
+    /// Records a call, not answered yet; returns its number.
+    pub fn insert_exchange(&self, new: &NewExchange) -> Result<i64, StoreError> {
         self.insert(
             "record the exchange",
             "INSERT INTO exchange (received_at, environment, family, activity, peer, access_key, request_line, \
-             request_body, order_id, instance_id, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             request_body, order_id, instance_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             (
                 millis(new.received_at),
                 new.environment.as_str(),
@@ -147,24 +148,18 @@ impl Tx<'_> {
                 (!new.request_body.is_empty()).then_some(&new.request_body),
                 &new.order_id,
                 &new.instance_id,
-                number,
             ),
         )
     }
 
-    /// Records a call together with its answer, under its number if it has one already; returns the number.
-    pub fn insert_answered_exchange(
-        &self,
-        number: Option<i64>,
-        new: &NewExchange,
-        answered: &Answered<'_>,
-    ) -> Result<i64, StoreError> {
+    /// Records a call together with its answer; returns its number.
+    pub fn insert_answered_exchange(&self, new: &NewExchange, answered: &Answered<'_>) -> Result<i64, StoreError> {
         let instance_id = answered.instance_id.or(new.instance_id.as_deref());
         self.insert(
             "record the exchange",
             "INSERT INTO exchange (received_at, environment, family, activity, peer, access_key, request_line, \
-             request_body, order_id, instance_id, duration_us, operation, result_code, answer, replayed, difference, id) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             request_body, order_id, instance_id, duration_us, operation, result_code, answer, replayed, difference) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             rusqlite::params![
                 millis(new.received_at),
                 new.environment.as_str(),
@@ -182,7 +177,6 @@ impl Tx<'_> {
                 answered.answer,
                 answered.replayed,
                 answered.difference,
-                number,
             ],
         )
     }
