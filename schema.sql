@@ -127,6 +127,7 @@ CREATE TABLE job (
   run_at           INTEGER NOT NULL,            -- not before
   lease_until      INTEGER,                     -- running: nobody else may take it before
   last_error       TEXT,
+  trying_since     INTEGER,                     -- since when attempts have been failing; NULL after "pending"
   created_at       INTEGER NOT NULL,
   finished_at      INTEGER,
   CHECK ((state = 'running') = (lease_until IS NOT NULL))

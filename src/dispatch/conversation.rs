@@ -1,7 +1,7 @@
 //! One authenticated call from its request to its reply: what every pass needs to know, and how an outcome becomes bytes.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::http::Reply;
 use crate::protocol::call::{Call, Outcome};
@@ -11,6 +11,9 @@ use crate::protocol::result_code::ResultCode;
 use crate::protocol::{Family, body_sign};
 use crate::settings::Settings;
 use crate::store::{AnswerBytes, Answered, NewExchange, StoreError, Tx};
+
+/// Kept back from `answer_within` for the transaction that records a provisional answer.
+const RECORDING_TIME: Duration = Duration::from_millis(500);
 
 /// The facts of one call; nothing in it changes.
 pub(super) struct Conversation {
@@ -106,6 +109,17 @@ impl Conversation {
             Some(exchange) => tx.answer_exchange(exchange, &answered).map(|()| exchange),
             None => tx.insert_answered_exchange(&self.exchange, &answered),
         }
+    }
+
+    /// When the answer must leave.
+    pub(super) fn answer_by(&self) -> Instant {
+        self.started + self.settings.answer_within
+    }
+
+    /// How long the call may wait for others, so that its answer can still be recorded in time.
+    pub(super) fn wait_until(&self) -> Instant {
+        let within = self.settings.answer_within;
+        self.started + within.saturating_sub(RECORDING_TIME.min(within / 2))
     }
 
     /// The reply with these bytes.

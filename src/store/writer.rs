@@ -42,7 +42,7 @@ pub struct Counts {
 /// The handle on the thread, for those who have work.
 pub(super) struct Writer {
     queue: Arc<Queue>,
-    thread: Option<JoinHandle<Result<(), StoreError>>>,
+    thread: Mutex<Option<JoinHandle<Result<(), StoreError>>>>,
 }
 
 /// A piece of work with the place its result goes to.
@@ -86,7 +86,7 @@ impl Writer {
             checkpointer: Checkpointer::default(),
         };
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || state.serve())?;
-        Ok(Self { queue, thread: Some(thread) })
+        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) fn write<T, F>(&self, deadline: Option<Instant>, work: F) -> Result<T, StoreError>
@@ -103,10 +103,6 @@ impl Writer {
         Counts { commits: self.queue.commits.load(Ordering::Relaxed), works: self.queue.works.load(Ordering::Relaxed) }
     }
 
-    pub(super) fn close(mut self) -> Result<(), StoreError> {
-        self.stop()
-    }
-
     /// How much work waits.
     #[cfg(test)]
     pub(super) fn queued(&self) -> usize {
@@ -119,9 +115,11 @@ impl Writer {
         self.queue.arrived.notify_all();
     }
 
-    fn stop(&mut self) -> Result<(), StoreError> {
+    /// Does what is queued, closes the database and joins; once is enough.
+    pub(super) fn close(&self) -> Result<(), StoreError> {
         self.announce_end();
-        match self.thread.take().map(JoinHandle::join) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match thread.map(JoinHandle::join) {
             None => Ok(()),
             Some(Ok(result)) => result,
             Some(Err(panic)) => Err(StoreError::Panicked(panic_text(panic.as_ref()))),
@@ -132,7 +130,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         // `close` reports; a drop on an error path only makes sure that the thread is gone.
-        let _ = self.stop();
+        let _ = self.close();
     }
 }
 
