@@ -77,7 +77,7 @@ CREATE TABLE operation (
   created_at       INTEGER NOT NULL,
   done_at          INTEGER
 ) STRICT;
-CREATE INDEX operation_open ON operation (instance) WHERE state = 'open';
+CREATE INDEX operation_unfinished ON operation (instance) WHERE state <> 'done';
 
 -- The journal: one row for each authenticated call, numbered without gaps.
 CREATE TABLE exchange (

@@ -27,6 +27,17 @@ pub(super) struct Conversation {
     pub(super) exchange: NewExchange,
     /// `None`: the request could not be read.
     pub(super) call: Option<Call>,
+    /// Of the call's content.
+    pub(super) content_digest: [u8; 16],
+}
+
+/// A call's row in the journal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    /// Its number.
+    pub(super) number: i64,
+    /// It is there, and only its answer is missing; otherwise it will get this number when it is written.
+    pub(super) is_written: bool,
 }
 
 /// What a recorded answer has to do with an operation.
@@ -62,8 +73,8 @@ impl Conversation {
     }
 
     /// Writes the call's row with an answer that will not be replayed; passwords in it are blanked.
-    pub(super) fn record(&self, tx: &Tx<'_>, outcome: &Outcome, exchange: Option<i64>) -> Result<i64, StoreError> {
-        self.record_as(tx, outcome, exchange, &Belongs::default())
+    pub(super) fn record(&self, tx: &Tx<'_>, outcome: &Outcome, row: Option<Row>) -> Result<i64, StoreError> {
+        self.record_as(tx, outcome, row, &Belongs::default())
     }
 
     /// The same for a call that belongs to an operation.
@@ -71,21 +82,16 @@ impl Conversation {
         &self,
         tx: &Tx<'_>,
         outcome: &Outcome,
-        exchange: Option<i64>,
+        row: Option<Row>,
         belongs: &Belongs,
     ) -> Result<i64, StoreError> {
         let body = self.family.reply(self.call.as_ref(), &outcome.without_secrets());
-        self.write_row(tx, outcome.code, Some(&body), exchange, belongs)
+        self.write_row(tx, outcome.code, Some(&body), row, belongs)
     }
 
     /// Writes the call's row with a reference to its operation's final answer.
-    pub(super) fn record_final(
-        &self,
-        tx: &Tx<'_>,
-        exchange: Option<i64>,
-        belongs: &Belongs,
-    ) -> Result<i64, StoreError> {
-        self.write_row(tx, ResultCode::SUCCESS, None, exchange, belongs)
+    pub(super) fn record_final(&self, tx: &Tx<'_>, row: Option<Row>, belongs: &Belongs) -> Result<i64, StoreError> {
+        self.write_row(tx, ResultCode::SUCCESS, None, row, belongs)
     }
 
     fn write_row(
@@ -93,7 +99,7 @@ impl Conversation {
         tx: &Tx<'_>,
         code: ResultCode,
         body: Option<&[u8]>,
-        exchange: Option<i64>,
+        row: Option<Row>,
         belongs: &Belongs,
     ) -> Result<i64, StoreError> {
         let answered = Answered {
@@ -105,10 +111,12 @@ impl Conversation {
             difference: belongs.difference.clone(),
             duration_us: i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX),
         };
-        match exchange {
-            Some(exchange) => tx.answer_exchange(exchange, &answered).map(|()| exchange),
-            None => tx.insert_answered_exchange(&self.exchange, &answered),
+        if let Some(Row { number, is_written: true }) = row {
+            return tx.answer_exchange(number, &answered).map(|()| number);
         }
+        let number = tx.insert_answered_exchange(&self.exchange, &answered)?;
+        debug_assert!(row.is_none_or(|row| row.number == number), "{row:?} became {number}");
+        Ok(number)
     }
 
     /// When the answer must leave.

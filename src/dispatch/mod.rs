@@ -24,7 +24,7 @@ pub use waiters::Waiters;
 
 use crate::fault;
 use crate::http::{Reply, Request};
-use crate::operation::Environment;
+use crate::operation::{self, Environment};
 use crate::pool::Pool;
 use crate::protocol::call::{BadCall, Call, Intent, Outcome};
 use crate::protocol::key::AccessKey;
@@ -122,7 +122,9 @@ impl Dispatcher {
             Err(bad) => (None, Some(bad)),
         };
         let exchange = new_exchange(family, request, key.id(), call.as_ref(), bad.as_ref(), now);
-        let conversation = Conversation { family, settings, key, started, exchange, call };
+        // Here and not in the transaction: the writer is one thread for all.
+        let content_digest = call.as_ref().map(|call| operation::content_digest(&call.content)).unwrap_or_default();
+        let conversation = Conversation { family, settings, key, started, exchange, call, content_digest };
         self.converse(Arc::new(conversation), bad)
     }
 

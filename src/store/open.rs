@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::lock::{LockError, ServerLock};
 use super::{OpenError, StoreError, millis, snapshot, torn, wal};
+use crate::fault;
 use crate::sealing::SealingKey;
 
 /// `user_version` of the schema in `schema.sql`.
@@ -67,40 +68,30 @@ pub(super) fn open(settings: &Settings, role: Role, sealing: &SealingKey) -> Res
         return Err(OpenError::UnfinishedRestore { path: path.clone(), incoming });
     }
     match lock {
-        Some(lock) => {
-            torn::refuse_log_without_database(path)?;
-            make_file(path)?;
-            let in_file_alone = torn::mark_in_file_alone(path);
-            open_alone(path, lock, sealing, in_file_alone.as_deref())
-                .map_err(|error| torn::explain(error, path, in_file_alone.as_deref()))
-        }
+        Some(lock) => open_alone(path, lock, sealing),
         None => open_beside(path, sealing),
     }
 }
 
 /// Opens a file that nobody else has open.
-fn open_alone(
-    path: &Path,
-    mut lock: ServerLock,
-    sealing: &SealingKey,
-    in_file_alone: Option<&str>,
-) -> Result<Opened, OpenError> {
+fn open_alone(path: &Path, mut lock: ServerLock, sealing: &SealingKey) -> Result<Opened, OpenError> {
+    torn::refuse_log_without_database(path)?;
+    make_file(path)?;
+    let in_file = torn::in_file(path);
     let connection = connect(path)?;
+    torn::refuse_strange_log(&connection, path, &in_file)?;
     match kind(&connection, path)? {
-        Kind::New => {
-            set_up(&connection, path)?;
-            create(&connection, sealing)?;
-        }
+        Kind::New => create(&connection, sealing, &torn::next_mark(&mut lock)?)?,
         Kind::Ours(SCHEMA_VERSION) => {
             check_sealing_key(&connection, path, sealing)?;
-            torn::refuse(&connection, path, &lock, in_file_alone)?;
-            set_up(&connection, path)?;
+            torn::refuse(&connection, path, &lock, &in_file)?;
+            torn::mark_open(&connection, &mut lock)?;
         }
         Kind::Ours(found) if found > SCHEMA_VERSION => return Err(OpenError::newer(path, found)),
         // Version 1 is the first: there is nothing to migrate from yet.
         Kind::Ours(_) | Kind::Foreign => return Err(OpenError::Foreign { path: path.to_owned() }),
     }
-    torn::mark_open(&connection, &mut lock)?;
+    set_up(&connection, path)?;
     Ok(Opened { connection, lock: Some(lock) })
 }
 
@@ -137,17 +128,9 @@ pub(super) fn close(opened: Opened, path: &Path) -> Result<(), StoreError> {
     let Opened { connection, lock } = opened;
     // A command that has outlived its server is the last one now, and what it has written may be in the log only.
     let lock = lock.or_else(|| ServerLock::take(path).ok());
-    let left = if lock.is_some() { leave(&connection) } else { Ok(()) };
+    let left = if lock.is_some() { torn::leave_clean(&connection) } else { Ok(()) };
     let closed = connection.close().map_err(|(_, source)| StoreError::Sqlite { doing: "close the database", source });
     left.and(closed)
-}
-
-fn leave(connection: &Connection) -> Result<(), StoreError> {
-    torn::leave_clean(connection)?;
-    // Now that everything is in the file, the last connection may remove the empty log.
-    let doing = "close the database";
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(StoreError::sqlite(doing))?;
-    Ok(())
 }
 
 fn take_lock(path: &Path, role: Role) -> Result<Option<ServerLock>, OpenError> {
@@ -183,8 +166,7 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     connection.set_prepared_statement_cache_capacity(64);
     prepare_once(&connection).map_err(StoreError::sqlite(doing))?;
     // Only a process that is alone may move the WAL into the file, and it does so by itself at known moments. An
-    // automatic checkpoint when a connection closes would take the WAL away from under the mark that tells a torn copy,
-    // and would change a file that has just been refused.
+    // automatic checkpoint when a connection closes would change a file that has just been refused.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(StoreError::sqlite(doing))?;
     Ok(connection)
 }
@@ -226,22 +208,26 @@ fn set_up(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     Ok(connection.execute_batch(pragmas).map_err(StoreError::sqlite(doing))?)
 }
 
-fn create(connection: &Connection, sealing: &SealingKey) -> Result<(), StoreError> {
+/// Writes the schema in one commit, into the file itself: it has no log yet.
+fn create(connection: &Connection, sealing: &SealingKey, mark: &str) -> Result<(), StoreError> {
     let doing = "create the schema";
     let sealed = sealing.seal("meta.sealing_check", SEALING_CHECK).map_err(StoreError::Seal)?;
-    connection.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::sqlite(doing))?;
+    connection.execute_batch("PRAGMA synchronous = EXTRA; BEGIN IMMEDIATE").map_err(StoreError::sqlite(doing))?;
     connection.execute_batch(SCHEMA).map_err(StoreError::sqlite(doing))?;
     connection
         .execute(
-            "INSERT INTO meta (id, created_at, sealing_check) VALUES (1, ?1, ?2)",
-            (millis(Timestamp::now()), sealed),
+            "INSERT INTO meta (id, created_at, sealing_check, serving) VALUES (1, ?1, ?2, ?3)",
+            (millis(Timestamp::now()), sealed, mark),
         )
         .map_err(StoreError::sqlite(doing))?;
+    fault::point("creating");
     connection
         .execute_batch(&format!(
             "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
         ))
-        .map_err(StoreError::sqlite(doing))
+        .map_err(StoreError::sqlite(doing))?;
+    fault::point("created");
+    Ok(())
 }
 
 /// The version of a file that is ours; `None` for any other.

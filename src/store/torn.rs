@@ -1,28 +1,51 @@
 //! Whether a database file is all of what was stored: the mark it carries while it is open, and what a start makes of it.
 //!
-//! While koogate has the file open, its newest commits are in the `-wal` beside it. Copies and crashes leave files that
-//! look alike; three facts tell them apart: the mark in the database (`meta.serving`), whether there is a log beside it,
-//! and the mark in the lock file, which no copy takes along.
+//! While koogate has the file open, its newest commits are in the log (`-wal`) beside it. Copies and crashes leave files
+//! that look alike; the mark in the database (`meta.serving`) tells them apart, with the one in the lock file, which no
+//! copy takes along. The mark is set before there is a log and removed when there is none any more, so a file without a
+//! mark never has a log of its own.
 //!
-//! | mark | log | |
-//! | --- | --- | --- |
-//! | none | none | was closed, or is a snapshot: whole |
-//! | the lock's, in the file without its log too | there | was left by a crash: the log has the newest commits |
-//! | another than the lock's | none | a copy of a live database without its log: refused |
-//! | the lock's | none | a crash, and then another program moved the log: all of it is checked |
-//! | any other case | there | file and log were brought together by somebody: all of it is checked |
+//! | mark in the file alone | with its log | log | |
+//! | --- | --- | --- | --- |
+//! | none | | none | was closed, or is a snapshot: whole |
+//! | none | none, and other calls | there | the log is another database's: refused |
+//! | the lock's | the lock's | there | was left by a crash: the log has the newest commits |
+//! | the lock's | | none | left by a crash, and another program has moved the log: all of it is checked |
+//! | another | | none | a copy of a live database without its log: refused |
+//! | any other case | | there | copied together, or a crash while the log was moved: all of it is checked |
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::lock::{ServerLock, beside};
 use super::{OpenError, StoreError, snapshot, wal};
+use crate::fault;
 
 /// Said of a copy that misses its log.
-pub(super) const WITHOUT_WAL: &str = "it was copied while koogate had it open, and the newest changes are in the -wal \
+pub(super) const WITHOUT_LOG: &str = "it was copied while koogate had it open, and the newest changes are in the -wal \
     file that was not copied with it";
+
+/// Said of a file under a log that is not its own.
+const STRANGE_LOG: &str = "the -wal beside it belongs to another database: a copy was put here by hand";
+
+/// How long to wait for programs that have the file open without need: the mark can do without.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The mark in the database file itself, without its log.
+pub(super) enum InFile {
+    /// It was closed by its koogate, or is a snapshot.
+    Unmarked {
+        /// The number of the last call in its journal.
+        calls: i64,
+    },
+    /// A koogate has or had it open.
+    Marked(String),
+    /// It is damaged, new, or was left while the log was being moved.
+    Unreadable,
+}
 
 /// Refuses what lies at the path when opening it would destroy what is left of a database: SQLite deletes a log beside
 /// an empty file. To be called before the file is opened.
@@ -35,10 +58,23 @@ pub(super) fn refuse_log_without_database(path: &Path) -> Result<(), OpenError> 
     Err(OpenError::Torn { path: path.to_owned(), problem })
 }
 
-/// The mark in the database file itself, without its log. To be called while nobody else has it open.
-pub(super) fn mark_in_file_alone(path: &Path) -> Option<String> {
-    // Whatever stands in the way of reading it makes the file one that must be checked.
-    snapshot::open_alone(path).ok().and_then(|connection| mark_in(&connection).ok()).flatten()
+/// Looks at the file without its log. To be called while nobody else has it open.
+pub(super) fn in_file(path: &Path) -> InFile {
+    let look = |connection: Connection| match mark_in(&connection)? {
+        Some(mark) => Ok(InFile::Marked(mark)),
+        None => calls_in(&connection).map(|calls| InFile::Unmarked { calls }),
+    };
+    snapshot::open_alone(path).ok().and_then(|connection| look(connection).ok()).unwrap_or(InFile::Unreadable)
+}
+
+/// Refuses a log of ours that belongs to another file: what a connection sees of the two together is neither's.
+pub(super) fn refuse_strange_log(connection: &Connection, path: &Path, in_file: &InFile) -> Result<(), OpenError> {
+    match in_file {
+        InFile::Unmarked { calls } if wal::is_beside(path) && calls_in(connection).ok() != Some(*calls) => {
+            Err(OpenError::Torn { path: path.to_owned(), problem: STRANGE_LOG.to_owned() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a copy of a live database, and anything doubtful that is not whole.
@@ -46,16 +82,15 @@ pub(super) fn refuse(
     connection: &Connection,
     path: &Path,
     lock: &ServerLock,
-    in_file_alone: Option<&str>,
+    in_file: &InFile,
 ) -> Result<(), OpenError> {
     let torn = |problem| OpenError::Torn { path: path.to_owned(), problem };
     let mark = mark_in(connection).map_err(|error| OpenError::unreadable(path, "read the state of the file", error))?;
     let is_locks = |mark: Option<&str>| mark.is_some() && mark == lock.mark();
-    let has_log = wal::is_beside(path);
-    match (mark.as_deref(), has_log) {
-        (None, false) => return Ok(()),
-        (mark, true) if is_locks(mark) && is_locks(in_file_alone) => return Ok(()),
-        (mark, false) if !is_locks(mark) => return Err(torn(WITHOUT_WAL.to_owned())),
+    match (mark.as_deref(), in_file, wal::is_beside(path)) {
+        (None, _, false) => return Ok(()),
+        (mark, InFile::Marked(alone), true) if is_locks(mark) && is_locks(Some(alone)) => return Ok(()),
+        (mark, _, false) if !is_locks(mark) => return Err(torn(WITHOUT_LOG.to_owned())),
         _ => {}
     }
     log::warn!("{} was not closed by the koogate that had it open; checking all of it", path.display());
@@ -63,40 +98,49 @@ pub(super) fn refuse(
     if problems.is_empty() { Ok(()) } else { Err(torn(problems.join("; "))) }
 }
 
-/// Adds to what is wrong with a file where it probably comes from: a copy was laid over a database that had a log.
-pub(super) fn explain(error: OpenError, path: &Path, in_file_alone: Option<&str>) -> OpenError {
-    match error {
-        OpenError::Torn { path: torn, problem } if in_file_alone.is_none() && wal::is_beside(path) => {
-            let problem = format!("{problem}; the -wal beside it may be of another database");
-            OpenError::Torn { path: torn, problem }
-        }
-        error => error,
-    }
+/// The mark that a file is going to carry, noted in the lock file. That comes first: a crash in between leaves a file
+/// without a mark or with an old log, and neither is refused.
+pub(super) fn next_mark(lock: &mut ServerLock) -> Result<String, OpenError> {
+    let mark = Uuid::new_v4().to_string();
+    lock.set_mark(&mark)?;
+    fault::point("marking");
+    Ok(mark)
 }
 
-/// Marks the file as open. The mark stands in the file itself when this returns, unless a reader of another program holds
-/// the log back.
+/// Marks the file as open.
 pub(super) fn mark_open(connection: &Connection, lock: &mut ServerLock) -> Result<(), OpenError> {
     let before = mark_in(connection).map_err(StoreError::sqlite("read the state of the file"))?;
-    let mark = match before {
-        Some(mark) if lock.mark() == Some(&mark) => mark,
-        _ => Uuid::new_v4().to_string(),
-    };
-    // First the lock file: a crash in between leaves a database that is checked, not one that is refused.
-    lock.set_mark(&mark)?;
+    if before.is_some() && before.as_deref() == lock.mark() {
+        return Ok(());
+    }
+    let mark = next_mark(lock)?;
+    let without_log = before.is_none() && leave_log(connection)?;
     set(connection, Some(&mark))?;
-    let progress = wal::move_now(connection)?;
-    if progress.moved < progress.pages {
-        log::warn!("another program reads the database; until it lets go, a copy of the file alone cannot be told");
+    fault::point("marked");
+    if !without_log {
+        // Set by way of the log. The file itself must have it, or a copy of it alone would look like one that was closed.
+        let progress = wal::move_now(connection)?;
+        if progress.moved < progress.pages {
+            log::warn!(
+                "another program reads the database; until it lets go, a copy of the file alone may be torn unseen"
+            );
+        }
     }
     Ok(())
 }
 
-/// Marks the file as closed and empties its log: what is left is one file that can be copied.
+/// Marks the file as closed, with everything in it: what is left is one file that can be copied.
 pub(super) fn leave_clean(connection: &Connection) -> Result<(), StoreError> {
-    set(connection, None)?;
     if !wal::empty(connection)? {
-        log::warn!("another program reads the database: its WAL stays beside it and belongs to it");
+        log::warn!("another program reads the database all the time: its WAL stays beside it and belongs to it");
+        return Ok(());
+    }
+    let without_log = leave_log(connection)?;
+    fault::point("leaving");
+    set(connection, None)?;
+    if !without_log {
+        // Another program has it open without reading at this moment.
+        wal::empty(connection)?;
     }
     Ok(())
 }
@@ -104,6 +148,30 @@ pub(super) fn leave_clean(connection: &Connection) -> Result<(), StoreError> {
 /// The mark that a connection sees.
 pub(super) fn mark_in(connection: &Connection) -> rusqlite::Result<Option<String>> {
     connection.query_row("SELECT serving FROM meta", [], |row| row.get(0)).optional().map(Option::flatten)
+}
+
+/// The number of the last call in the journal, as a connection sees it.
+fn calls_in(connection: &Connection) -> rusqlite::Result<i64> {
+    let sql = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'exchange'), 0)";
+    connection.query_row(sql, [], |row| row.get(0))
+}
+
+/// Goes from the write-ahead log to a rollback journal, where a commit is in the file itself when it returns; `false`
+/// when another program has the file open.
+fn leave_log(connection: &Connection) -> Result<bool, StoreError> {
+    let doing = "leave the write-ahead log";
+    connection.busy_timeout(PATIENCE).map_err(StoreError::sqlite(doing))?;
+    let mode = connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0));
+    connection.busy_timeout(wal::PATIENCE).map_err(StoreError::sqlite(doing))?;
+    match mode.map_err(StoreError::sqlite(doing)) {
+        Ok(mode) if mode == "delete" => {
+            // With EXTRA the end of a journal is on disk, too.
+            connection.execute_batch("PRAGMA synchronous = EXTRA").map_err(StoreError::sqlite(doing))?;
+            Ok(true)
+        }
+        Err(error) if !error.is_busy() => Err(error),
+        Ok(_) | Err(_) => Ok(false),
+    }
 }
 
 fn set(connection: &Connection, mark: Option<&str>) -> Result<(), StoreError> {

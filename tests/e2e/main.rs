@@ -23,4 +23,6 @@ mod replay;
 mod serve;
 mod shop;
 mod simulate;
+mod storage;
+mod tidy;
 mod torn_copy;

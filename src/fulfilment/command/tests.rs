@@ -210,7 +210,7 @@ fn a_stop_ends_the_program_at_once_with_all_its_group() {
     static STOP: AtomicBool = AtomicBool::new(false);
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("pid");
-    let script = "sleep 1000 & echo $! > \"$1\"; wait";
+    let script = "sleep 1000 & echo $! > \"$0\"; wait";
     let (pids, application) = (pid_file.clone(), shell(script, &pid_file, PATIENT));
     let stopper = std::thread::spawn(move || {
         while std::fs::read_to_string(&pids).is_ok_and(|text| text.ends_with('\n')) == false {

@@ -20,7 +20,8 @@ use super::{SnapshotError, verify};
 use crate::fault;
 use crate::sealing::SealingKey;
 use crate::store::lock::{LockError, ServerLock, beside};
-use crate::store::{OpenError, torn, wal};
+use crate::store::torn::{self, InFile};
+use crate::store::{OpenError, wal};
 
 /// What belongs to a database. A log left behind would bring the old content back into the restored file.
 const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
@@ -61,7 +62,7 @@ pub fn restore(copy: &Path, database: &Path, sealing: &SealingKey) -> Result<Opt
 
 /// Copies a file that was left whole byte for byte; a database that was left by a crash is written anew.
 fn bring(copy: &Path, to: &Path) -> Result<(), SnapshotError> {
-    if !wal::is_beside(copy) && torn::mark_in_file_alone(copy).is_none() {
+    if !wal::is_beside(copy) && matches!(torn::in_file(copy), InFile::Unmarked { .. }) {
         return copy_private(copy, to);
     }
     create_private(to)?;

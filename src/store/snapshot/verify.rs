@@ -99,7 +99,7 @@ fn examine_lone_file(connection: &Connection, copy: &Path) -> Result<Vec<String>
     let mut problems = Vec::new();
     match torn::mark_in(connection) {
         // A database that was left by a crash, and whose log another program has moved, is still beside its lock file.
-        Ok(Some(mark)) if mark_beside(copy).as_ref() != Some(&mark) => problems.push(torn::WITHOUT_WAL.to_owned()),
+        Ok(Some(mark)) if mark_beside(copy).as_ref() != Some(&mark) => problems.push(torn::WITHOUT_LOG.to_owned()),
         Ok(_) => {}
         Err(error) => problems.push(error.to_string()),
     }

@@ -127,7 +127,7 @@ fn a_snapshot_laid_over_a_crashed_database_with_a_log_does_not_start_unseen() {
     fs::rename(crashed.path("snapshot.db"), crashed.path(FILE)).unwrap();
     fs::copy(beside(&live.path(FILE), "-wal"), beside(&crashed.path(FILE), "-wal")).unwrap();
     fs::copy(beside(&live.path(FILE), ".lock"), beside(&crashed.path(FILE), ".lock")).unwrap();
-    check_refused(&crashed, "the -wal beside it may be of another database");
+    check_refused(&crashed, "the -wal beside it belongs to another database");
 }
 
 #[test]

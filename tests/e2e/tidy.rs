@@ -1,0 +1,206 @@
+//! The architecture, held by reading the source: what the core must not know, which place names which crate, and how a
+//! file looks.
+//!
+//! Source is read as Rust tokens, so that comments, texts and the form of an import play no part. Code for tests
+//! (`#[cfg(test)]`, files named for tests) may do anything.
+
+mod paths;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use paths::named_paths;
+
+/// The core: bytes and values in, values out.
+const CORE: [&str; 10] = [
+    "src/protocol/",
+    "src/operation.rs",
+    "src/instance.rs",
+    "src/access.rs",
+    "src/secret.rs",
+    "src/stock_file.rs",
+    "src/fulfilment/answer.rs",
+    "src/fulfilment/event.rs",
+    "src/fulfilment/event/",
+    "src/fulfilment/webhook.rs",
+];
+
+/// What the core must not know: files, sockets, threads, clocks, chance, logs and the shell around it.
+const OUTSIDE: [&str; 22] = [
+    "std::net",
+    "std::fs",
+    "std::thread",
+    "std::process",
+    "std::env",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "Timestamp::now",
+    "Zoned::now",
+    "Uuid::new_v4",
+    "SystemRandom",
+    "rand",
+    "rusqlite",
+    "tiny_http",
+    "ureq",
+    "log",
+    "crate::store",
+    "crate::http",
+    "crate::dispatch",
+    "crate::jobs",
+    "crate::run",
+    "crate::commands",
+];
+
+/// Each crate and the only places that name it.
+const HOMES: [(&str, &[&str]); 7] = [
+    ("rusqlite", &["src/store/"]),
+    ("tiny_http", &["src/http/", "src/demo.rs"]),
+    ("ureq", &["src/fulfilment/http.rs", "src/fulfilment/http/"]),
+    ("httparse", &["src/http/", "src/simulate/"]),
+    ("rustls", &["src/simulate/", "src/http/"]),
+    ("rsa", &["src/init.rs", "src/init/"]),
+    ("toml", &["src/config/"]),
+];
+
+/// A longer file has two jobs.
+const LONGEST: usize = 420;
+
+/// Files that are too long yet, and how long they may be until they are split. None may be added.
+const TOO_LONG_YET: [(&str, usize); 1] = [("src/dispatch/script.rs", 600)];
+
+#[test]
+fn the_core_knows_nothing_of_the_world() {
+    let core: Vec<_> = sources().into_iter().filter(|file| is_in(file, &CORE)).collect();
+    assert!(core.len() > 20, "the core was looked for in the wrong place: {core:?}");
+    let mut found = Vec::new();
+    for file in core {
+        for path in named_paths(&read(&file)) {
+            found.extend(
+                OUTSIDE.iter().filter(|name| names(&path, name)).map(|_| format!("{}: {path}", file.display())),
+            );
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn every_crate_that_may_be_replaced_one_day_is_named_in_one_place() {
+    let mut found = Vec::new();
+    let mut at_home = 0;
+    for file in sources() {
+        for path in named_paths(&read(&file)) {
+            for (name, homes) in HOMES {
+                if names(&path, name) && path.split("::").next() == Some(name) {
+                    match is_in(&file, homes) {
+                        true => at_home += 1,
+                        false => found.push(format!("{}: {path}", file.display())),
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+    assert!(at_home > 50, "crates were looked for in the wrong way");
+}
+
+#[test]
+fn every_file_says_first_what_lives_there() {
+    let files = listed().into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    let silent: Vec<_> = files.filter(|file| !read(file).starts_with("//!")).collect();
+    assert_eq!(silent, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn no_file_has_grown_to_two_jobs() {
+    let mut found = Vec::new();
+    for file in sources() {
+        let lines = read(&file).lines().count();
+        let yet = TOO_LONG_YET.iter().find(|(name, _)| file == Path::new(name));
+        match yet {
+            Some((_, most)) if lines > *most => found.push(format!("{}: {lines} lines, even more", file.display())),
+            Some(_) if lines <= LONGEST => found.push(format!("{}: short now, strike it off", file.display())),
+            None if lines > LONGEST => found.push(format!("{}: {lines} lines", file.display())),
+            _ => {}
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn the_repository_stands_on_its_own() {
+    // Put together here, so that this file is not found.
+    let slash = "/";
+    let strangers = [
+        ["", "work", ""].join(slash),
+        ["", "root", ""].join(slash),
+        ["", "home", ""].join(slash),
+        ["", "Users", ""].join(slash),
+        ["..", "shared"].join(slash),
+    ];
+    let mut found = Vec::new();
+    for file in listed() {
+        for (number, line) in read(&file).lines().enumerate() {
+            if strangers.iter().any(|stranger| line.contains(stranger.as_str())) {
+                found.push(format!("{}:{}: {line}", file.display(), number + 1));
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn the_example_configuration_and_the_schema_are_where_they_are_looked_for() {
+    let listed = listed();
+    for file in ["config.example.toml", "schema.sql", "LICENSE"] {
+        assert!(listed.contains(&PathBuf::from(file)), "{file}");
+    }
+}
+
+/// Whether a path names this one or something in it: `std::fs::read` names `std::fs`, `a::Timestamp::now` names
+/// `Timestamp::now`, `catalog::x` does not name `log`.
+fn names(path: &str, name: &str) -> bool {
+    let (path, name): (Vec<_>, Vec<_>) = (path.split("::").collect(), name.split("::").collect());
+    let lowercase = name[0].starts_with(char::is_lowercase);
+    // A crate or a module is named from its root, and something in it with it: `log` alone is a variable. A type is named
+    // wherever it comes from.
+    let long_enough = name.len() > 1 || path.len() > 1 || !lowercase;
+    long_enough && path.windows(name.len()).enumerate().any(|(at, window)| window == name && (at == 0 || !lowercase))
+}
+
+fn is_in(file: &Path, places: &[&str]) -> bool {
+    places.iter().any(|place| file.to_string_lossy().starts_with(place))
+}
+
+/// The files of the program, without those for its tests.
+fn sources() -> Vec<PathBuf> {
+    let for_tests = |file: &Path| {
+        file.components().any(|part| {
+            let name = part.as_os_str().to_string_lossy();
+            matches!(name.as_ref(), "tests" | "tests.rs") || name.ends_with("_tests.rs") || name.ends_with("_tests")
+        })
+    };
+    let sources: Vec<_> = listed()
+        .into_iter()
+        .filter(|file| file.starts_with("src") && file.extension().is_some_and(|extension| extension == "rs"))
+        .filter(|file| !for_tests(file))
+        .collect();
+    assert!(sources.len() > 80, "the source was looked for in the wrong place: {sources:?}");
+    sources
+}
+
+/// The files under version control that are there.
+fn listed() -> Vec<PathBuf> {
+    let output = Command::new("git").args(["ls-files", "-z"]).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let files = String::from_utf8(output.stdout).unwrap();
+    files.split_terminator('\0').map(PathBuf::from).filter(|file| root().join(file).is_file()).collect()
+}
+
+fn read(file: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(root().join(file)).unwrap()).into_owned()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
