@@ -56,7 +56,7 @@ CREATE TABLE instance_history (
   status           TEXT    NOT NULL,            -- after the change
   expire_time      INTEGER,                     -- after the change
   exchange         INTEGER,                     -- the call that caused it; outlives purged exchanges, so no reference
-  job              INTEGER,                     -- or the job
+  job              INTEGER,                     -- the job that carried it out, if one did
   note             TEXT,                        -- or the operator's command; or what was remarkable
   PRIMARY KEY (instance, serial)
 ) STRICT, WITHOUT ROWID;
@@ -77,7 +77,7 @@ CREATE TABLE operation (
   created_at       INTEGER NOT NULL,
   done_at          INTEGER
 ) STRICT;
-CREATE INDEX operation_open ON operation (instance) WHERE state = 'open';
+CREATE INDEX operation_unfinished ON operation (instance) WHERE state <> 'done';
 
 -- The journal: one row for each authenticated call, numbered without gaps.
 CREATE TABLE exchange (
@@ -127,6 +127,7 @@ CREATE TABLE job (
   run_at           INTEGER NOT NULL,            -- not before
   lease_until      INTEGER,                     -- running: nobody else may take it before
   last_error       TEXT,
+  trying_since     INTEGER,                     -- since when attempts have been failing; NULL after "pending"
   created_at       INTEGER NOT NULL,
   finished_at      INTEGER,
   CHECK ((state = 'running') = (lease_until IS NOT NULL))

@@ -6,15 +6,17 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::access::Access;
-use crate::dispatch::Waiters;
+use crate::dispatch::{Dispatcher, Waiters};
 use crate::fulfilment::completion;
 use crate::http::{Handler, Method, Reply, Request};
 use crate::instance::Status;
 use crate::secret::Secret;
+use crate::settings::Settings;
 use crate::store::{Store, StoreError};
 
 /// What the admin door hands requests to.
 pub struct AdminSite {
+    dispatcher: Arc<Dispatcher>,
     store: Arc<Store>,
     waiters: Arc<Waiters>,
     token: ring::hmac::Key,
@@ -23,11 +25,11 @@ pub struct AdminSite {
 
 impl AdminSite {
     /// `token` is the bearer token that the API asks for.
-    pub fn new(store: Arc<Store>, waiters: Arc<Waiters>, token: Secret<String>) -> Self {
+    pub fn new(dispatcher: Arc<Dispatcher>, store: Arc<Store>, waiters: Arc<Waiters>, token: Secret<String>) -> Self {
         // Compared by their tags under a key of the token itself: in constant time, whatever the lengths.
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, token.expose().as_bytes());
         let expected = ring::hmac::sign(&key, token.expose().as_bytes());
-        Self { store, waiters, token: key, expected }
+        Self { dispatcher, store, waiters, token: key, expected }
     }
 
     fn is_authorised(&self, request: &Request) -> bool {
@@ -42,9 +44,9 @@ impl AdminSite {
             Ok(access) => access,
             Err(problem) => return problem_reply(400, &problem),
         };
-        let id = instance_id.to_owned();
-        let result =
-            self.store.write(None, move |tx| mark_ready(tx, &id, access.as_ref(), "reported by the application"));
+        let (id, settings) = (instance_id.to_owned(), self.dispatcher.settings());
+        let note = "reported by the application";
+        let result = self.store.write(None, move |tx| mark_ready(tx, &settings, &id, access, note));
         match result {
             Ok(Marked::Ready(operations)) => {
                 for operation in operations {
@@ -111,19 +113,21 @@ pub enum Marked {
     Unknown,
 }
 
-/// Marks the one instance of this id that is being created as ready, as the operator or the application says.
+/// Marks the one instance of this id that is being created as ready, as the operator or the application says. Without
+/// access data it gets its product's own.
 ///
 /// # Errors
 /// When the rows cannot be written.
 pub fn mark_ready(
     tx: &crate::store::Tx<'_>,
+    settings: &Settings,
     instance_id: &str,
-    access: Option<&Access>,
+    access: Option<Access>,
     note: &str,
 ) -> Result<Marked, StoreError> {
     let named = tx.instances_named(instance_id)?;
     if let Some(instance) = named.iter().find(|instance| instance.life.status == Status::Creating) {
-        return Ok(Marked::Ready(completion::finish_creation(tx, instance, access, note, Timestamp::now())?));
+        return Ok(Marked::Ready(completion::finish_creation(tx, settings, instance, access, note, Timestamp::now())?));
     }
     Ok(match named.first().map(|instance| instance.life.status) {
         None => Marked::Unknown,

@@ -50,9 +50,11 @@ pub fn run(
     if !once {
         output::line(&format!(
             "\nServing on. The production address is {url}, its access key {ACCESS_KEY}.\n\
-             Look around in another terminal:\n  koogate --config {toml} exchange list\n  \
-             koogate --config {toml} instance list\nThe database is {db} (any sqlite3 shell opens it).\n\
-             Ctrl-C ends the demo and removes everything.",
+             Look around in another terminal:\n  {koogate} --config {toml} exchange list\n  \
+             {koogate} --config {toml} instance list\nThe database is {db} (any sqlite3 shell opens it).\n\
+             Ctrl-C ends the demo and removes everything. 演示仍在运行，按 Ctrl-C 结束并清除全部数据。",
+            // As it was called: nothing is installed where the demo was built from source.
+            koogate = std::env::args().next().unwrap_or_else(|| "koogate".to_owned()),
             toml = folder.0.join("koogate.toml").display(),
             db = config.database.path.display(),
         ))?;

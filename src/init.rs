@@ -205,20 +205,23 @@ impl fmt::Display for Initialised {
 Next:
 
  1. Seller console 卖家中心 > 应用工具 > 密钥管理: copy the access key of the basic interface 基础接口 into
-    {config}, where it says CHANGE-ME.
+    {config}, where it says CHANGE-ME. Write there too, under [[product]], where your application is.
 
- 2. Seller console > 应用工具 > 生产地址管理: register the production address 生产地址
-    {address}
-
- 3. For joint-operation products 联营商品, the public key 公钥 is
-
-{key}
-
- 4. Keep a copy of {sealing_key} in another place than the backups of the database.
+ 2. Keep a copy of {sealing_key} in another place than the backups of the database.
     A copy of the database without this key cannot be read, by you either.
     请将 {sealing_key} 另行备份：没有它，数据库备份无法读取。
 
-Then `koogate check` says what is still missing, and `koogate serve` starts.
+ 3. Start it, and put a proxy with your HTTPS certificate in front of it:
+    koogate --config {config} serve
+
+ 4. Seller console > 应用工具 > 生产地址管理: register the production address 生产地址
+    {address}
+    and bind the access key to it 绑定密钥. This plays the console's debugging cases 调试 beforehand:
+    koogate --config {config} simulate --to {address}
+
+For joint-operation products 联营商品, which this version does not serve yet, the public key 公钥 is
+
+{key}
 ",
             config = self.config.display(),
             address = self.production_address,

@@ -4,11 +4,11 @@
 //! applications hold up nobody's answer. A claimed job carries a lease; a job whose process died is taken up again at the
 //! next start. Every attempt carries the same operationId.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -18,10 +18,14 @@ use crate::fault;
 use crate::fulfilment::answer::Answer;
 use crate::fulfilment::event::Event;
 use crate::fulfilment::{AttemptResult, completion};
+use crate::pool::Pool;
 use crate::store::{JobRow, Store, StoreError};
 
 /// How often the table is looked at without being told: for retries that became due and for jobs that a command put back.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Programs that are ended at a stop have so long to go.
+const PROGRAM_GRACE: Duration = Duration::from_secs(4);
 
 /// A lease outlasts the longest attempt by this; only a process that hangs is outlived by it.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
@@ -35,10 +39,8 @@ pub struct JobBell {
 
 /// The running scheduler and its workers.
 pub struct JobRunner {
-    bell: Arc<JobBell>,
-    stopping: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-    busy: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+    scheduler: JoinHandle<()>,
 }
 
 impl JobBell {
@@ -62,9 +64,12 @@ struct Shared {
     dispatcher: Arc<Dispatcher>,
     waiters: Arc<Waiters>,
     bell: Arc<JobBell>,
-    stopping: Arc<AtomicBool>,
-    busy: Arc<AtomicUsize>,
+    pool: Pool,
     limits: config::Jobs,
+    /// No more jobs are taken.
+    stopping: AtomicBool,
+    /// Programs that still run are ended.
+    abandoning: AtomicBool,
 }
 
 impl JobRunner {
@@ -83,47 +88,32 @@ impl JobRunner {
         if put_back > 0 {
             log::info!("{put_back} jobs of the last run are taken up again");
         }
-        let (stopping, busy) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let shared = Arc::new(Shared {
-            store,
-            dispatcher,
-            waiters,
-            bell: Arc::clone(&bell),
-            stopping: Arc::clone(&stopping),
-            busy: Arc::clone(&busy),
-            limits,
-        });
-        let (sender, receiver) = sync_channel(shared.limits.workers);
-        let receiver = Arc::new(Mutex::new(receiver));
-        let mut threads = Vec::new();
-        for number in 0..shared.limits.workers {
-            let (shared, receiver) = (Arc::clone(&shared), Arc::clone(&receiver));
-            let builder = std::thread::Builder::new().name(format!("job-{number}")).stack_size(512 * 1024);
-            threads.push(builder.spawn(move || work(&shared, &receiver)).map_err(StartError::Thread)?);
-        }
+        let pool = Pool::start("job", limits.workers).map_err(StartError::Thread)?;
+        let (stopping, abandoning) = (AtomicBool::new(false), AtomicBool::new(false));
+        let shared = Arc::new(Shared { store, dispatcher, waiters, bell, pool, limits, stopping, abandoning });
+        let scheduling = Arc::clone(&shared);
         let builder = std::thread::Builder::new().name("jobs".to_owned());
-        threads.push(builder.spawn(move || schedule(&shared, &sender)).map_err(StartError::Thread)?);
-        Ok(Self { bell, stopping, threads, busy })
+        let scheduler = builder.spawn(move || schedule(&scheduling)).map_err(StartError::Thread)?;
+        Ok(Self { shared, scheduler })
     }
 
-    /// Takes no more jobs, lets attempts that run end within `grace`, and joins. An attempt that runs longer is
-    /// abandoned: it is made again at the next start, with the same operationId.
+    /// Takes no more jobs, lets attempts that run end within `grace`, then ends programs. An attempt that cannot be
+    /// ended is abandoned: it is made again at the next start, with the same operationId.
     pub fn stop(self, grace: Duration) {
-        self.stopping.store(true, Ordering::SeqCst);
-        self.bell.ring();
-        let until = Instant::now() + grace;
-        while self.busy.load(Ordering::SeqCst) > 0 && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(20));
+        let Self { shared, scheduler } = self;
+        shared.stopping.store(true, Ordering::SeqCst);
+        shared.bell.ring();
+        // The scheduler first: after it nothing begins any more.
+        if scheduler.join().is_err() {
+            log::error!("the job scheduler had panicked (bug)");
         }
-        let abandoned = self.busy.load(Ordering::SeqCst);
-        if abandoned > 0 {
-            log::warn!("{abandoned} attempts still run and will be made again at the next start");
+        if shared.pool.stop(grace) == 0 {
             return;
         }
-        for thread in self.threads {
-            if thread.join().is_err() {
-                log::error!("a job thread had panicked");
-            }
+        shared.abandoning.store(true, Ordering::SeqCst);
+        let abandoned = shared.pool.stop(PROGRAM_GRACE);
+        if abandoned > 0 {
+            log::warn!("{abandoned} attempts still run and will be made again at the next start");
         }
     }
 }
@@ -139,14 +129,15 @@ pub enum StartError {
     Thread(std::io::Error),
 }
 
-fn schedule(shared: &Shared, sender: &SyncSender<JobRow>) {
+fn schedule(shared: &Arc<Shared>) {
     while !shared.stopping.load(Ordering::SeqCst) {
         match claim(shared) {
             Ok(jobs) => {
                 for job in jobs {
-                    shared.busy.fetch_add(1, Ordering::SeqCst);
-                    if sender.send(job).is_err() {
-                        return;
+                    let working = Arc::clone(shared);
+                    // Only the scheduler hands work to this pool, and no more than it has free workers.
+                    if !shared.pool.try_run(move || attempt(&working, &job)) {
+                        log::error!("a claimed job found no worker (bug); it is taken up again when its lease ends");
                     }
                 }
             }
@@ -158,8 +149,12 @@ fn schedule(shared: &Shared, sender: &SyncSender<JobRow>) {
 
 /// Takes as many due jobs as there are free workers.
 fn claim(shared: &Shared) -> Result<Vec<JobRow>, StoreError> {
-    let free = shared.limits.workers.saturating_sub(shared.busy.load(Ordering::SeqCst));
+    let free = shared.pool.free();
     let now = Timestamp::now();
+    if shared.store.read(|tx| tx.has_lapsed_lease(now))? {
+        let put_back = shared.store.write(None, move |tx| tx.release_leases(now, false))?;
+        log::warn!("{put_back} jobs whose attempt never ended are taken up again");
+    }
     if free == 0 || shared.store.read(|tx| tx.next_job_at())?.is_none_or(|at| at > now) {
         return Ok(Vec::new());
     }
@@ -171,22 +166,11 @@ fn claim(shared: &Shared) -> Result<Vec<JobRow>, StoreError> {
     Ok(jobs)
 }
 
-fn work(shared: &Shared, receiver: &Mutex<Receiver<JobRow>>) {
-    loop {
-        let received = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = received else { return };
-        attempt(shared, &job);
-        shared.busy.fetch_sub(1, Ordering::SeqCst);
-        // The next job of the same instance may run now.
-        shared.bell.ring();
-    }
-}
-
 /// Makes one attempt and records what came of it.
 fn attempt(shared: &Shared, job: &JobRow) {
-    let result = call_application(shared, job);
+    let result = catch_unwind(AssertUnwindSafe(|| call_application(shared, job)));
+    let result = result.unwrap_or_else(|_| AttemptResult::Failed("internal error (a panic; see the log)".to_owned()));
     fault::point("attempted");
-    let operation = job.operation;
     let (row, number) = (job.row, job.attempt);
     let dispatcher = Arc::clone(&shared.dispatcher);
     let retry = retry_of(&shared.limits, job, Timestamp::now());
@@ -195,9 +179,11 @@ fn attempt(shared: &Shared, job: &JobRow) {
     });
     fault::point("recorded");
     match recorded {
-        Ok(()) => shared.waiters.ended(operation),
+        Ok(()) => shared.waiters.ended(job.operation),
         Err(error) => log::error!("job {row}: the result of attempt {number} could not be recorded: {error}"),
     }
+    // The next job of the same instance may run now.
+    shared.bell.ring();
 }
 
 fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
@@ -223,7 +209,7 @@ fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
     let Some(application) = product.application() else {
         return AttemptResult::Failed("the instance's product has no application any more".to_owned());
     };
-    match application.call(&event.with_attempt(job.attempt)) {
+    match application.call(&event.with_attempt(job.attempt), &shared.abandoning) {
         Ok(Answer::Ready(access)) => AttemptResult::Ready(access),
         Ok(Answer::Pending) => AttemptResult::Pending,
         Ok(Answer::Refused { result_code, message }) => AttemptResult::Refused { code: result_code, message },
@@ -233,7 +219,8 @@ fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
 
 /// When a failed attempt is made again; `None`: never, the job is dead.
 fn retry_of(limits: &config::Jobs, job: &JobRow, now: Timestamp) -> completion::Retry {
-    let age = Duration::try_from(now.duration_since(job.created_at)).unwrap_or_default();
+    let trying = now.duration_since(job.trying_since.unwrap_or(now));
+    let age = Duration::try_from(trying).unwrap_or_default();
     let pause = pause_after(limits, job.attempt, jitter());
     completion::Retry {
         failed_at: (age + pause <= limits.give_up_after).then(|| after(now, pause)),

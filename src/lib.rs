@@ -18,6 +18,7 @@ pub mod init;
 pub mod instance;
 pub mod jobs;
 pub mod operation;
+pub mod pool;
 pub mod protocol;
 pub mod run;
 pub mod sealing;

@@ -164,8 +164,8 @@ pub fn difference(first: &Map<String, Value>, now: &Map<String, Value>) -> Optio
 /// Sixteen bytes that tell one content from another without keeping it.
 pub fn content_digest(content: &Map<String, Value>) -> [u8; 16] {
     // A Map is sorted by name, so equal contents have equal texts.
-    let text = Value::Object(content.clone()).to_string();
-    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    let text = serde_json::to_vec(content).unwrap_or_default();
+    let digest = ring::digest::digest(&ring::digest::SHA256, &text);
     let mut half = [0; 16];
     half.copy_from_slice(&digest.as_ref()[..16]);
     half

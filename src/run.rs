@@ -87,21 +87,18 @@ impl Server {
             move || bell.ring()
         };
         let dispatcher = Dispatcher::new(Arc::clone(&store), settings, Arc::clone(&waiters), Box::new(ring));
-        let dispatcher = Arc::new(dispatcher);
-        let jobs = JobRunner::start(
-            Arc::clone(&store),
-            Arc::clone(&dispatcher),
-            Arc::clone(&waiters),
-            bell,
-            config.jobs.clone(),
-        )?;
-        let snapshots =
-            SnapshotKeeper::start(Arc::clone(&store), config.database.clone()).map_err(StartError::Thread)?;
+        let dispatcher = Arc::new(dispatcher.map_err(StartError::Thread)?);
+        // The listeners first: where one cannot be opened, nothing has happened yet.
         let site = PublicSite::new(Arc::clone(&dispatcher), config.server.base_path.clone());
         let public = Door::open(public_door(config), Arc::new(site)).map_err(StartError::Door)?;
         let admin = match &config.admin {
             Some(admin) => {
-                let site = AdminSite::new(Arc::clone(&store), waiters, admin.token.clone());
+                let site = AdminSite::new(
+                    Arc::clone(&dispatcher),
+                    Arc::clone(&store),
+                    Arc::clone(&waiters),
+                    admin.token.clone(),
+                );
                 let door = DoorSettings {
                     listen: admin.listen,
                     name: "admin",
@@ -113,6 +110,9 @@ impl Server {
             }
             None => None,
         };
+        let jobs = JobRunner::start(Arc::clone(&store), Arc::clone(&dispatcher), waiters, bell, config.jobs.clone())?;
+        let snapshots =
+            SnapshotKeeper::start(Arc::clone(&store), config.database.clone()).map_err(StartError::Thread)?;
         Ok(Self { public, admin, dispatcher, jobs, snapshots, store, config: config.clone() })
     }
 
@@ -165,6 +165,7 @@ impl Server {
         if unanswered > 0 {
             log::warn!("{unanswered} requests were not answered in time for the stop");
         }
+        dispatcher.stop(DOOR_GRACE);
         jobs.stop(JOB_GRACE);
         snapshots.stop();
         let counts = store.commits();
@@ -174,13 +175,7 @@ impl Server {
             counts.works,
             counts.commits
         );
-        // Dropping the last owner would close it too, without telling of a failure.
-        drop(dispatcher);
-        match Arc::try_unwrap(store) {
-            Ok(store) => store.close(),
-            // An abandoned attempt still holds it; the WAL is read at the next start.
-            Err(_) => Ok(()),
-        }
+        store.close()
     }
 }
 

@@ -15,9 +15,6 @@ use crate::protocol::{Keyring, Rules};
 
 pub use crate::config::TestCalls;
 
-/// Time kept back from `answer_within` when the application is asked while KooGallery waits.
-const ANSWERING_TIME: Duration = Duration::from_millis(500);
-
 /// Everything a call needs to know of the configuration. Replaced as a whole.
 #[derive(Debug)]
 pub struct Settings {
@@ -41,7 +38,6 @@ pub struct Settings {
 pub struct Product {
     entry: config::Product,
     application: Option<Application>,
-    change_check: Option<Application>,
 }
 
 /// A product's application cannot be set up.
@@ -66,13 +62,12 @@ impl Settings {
     pub fn new(config: &Config) -> Result<Self, SettingsError> {
         let sealing = &config.keys.sealing;
         let label = |key: &crate::secret::Secret<String>| AccessKey::new(sealing.label(key.expose()), key.clone());
-        let within = config.server.answer_within;
-        let products = config.products.iter().enumerate().map(|(index, entry)| Product::new(index, entry, within));
+        let products = config.products.iter().enumerate().map(|(index, entry)| Product::new(index, entry));
         Ok(Self {
             keyring: Keyring { basic: config.keys.basic.iter().map(label).collect() },
             rules: Rules { signature: signature_rules(&config.signature), body_sign_v2: config.signature.body_sign_v2 },
             life: instance::Rules { refresh_unfreezes: config.lifecycle.refresh_unfreezes == RefreshUnfreezes::Always },
-            answer_within: within,
+            answer_within: config.server.answer_within,
             nonce_replay_check: config.signature.nonce_replay_check,
             change_check_refusal: ResultCode::parse(&config.lifecycle.change_check_refusal_code)
                 .unwrap_or(ResultCode::INTERNAL),
@@ -92,14 +87,8 @@ impl Settings {
 }
 
 impl Product {
-    fn new(index: usize, entry: &config::Product, answer_within: Duration) -> Result<Self, SettingsError> {
-        let change_check = match entry.change_check {
-            ChangeCheck::Ask => {
-                application(index, entry, entry.timeout.min(answer_within.saturating_sub(ANSWERING_TIME)))?
-            }
-            ChangeCheck::Allow => None,
-        };
-        Ok(Self { entry: entry.clone(), application: application(index, entry, entry.timeout)?, change_check })
+    fn new(index: usize, entry: &config::Product) -> Result<Self, SettingsError> {
+        Ok(Self { entry: entry.clone(), application: application(index, entry)? })
     }
 
     /// The entry itself.
@@ -112,9 +101,9 @@ impl Product {
         self.application.as_ref()
     }
 
-    /// The application to be asked about changes, where it is to be asked.
-    pub fn change_check(&self) -> Option<&Application> {
-        self.change_check.as_ref()
+    /// Whether the application is asked before a change at the next renewal is allowed.
+    pub fn asks_about_changes(&self) -> bool {
+        self.entry.change_check == ChangeCheck::Ask
     }
 
     /// What becomes of test calls.
@@ -128,12 +117,12 @@ impl Product {
     }
 }
 
-fn application(index: usize, entry: &config::Product, timeout: Duration) -> Result<Option<Application>, SettingsError> {
+fn application(index: usize, entry: &config::Product) -> Result<Option<Application>, SettingsError> {
     match &entry.fulfilment {
         Fulfilment::Http { url, secret } => {
             let secret = secret.as_ref().map(|secret| WebhookSecret::parse(secret.expose())).transpose();
             let secret = secret.map_err(|error| SettingsError::Secret(index, error))?;
-            let application = HttpApplication::new(url, secret, timeout);
+            let application = HttpApplication::new(url, secret, entry.timeout);
             application
                 .map(|application| Some(Application::Http(application)))
                 .map_err(|e| SettingsError::Http(index, e))
@@ -141,7 +130,7 @@ fn application(index: usize, entry: &config::Product, timeout: Duration) -> Resu
         Fulfilment::Command { program, args } => {
             let mut command = vec![program.to_string_lossy().into_owned()];
             command.extend(args.iter().cloned());
-            let application = CommandApplication::new(&command, timeout);
+            let application = CommandApplication::new(&command, entry.timeout);
             application
                 .map(|application| Some(Application::Command(application)))
                 .map_err(|error| SettingsError::Command(index, error))

@@ -7,8 +7,9 @@ use super::output;
 use crate::store::snapshot::{self, Verified};
 
 /// Said wherever a copy is made: without the key it is worth little.
-const KEY_REMINDER: &str = "Keep the sealing key (keys.sealing_key) apart from the copies, and keep it safe: without it nobody can read \
-     the passwords in a copy, and koogate refuses to start with it.";
+const KEY_REMINDER: &str = "The copy is of no use without the sealing key (keys.sealing_key): nobody can read the passwords in it, and koogate \
+     does not start with it. Keep a copy of the key too, in another place.\n\
+     没有密封密钥 sealing_key，备份无法使用：请将密钥另行保存。";
 
 /// Arguments of `koogate backup`.
 #[derive(Debug, clap::Args)]
@@ -98,7 +99,7 @@ fn tell(file: &Path, verified: &Verified, json: bool) -> anyhow::Result<()> {
     }
     let taken = match verified.snapshot_at {
         Some(at) => format!("taken {}", output::time(at)),
-        None => "a database that was stopped".to_owned(),
+        None => "a database, not a snapshot".to_owned(),
     };
     let newest = output::time_or_dash(verified.newest_exchange_at);
     output::line(&format!(

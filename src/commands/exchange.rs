@@ -58,19 +58,19 @@ pub(super) enum Form {
 /// Which calls.
 #[derive(Debug, clap::Args)]
 pub(super) struct Filter {
-    /// Of this order
+    /// Only calls about this order
     #[arg(long, value_name = "ORDER-ID")]
     order: Option<String>,
-    /// About this instance
+    /// Only calls about this instance
     #[arg(long, value_name = "INSTANCE-ID")]
     instance: Option<String>,
-    /// Answered with this result code, or "failed" for all but success and processing
+    /// Only calls answered with this result code, or "failed": all but 000000 and 000004
     #[arg(long, value_name = "CODE")]
     result: Option<String>,
-    /// Received at or after this time (RFC 3339, such as 2026-11-23T08:00:00Z)
+    /// Only calls received at or after this time (RFC 3339, such as 2026-11-23T08:00:00Z)
     #[arg(long, value_name = "TIME")]
     since: Option<Timestamp>,
-    /// Received before this time
+    /// Only calls received before this time
     #[arg(long, value_name = "TIME")]
     until: Option<Timestamp>,
     /// Only test calls

@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use super::output;
 use crate::access::{Access, AccessParts};
 use crate::admin::{self, Marked};
+use crate::config::Config;
 use crate::instance::Status;
 use crate::operation::Environment;
 use crate::secret::Secret;
+use crate::settings::Settings;
 use crate::store::{InstanceFilter, InstanceRow, JobRow, Store};
 
 #[derive(Debug, clap::Subcommand)]
@@ -43,9 +45,9 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say that an instance is ready: finishes a creation that waits for the operator or the application
+    /// Say that an instance is ready: finishes a creation that waits for the operator or the application 确认开通
     Ready(ReadyArgs),
-    /// Try again at once what failed or waits for its next attempt
+    /// Try again at once what failed or waits for its next attempt 重试
     Retry {
         /// Its id
         instance_id: String,
@@ -73,8 +75,8 @@ pub(super) struct ReadyArgs {
     memo: Option<String>,
 }
 
-pub(super) fn run(config: &Path, command: &Command) -> anyhow::Result<ExitCode> {
-    super::with_store(config, |_, store| {
+pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
+    super::with_store(path, |config, store| {
         match command {
             Command::List { status, order, test, limit, json } => {
                 let environment = if *test { Environment::Test } else { Environment::Real };
@@ -83,7 +85,7 @@ pub(super) fn run(config: &Path, command: &Command) -> anyhow::Result<ExitCode> 
                 list(store, &filter, *limit, *json)?;
             }
             Command::Show { instance_id, json } => show(store, instance_id, *json)?,
-            Command::Ready(args) => ready(store, args)?,
+            Command::Ready(args) => ready(config, store, args)?,
             Command::Retry { instance_id } => retry(store, instance_id)?,
         }
         Ok(ExitCode::SUCCESS)
@@ -177,7 +179,7 @@ fn show(store: &Store, instance_id: &str, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ready(store: &Store, args: &ReadyArgs) -> anyhow::Result<()> {
+fn ready(config: &Config, store: &Store, args: &ReadyArgs) -> anyhow::Result<()> {
     let password = match &args.password_file {
         Some(file) => Some(Secret::new(read_password(file)?)),
         None => None,
@@ -192,9 +194,9 @@ fn ready(store: &Store, args: &ReadyArgs) -> anyhow::Result<()> {
         })?),
         None => None,
     };
-    let id = args.instance_id.clone();
+    let (id, settings) = (args.instance_id.clone(), Settings::new(config)?);
     let note = "koogate instance ready";
-    match store.write(None, move |tx| admin::mark_ready(tx, &id, access.as_ref(), note))? {
+    match store.write(None, move |tx| admin::mark_ready(tx, &settings, &id, access, note))? {
         Marked::Ready(_) => output::line(&format!("instance {} is active", args.instance_id)),
         Marked::Already => bail!("instance {} is active already; nothing was changed", args.instance_id),
         Marked::Is(status) => bail!("instance {} is {status}, not creating; nothing was changed", args.instance_id),
@@ -214,7 +216,7 @@ fn retry(store: &Store, instance_id: &str) -> anyhow::Result<()> {
     match retried {
         None => bail!("there is no instance {instance_id}"),
         Some(0) => bail!("instance {instance_id} has nothing to try again"),
-        Some(count) => output::line(&format!("{count} jobs of instance {instance_id} are due now")),
+        Some(count) => output::line(&format!("jobs of instance {instance_id} that are due now: {count}")),
     }
 }
 

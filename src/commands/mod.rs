@@ -30,10 +30,12 @@ pub const EXIT_FAILED: u8 = 1;
 /// your application, and answers in the exact form KooGallery checks.
 ///
 /// First steps: `koogate serve --demo` shows everything on made-up keys; `koogate init` prepares a folder for real use.
+///
+/// 首次使用：先运行 `koogate serve --demo` 体验演示，再用 `koogate init` 生成正式配置。
 #[derive(Debug, Parser)]
 #[command(name = "koogate", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
-    /// The configuration file
+    /// The configuration file 配置文件
     #[arg(long, global = true, value_name = "FILE", default_value = "koogate.toml")]
     config: PathBuf,
     #[command(subcommand)]
@@ -42,26 +44,26 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve KooGallery's calls
+    /// Serve KooGallery's calls 启动服务
     Serve(serve::Args),
-    /// Write a configuration, keys and secrets to start from
+    /// Write a configuration, keys and secrets to start from 初始化配置
     Init(init::Args),
-    /// Play KooGallery's debugging cases against a seller's server, koogate or any other
+    /// Play KooGallery's debugging cases against a seller's server, koogate or any other 模拟调试
     Simulate(simulate::Args),
-    /// Look into the journal of calls
+    /// Look into the journal of calls 接口调用记录
     #[command(subcommand)]
     Exchange(exchange::Command),
-    /// Look after the instances that were sold
+    /// Look after the instances that were sold 实例管理
     #[command(subcommand)]
     Instance(instance::Command),
-    /// Fill and count stocks of ready-made accounts
+    /// Fill and count stocks of ready-made accounts 账号库存
     #[command(subcommand)]
     Stock(stock::Command),
-    /// Write a complete copy of the database, beside a running server too
+    /// Write a complete copy of the database, beside a running server too 备份
     Backup(backup::BackupArgs),
-    /// Prove that a copy of the database is whole
+    /// Prove that a copy of the database is whole 校验备份
     Verify(backup::VerifyArgs),
-    /// Put a copy in the place of the database
+    /// Put a copy in the place of the database, which is kept under another name 恢复备份
     Restore(backup::RestoreArgs),
 }
 
@@ -93,8 +95,21 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if broken_pipe {
         return ExitCode::SUCCESS;
     }
-    eprintln!("koogate: {error:#}");
+    eprintln!("koogate: {}", told(error));
     ExitCode::from(EXIT_FAILED)
+}
+
+/// An error with its causes in one line. Most errors tell their cause in their own words; it is not told twice.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn load(config: &Path) -> anyhow::Result<Config> {
@@ -118,4 +133,18 @@ fn with_store<T>(config: &Path, work: impl FnOnce(&Config, &Store) -> anyhow::Re
     let result = work(&config, &store);
     store.close().context("closing the database")?;
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_tells_its_cause_is_not_followed_by_it_again() {
+        let cause = || std::io::Error::other("the disk is gone");
+        let tells = anyhow::Error::from(store::OpenError::Thread(cause())).context("database");
+        assert_eq!(told(&tells), "database: cannot start the writer thread: the disk is gone");
+        let does_not = anyhow::Error::from(cause()).context("cannot read a.csv");
+        assert_eq!(told(&does_not), "cannot read a.csv: the disk is gone");
+    }
 }

@@ -44,9 +44,7 @@ pub(super) fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
         return demo::run(args.port, args.once, &mut || signals.wait_for_end());
     }
     let config = super::load(path)?;
-    for warning in &config.warnings {
-        log::warn!("{warning}");
-    }
+    warn(&config);
     let server = Server::start(&config)?;
     announce(&config, &server);
     while let Signal::Reload = signals.wait()? {
@@ -57,10 +55,16 @@ pub(super) fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+}
+
 fn announce(config: &Config, server: &Server) {
     let (address, path) = (server.address(), &config.server.base_path);
     log::info!(
-        "koogate {} serves http://{address}{path} from {}, answers within {:?}, {} product entries",
+        "koogate {} serves http://{address}{path} from {}, answers within {:?}, [[product]] entries: {}",
         env!("CARGO_PKG_VERSION"),
         config.database.path.display(),
         config.server.answer_within,
@@ -75,12 +79,18 @@ fn announce(config: &Config, server: &Server) {
 fn reload(path: &Path, server: &Server) {
     let config = match Config::load(path) {
         Ok(config) => config,
-        Err(errors) => return log::error!("ALERT the configuration was not reloaded, the old one stays:\n{errors}"),
+        Err(errors) => {
+            // One line an event: a line end in a message would be masked.
+            let errors = errors.to_string().replace('\n', "; ");
+            return log::error!("ALERT the configuration was not reloaded, the old one stays: {errors}");
+        }
     };
+    warn(&config);
     match server.reload(&config) {
         Ok(needs_restart) if needs_restart.is_empty() => log::info!("the configuration was reloaded"),
         Ok(needs_restart) => {
-            log::warn!("the configuration was reloaded, but {} need a restart", needs_restart.join(", "));
+            let waiting = needs_restart.join(", ");
+            log::warn!("the configuration was reloaded; what changed in {waiting} waits for a restart");
         }
         Err(error) => log::error!("ALERT the configuration was not reloaded, the old one stays: {error}"),
     }

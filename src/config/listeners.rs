@@ -67,7 +67,7 @@ impl Server {
     }
 }
 
-/// The listener for the operator: status page, API, metrics.
+/// The listener for the operator: health, and the API for the merchant's own software.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     /// Address and port; loopback unless the operator allowed more.

@@ -1,7 +1,7 @@
 //! One authenticated call from its request to its reply: what every pass needs to know, and how an outcome becomes bytes.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::http::Reply;
 use crate::protocol::call::{Call, Outcome};
@@ -11,6 +11,9 @@ use crate::protocol::result_code::ResultCode;
 use crate::protocol::{Family, body_sign};
 use crate::settings::Settings;
 use crate::store::{AnswerBytes, Answered, NewExchange, StoreError, Tx};
+
+/// Kept back from `answer_within` for the transaction that records a provisional answer.
+const RECORDING_TIME: Duration = Duration::from_millis(500);
 
 /// The facts of one call; nothing in it changes.
 pub(super) struct Conversation {
@@ -24,6 +27,17 @@ pub(super) struct Conversation {
     pub(super) exchange: NewExchange,
     /// `None`: the request could not be read.
     pub(super) call: Option<Call>,
+    /// Of the call's content.
+    pub(super) content_digest: [u8; 16],
+}
+
+/// A call's row in the journal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    /// Its number.
+    pub(super) number: i64,
+    /// It is there, and only its answer is missing; otherwise it will get this number when it is written.
+    pub(super) is_written: bool,
 }
 
 /// What a recorded answer has to do with an operation.
@@ -59,8 +73,8 @@ impl Conversation {
     }
 
     /// Writes the call's row with an answer that will not be replayed; passwords in it are blanked.
-    pub(super) fn record(&self, tx: &Tx<'_>, outcome: &Outcome, exchange: Option<i64>) -> Result<i64, StoreError> {
-        self.record_as(tx, outcome, exchange, &Belongs::default())
+    pub(super) fn record(&self, tx: &Tx<'_>, outcome: &Outcome, row: Option<Row>) -> Result<i64, StoreError> {
+        self.record_as(tx, outcome, row, &Belongs::default())
     }
 
     /// The same for a call that belongs to an operation.
@@ -68,21 +82,16 @@ impl Conversation {
         &self,
         tx: &Tx<'_>,
         outcome: &Outcome,
-        exchange: Option<i64>,
+        row: Option<Row>,
         belongs: &Belongs,
     ) -> Result<i64, StoreError> {
         let body = self.family.reply(self.call.as_ref(), &outcome.without_secrets());
-        self.write_row(tx, outcome.code, Some(&body), exchange, belongs)
+        self.write_row(tx, outcome.code, Some(&body), row, belongs)
     }
 
     /// Writes the call's row with a reference to its operation's final answer.
-    pub(super) fn record_final(
-        &self,
-        tx: &Tx<'_>,
-        exchange: Option<i64>,
-        belongs: &Belongs,
-    ) -> Result<i64, StoreError> {
-        self.write_row(tx, ResultCode::SUCCESS, None, exchange, belongs)
+    pub(super) fn record_final(&self, tx: &Tx<'_>, row: Option<Row>, belongs: &Belongs) -> Result<i64, StoreError> {
+        self.write_row(tx, ResultCode::SUCCESS, None, row, belongs)
     }
 
     fn write_row(
@@ -90,7 +99,7 @@ impl Conversation {
         tx: &Tx<'_>,
         code: ResultCode,
         body: Option<&[u8]>,
-        exchange: Option<i64>,
+        row: Option<Row>,
         belongs: &Belongs,
     ) -> Result<i64, StoreError> {
         let answered = Answered {
@@ -102,10 +111,23 @@ impl Conversation {
             difference: belongs.difference.clone(),
             duration_us: i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX),
         };
-        match exchange {
-            Some(exchange) => tx.answer_exchange(exchange, &answered).map(|()| exchange),
-            None => tx.insert_answered_exchange(&self.exchange, &answered),
+        if let Some(Row { number, is_written: true }) = row {
+            return tx.answer_exchange(number, &answered).map(|()| number);
         }
+        let number = tx.insert_answered_exchange(&self.exchange, &answered)?;
+        debug_assert!(row.is_none_or(|row| row.number == number), "{row:?} became {number}");
+        Ok(number)
+    }
+
+    /// When the answer must leave.
+    pub(super) fn answer_by(&self) -> Instant {
+        self.started + self.settings.answer_within
+    }
+
+    /// How long the call may wait for others, so that its answer can still be recorded in time.
+    pub(super) fn wait_until(&self) -> Instant {
+        let within = self.settings.answer_within;
+        self.started + within.saturating_sub(RECORDING_TIME.min(within / 2))
     }
 
     /// The reply with these bytes.

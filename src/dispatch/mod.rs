@@ -24,8 +24,10 @@ pub use waiters::Waiters;
 
 use crate::fault;
 use crate::http::{Reply, Request};
-use crate::operation::Environment;
+use crate::operation::{self, Environment};
+use crate::pool::Pool;
 use crate::protocol::call::{BadCall, Call, Intent, Outcome};
+use crate::protocol::key::AccessKey;
 use crate::protocol::result_code::ResultCode;
 use crate::protocol::{self, Family, Received};
 use crate::settings::Settings;
@@ -34,8 +36,8 @@ use conversation::Conversation;
 use nonces::Nonces;
 use script::{Pass, Step};
 
-/// Kept back from `answer_within` for the transaction that records a provisional answer.
-const RECORDING_TIME: Duration = Duration::from_millis(500);
+/// So many questions to applications may be open at once.
+const QUESTIONS: usize = 8;
 
 /// Turns requests into answers. Shared by all connections.
 pub struct Dispatcher {
@@ -45,18 +47,29 @@ pub struct Dispatcher {
     wake_jobs: Box<dyn Fn() + Send + Sync>,
     nonces: Nonces,
     refused: RefusedCalls,
+    /// Where applications are asked what KooGallery waits for.
+    questions: Pool,
 }
 
 impl Dispatcher {
     /// `wake_jobs` is called when a job has been committed; `waiters` is told when one has ended.
+    ///
+    /// # Errors
+    /// When the system gives no more threads.
     pub fn new(
         store: Arc<Store>,
         settings: Arc<Settings>,
         waiters: Arc<Waiters>,
         wake_jobs: Box<dyn Fn() + Send + Sync>,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let (settings, nonces, refused) = (RwLock::new(settings), Nonces::default(), RefusedCalls::default());
-        Self { store, settings, waiters, wake_jobs, nonces, refused }
+        let questions = Pool::start("question", QUESTIONS)?;
+        Ok(Self { store, settings, waiters, wake_jobs, nonces, refused, questions })
+    }
+
+    /// Lets questions to applications end, for `grace` at most.
+    pub fn stop(&self, grace: Duration) {
+        self.questions.stop(grace);
     }
 
     /// The settings in force.
@@ -89,16 +102,17 @@ impl Dispatcher {
                 } else {
                     refusal.to_string()
                 };
-                return unrecorded(family, &settings, &Outcome::refusal(refusal.result_code(), message));
+                return unrecorded(family, None, &settings, &Outcome::refusal(refusal.result_code(), message));
             }
         };
         if settings.nonce_replay_check
             && let Some(nonce) = verified.nonce()
-            && !self.nonces.is_new(verified.key().id(), nonce, now)
+            && !self.nonces.is_new(verified.key().id(), nonce, now, settings.rules.signature.window_ms)
         {
             self.refused.note(family.name(), request.peer, "the nonce was used before", now);
             let message = "authentication failed: the nonce was used before";
-            return unrecorded(family, &settings, &Outcome::refusal(ResultCode::AUTHENTICATION, message));
+            let outcome = Outcome::refusal(ResultCode::AUTHENTICATION, message);
+            return unrecorded(family, Some(verified.key()), &settings, &outcome);
         }
         let key = verified.key().clone();
         let read = family.read(&verified);
@@ -108,7 +122,9 @@ impl Dispatcher {
             Err(bad) => (None, Some(bad)),
         };
         let exchange = new_exchange(family, request, key.id(), call.as_ref(), bad.as_ref(), now);
-        let conversation = Conversation { family, settings, key, started, exchange, call };
+        // Here and not in the transaction: the writer is one thread for all.
+        let content_digest = call.as_ref().map(|call| operation::content_digest(&call.content)).unwrap_or_default();
+        let conversation = Conversation { family, settings, key, started, exchange, call, content_digest };
         self.converse(Arc::new(conversation), bad)
     }
 
@@ -119,6 +135,7 @@ impl Dispatcher {
         }
         unrecorded(
             family,
+            None,
             &self.settings(),
             &Outcome::refusal(ResultCode::PARAMETER, "no call of this method is known"),
         )
@@ -130,7 +147,7 @@ impl Dispatcher {
             (Some(call), _) => match &call.intent {
                 Intent::Create { .. } | Intent::Change { .. } => self.operate(&conversation),
                 Intent::Query { .. } | Intent::CheckChange { .. } | Intent::Notify => {
-                    queries::outcome(&self.store, &conversation, call)
+                    queries::outcome(&self.store, &self.questions, &conversation, call)
                         .and_then(|outcome| self.record(&conversation, outcome))
                 }
             },
@@ -153,8 +170,7 @@ impl Dispatcher {
 
     /// Makes passes through the script until there is an answer.
     fn operate(&self, conversation: &Arc<Conversation>) -> Result<AnswerBytes, StoreError> {
-        let answer_by = conversation.started + conversation.settings.answer_within;
-        let wait_until = answer_by.checked_sub(RECORDING_TIME).unwrap_or(conversation.started);
+        let (answer_by, wait_until) = (conversation.answer_by(), conversation.wait_until());
         let mut pass = Pass { exchange: None, waited_for: None, may_wait: true };
         loop {
             let (script, waiters) = (Arc::clone(conversation), Arc::clone(&self.waiters));
@@ -184,7 +200,7 @@ impl Dispatcher {
 
     /// Records a call that is no operation together with its answer.
     fn record(&self, conversation: &Arc<Conversation>, outcome: Outcome) -> Result<AnswerBytes, StoreError> {
-        let answer_by = conversation.started + conversation.settings.answer_within;
+        let answer_by = conversation.answer_by();
         let conversation = Arc::clone(conversation);
         self.store.write(Some(answer_by), move |tx| {
             let bytes = conversation.encode(&outcome);
@@ -194,11 +210,12 @@ impl Dispatcher {
     }
 }
 
-/// A signed refusal of a request that is nobody's, and so leaves no record. Whatever key might have been meant, the
-/// first of the family signs.
-fn unrecorded(family: &dyn Family, settings: &Settings, outcome: &Outcome) -> Reply {
+/// A signed refusal of a request that leaves no record. Where no key has verified the request, the first of the family
+/// signs, whatever key might have been meant.
+fn unrecorded(family: &dyn Family, key: Option<&AccessKey>, settings: &Settings, outcome: &Outcome) -> Reply {
     let body = family.reply(None, outcome);
-    let key = family.keys(&settings.keyring).first().filter(|_| family.signs_replies(&settings.rules));
+    let key = key.or_else(|| family.keys(&settings.keyring).first());
+    let key = key.filter(|_| family.signs_replies(&settings.rules));
     let body_sign = key.map(|key| protocol::body_sign::header_value(key, &body)).unwrap_or_default();
     conversation::json_reply(AnswerBytes { body, body_sign })
 }

@@ -8,10 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use ring::digest;
 
-/// A nonce is remembered for at least so long: twice the accepted clock difference, and more where that is configured
-/// wider.
-const REMEMBERED_MS: i64 = 2 * 60_000;
-
 /// More nonces than this in one period means that someone with the key floods; the period is cut short instead of
 /// letting the memory grow.
 const MOST: usize = 4_000_000;
@@ -30,13 +26,17 @@ struct Periods {
 }
 
 impl Nonces {
-    /// Remembers a nonce; `false` if this key has used it before.
-    pub(super) fn is_new(&self, key: &str, nonce: &str, now: Timestamp) -> bool {
+    /// Remembers a nonce for at least twice the accepted clock difference, which is as long as a call with it can be
+    /// fresh; `false` if this key has used it before.
+    pub(super) fn is_new(&self, key: &str, nonce: &str, now: Timestamp, window_ms: i64) -> bool {
         let print = fingerprint(key, nonce);
         // Insertions and swaps only: a poisoned set is whole.
         let mut periods = self.periods.lock().unwrap_or_else(PoisonError::into_inner);
         let now = now.as_millisecond();
-        if now - periods.began_ms >= REMEMBERED_MS || now < periods.began_ms || periods.current.len() >= MOST {
+        if now - periods.began_ms >= window_ms.saturating_mul(2)
+            || now < periods.began_ms
+            || periods.current.len() >= MOST
+        {
             periods.previous = std::mem::take(&mut periods.current);
             periods.began_ms = now;
         }
@@ -65,12 +65,23 @@ mod tests {
 
     #[test]
     fn a_nonce_counts_once_per_key_for_at_least_two_windows() {
+        let window = 60_000;
         let nonces = Nonces::default();
-        assert!(nonces.is_new("k1", "n", at(0)));
-        assert!(!nonces.is_new("k1", "n", at(1)));
-        assert!(nonces.is_new("k2", "n", at(1)));
-        assert!(nonces.is_new("k1", "other", at(REMEMBERED_MS)));
-        assert!(!nonces.is_new("k1", "n", at(REMEMBERED_MS)), "remembered into the next period");
-        assert!(nonces.is_new("k1", "n", at(3 * REMEMBERED_MS)), "and forgotten at last");
+        let is_new = |key: &str, nonce: &str, after: i64| nonces.is_new(key, nonce, at(after), window);
+        assert!(is_new("k1", "n", 0));
+        assert!(!is_new("k1", "n", 1));
+        assert!(is_new("k2", "n", 1));
+        assert!(is_new("k1", "other", 2 * window));
+        assert!(!is_new("k1", "n", 2 * window), "remembered into the next period");
+        assert!(is_new("k1", "n", 6 * window), "and forgotten at last");
+    }
+
+    #[test]
+    fn a_wider_window_makes_a_longer_memory() {
+        let nonces = Nonces::default();
+        let hour = 3_600_000;
+        assert!(nonces.is_new("k", "n", at(0), hour));
+        assert!(nonces.is_new("k", "m", at(hour), hour));
+        assert!(!nonces.is_new("k", "n", at(2 * hour - 1), hour));
     }
 }

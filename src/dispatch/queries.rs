@@ -1,5 +1,9 @@
 //! Calls that change nothing and are answered afresh each time: queries, change checks, order notifications.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::sync_channel;
+use std::time::Instant;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -9,19 +13,27 @@ use crate::access::{Access, AccessParts};
 use crate::config::PlaceholderValues;
 use crate::fulfilment;
 use crate::fulfilment::answer::Answer;
+use crate::fulfilment::application::Application;
+use crate::fulfilment::event::Event;
 use crate::instance::{Request, Status, Verdict};
 use crate::operation::Environment;
+use crate::pool::Pool;
 use crate::protocol::call::{Call, Detail, InstanceInfo, Intent, Outcome, UsageInfo};
 use crate::protocol::result_code::ResultCode;
 use crate::secret::Secret;
-use crate::store::{InstanceRow, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// The outcome of a call that changes nothing.
-pub(super) fn outcome(store: &Store, conversation: &Conversation, call: &Call) -> Result<Outcome, StoreError> {
+pub(super) fn outcome(
+    store: &Store,
+    questions: &Pool,
+    conversation: &Conversation,
+    call: &Call,
+) -> Result<Outcome, StoreError> {
     match &call.intent {
         Intent::Query { instance_ids } => query(store, conversation, call, instance_ids),
         Intent::CheckChange { instance_id, product_info } => {
-            check_change(store, conversation, call, instance_id, product_info)
+            check_change(store, questions, conversation, call, instance_id, product_info)
         }
         // The order is read with the Open API, once that is configured; the notification itself needs nothing.
         Intent::Notify => Ok(Outcome::success()),
@@ -90,6 +102,7 @@ fn demonstration_access(conversation: &Conversation, id: &str) -> Option<Access>
 
 fn check_change(
     store: &Store,
+    questions: &Pool,
     conversation: &Conversation,
     call: &Call,
     instance_id: &str,
@@ -106,33 +119,47 @@ fn check_change(
     {
         return Ok(Outcome::refusal(code, message));
     }
-    Ok(ask_application(conversation, call, &instance, product_info))
+    let (product_id, sku_code) = (instance.life.product_id.as_deref(), instance.life.sku_code.as_deref());
+    let Some(product) = settings.product_for(product_id, sku_code) else {
+        log::error!("ALERT {}: no [[product]] entry matches the instance's product", conversation.title());
+        return Ok(Outcome::refusal(ResultCode::INTERNAL, "internal error"));
+    };
+    Ok(match product.application().filter(|_| product.asks_about_changes()) {
+        Some(application) => {
+            let event = events::check_change(call, &instance, product_info, &Uuid::new_v4().to_string());
+            ask(questions, conversation, application.clone(), event)
+        }
+        None => Outcome::success(),
+    })
 }
 
-/// Within the time for an answer: the product's application is asked on the call's own thread.
-fn ask_application(
-    conversation: &Conversation,
-    call: &Call,
-    instance: &InstanceRow,
-    product_info: &serde_json::Value,
-) -> Outcome {
-    let settings = &conversation.settings;
-    let (product_id, sku_code) = (instance.life.product_id.as_deref(), instance.life.sku_code.as_deref());
-    let Some(application) = settings.product_for(product_id, sku_code).and_then(|product| product.change_check())
-    else {
-        return Outcome::success();
-    };
-    let event = events::check_change(call, instance, product_info, &Uuid::new_v4().to_string());
-    match application.call(&event) {
-        Ok(Answer::Ready(_)) => Outcome::success(),
-        Ok(Answer::Refused { message, .. }) => {
+/// Asks the product's application, in a pool of its own, and answers in time whatever it does.
+fn ask(questions: &Pool, conversation: &Conversation, application: Application, event: Event) -> Outcome {
+    /// A question that nobody waits for any more may run to its own end.
+    static NO_STOP: AtomicBool = AtomicBool::new(false);
+
+    let (give, answer) = sync_channel(1);
+    let asked = questions.try_run(move || {
+        // The one who asked may have run out of time.
+        let _ = give.send(application.call(&event, &NO_STOP));
+    });
+    let left = conversation.wait_until().saturating_duration_since(Instant::now());
+    let answer = if asked { answer.recv_timeout(left).ok() } else { None };
+    match answer {
+        Some(Ok(Answer::Ready(_))) => Outcome::success(),
+        Some(Ok(Answer::Refused { message, .. })) => {
             let message = if message.is_empty() { "the change is not possible".to_owned() } else { message };
-            Outcome::refusal(settings.change_check_refusal, message)
+            Outcome::refusal(conversation.settings.change_check_refusal, message)
         }
-        Ok(Answer::Pending) => Outcome::refusal(ResultCode::INTERNAL, "not decided yet, please call again"),
-        Err(error) => {
+        Some(Ok(Answer::Pending)) => Outcome::refusal(ResultCode::INTERNAL, "not decided yet, please call again"),
+        Some(Err(error)) => {
             log::warn!("{}: the application could not be asked: {error}", conversation.title());
             Outcome::refusal(ResultCode::INTERNAL, "internal error")
+        }
+        None => {
+            let why = if asked { "has not answered in time" } else { "has too many questions open" };
+            log::warn!("{}: the application {why}", conversation.title());
+            Outcome::refusal(ResultCode::INTERNAL, "not decided yet, please call again")
         }
     }
 }

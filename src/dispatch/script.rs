@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::conversation::{Belongs, Conversation};
+use super::conversation::{Belongs, Conversation, Row};
 use super::events;
 use super::waiters::{Ended, Waiters};
 use crate::access::Access;
@@ -31,6 +31,12 @@ pub(super) struct Pass {
     pub(super) waited_for: Option<i64>,
     /// There is time left to wait.
     pub(super) may_wait: bool,
+}
+
+impl Pass {
+    fn row(self) -> Option<Row> {
+        self.exchange.map(|number| Row { number, is_written: true })
+    }
 }
 
 /// How a pass ends.
@@ -66,10 +72,10 @@ pub(super) fn run(
     // Only readable calls come here; the type of the conversation cannot say so, an answer can.
     let Some(call) = &conversation.call else {
         let outcome = Outcome::refusal(ResultCode::INTERNAL, "internal error");
-        conversation.record(tx, &outcome, pass.exchange)?;
+        conversation.record(tx, &outcome, pass.row())?;
         return Ok(Step::Answer { bytes: conversation.encode(&outcome), jobs: false });
     };
-    let mut script = Script { tx, conversation, call, waiters, pass, now, jobs: false };
+    let mut script = Script { tx, conversation, call, waiters, pass, row: pass.row(), now, jobs: false };
     match &call.intent {
         Intent::Create { identity, product_id, sku_code, expire_time } => {
             let parts = identity.iter().map(String::as_str);
@@ -100,20 +106,17 @@ struct Script<'a> {
     call: &'a Call,
     waiters: &'a Waiters,
     pass: Pass,
+    row: Option<Row>,
     now: Timestamp,
     jobs: bool,
 }
 
 impl Script<'_> {
     fn create(&mut self, identity: &Identity, wanted: &Wanted<'_>) -> Result<Step, StoreError> {
-        let recorded = self.tx.operation_of(identity)?;
-        let instance = match &recorded {
-            Some(operation) => Some(self.instance_of(operation)?),
-            None => None,
-        };
+        let recorded = self.tx.operation_of(identity, self.conversation.key.id())?;
         match self.next(recorded.as_ref())? {
-            Next::Run => self.begin_creation(identity, recorded, instance, wanted),
-            next => self.answer_from(next, recorded, instance),
+            Next::Run => self.begin_creation(identity, recorded, wanted),
+            next => self.answer_from(next, recorded),
         }
     }
 
@@ -121,9 +124,9 @@ impl Script<'_> {
         &mut self,
         identity: &Identity,
         recorded: Option<OperationRow>,
-        instance: Option<InstanceRow>,
         wanted: &Wanted<'_>,
     ) -> Result<Step, StoreError> {
+        let instance = recorded.as_ref().map(|operation| self.instance_of(operation)).transpose()?;
         let life = instance.as_ref().map(|instance| &instance.life);
         if life.is_some_and(|life| life.status == Status::Released) {
             let message = "the instance was released before it was ready";
@@ -138,23 +141,24 @@ impl Script<'_> {
         if product.is_none() && !is_test {
             return self.no_product(product_id, sku_code);
         }
-        let exchange = self.exchange()?;
         let instance = match instance {
             Some(instance) => instance,
-            None => self.new_instance(wanted, exchange)?,
+            None => self.new_instance(wanted)?,
         };
-        let operation = match recorded {
-            Some(operation) => {
-                self.tx.set_operation(operation.row, State::Open, None, self.now)?;
-                operation
-            }
-            None => self.new_operation(identity, instance.row, exchange)?,
+        let Some(product) = product else {
+            let operation = self.operation(recorded, identity, &instance, State::Done)?;
+            return self.created(&operation, &instance, None);
         };
-        let Some(product) = product else { return self.created(&operation, &instance, None) };
-        match fulfilment::begin(self.tx, product, &instance, self.now)? {
+        let begun = fulfilment::begin(self.tx, product, &instance, self.now)?;
+        let state = if matches!(begun, Begun::Ready(_)) { State::Done } else { State::Open };
+        let operation = self.operation(recorded, identity, &instance, state)?;
+        match begun {
             Begun::Ready(access) => self.created(&operation, &instance, Some(access)),
             Begun::NoStock { stock } => {
-                log::error!("ALERT stock {stock:?} is empty: {} fails with 000100", self.conversation.title());
+                let title = self.conversation.title();
+                log::error!(
+                    "ALERT stock {stock:?} is empty: {title} fails with 000100; `koogate stock import` adds more"
+                );
                 let outcome = Outcome::refusal(ResultCode::NO_RESOURCE, "no instance resource available");
                 self.tx.set_operation(
                     operation.row,
@@ -162,7 +166,7 @@ impl Script<'_> {
                     Some((outcome.code, &outcome.message)),
                     self.now,
                 )?;
-                self.answer(&outcome, self.belongs(&operation, &instance))
+                self.answer(&outcome, self.belongs(&operation))
             }
             Begun::Misconfigured(problem) => {
                 log::error!("ALERT {}: {problem}", self.conversation.title());
@@ -173,12 +177,12 @@ impl Script<'_> {
                     Some((outcome.code, &outcome.message)),
                     self.now,
                 )?;
-                self.answer(&outcome, self.belongs(&operation, &instance))
+                self.answer(&outcome, self.belongs(&operation))
             }
             Begun::Operator => {
                 let (id, command) = (&instance.instance_id, "koogate instance ready");
                 log::warn!("ALERT instance {id} waits for the operator: {command} {id} --front-end-url …");
-                self.provisional(&operation, &instance)
+                self.provisional(&operation)
             }
             Begun::Application => {
                 let event = events::creation(self.call, &instance, &operation.operation_id);
@@ -188,7 +192,7 @@ impl Script<'_> {
         }
     }
 
-    /// Finishes a creation in this transaction.
+    /// Finishes a creation in this transaction, whose operation is recorded as done.
     fn created(
         &mut self,
         operation: &OperationRow,
@@ -198,8 +202,10 @@ impl Script<'_> {
         if let Some(access) = &access {
             self.tx.set_access(instance, access)?;
         }
-        let instance = self.tx.apply(instance, &Change::Ready, self.cause(None), self.now)?;
-        self.done(operation, &instance)
+        let cause = self.cause(None)?;
+        let instance = self.tx.apply(instance, &Change::Ready, cause, self.now)?;
+        let outcome = self.success(&instance, access)?;
+        self.done(operation, &outcome)
     }
 
     fn change(
@@ -231,10 +237,10 @@ impl Script<'_> {
             &verdict,
             fields,
         );
-        let recorded = self.tx.operation_of(&identity)?;
+        let recorded = self.tx.operation_of(&identity, self.conversation.key.id())?;
         match self.next(recorded.as_ref())? {
             Next::Run => self.begin_change(&identity, recorded, instance, request, verdict, scene),
-            next => self.answer_from(next, recorded, Some(instance)),
+            next => self.answer_from(next, recorded),
         }
     }
 
@@ -279,31 +285,28 @@ impl Script<'_> {
         let Some(product) = self.conversation.settings.product_for(product_id, sku_code) else {
             return self.no_product(product_id, sku_code);
         };
-        let exchange = self.exchange()?;
-        let operation = match recorded {
-            Some(operation) => {
-                self.tx.set_operation(operation.row, State::Open, None, self.now)?;
-                operation
-            }
-            None => self.new_operation(identity, instance.row, exchange)?,
-        };
-        let Some(change) = change else { return self.done(&operation, &instance) };
-        let event = product
-            .application()
+        let application = product.application();
+        let waits =
+            application.is_some() && change.as_ref().is_some_and(|change| product.waits_for_application(change));
+        let state = if waits { State::Open } else { State::Done };
+        let operation = self.operation(recorded, identity, &instance, state)?;
+        let Some(change) = change else { return self.done(&operation, &Outcome::success()) };
+        let event = application
             .map(|_| events::of_change(self.call, &instance, request, &change, scene, &operation.operation_id));
         if releases {
             self.cancel_unfinished(&instance, operation.row)?;
         }
         if let Some(event) = event {
-            if product.waits_for_application(&change) {
+            if waits {
                 self.add_job(&instance, &operation, event, Some(&change))?;
                 return self.wait_for(operation.row);
             }
             self.add_job(&instance, &operation, event, None)?;
         }
         let note = self.remark(&instance, &change);
-        let instance = self.tx.apply(&instance, &change, self.cause(note), self.now)?;
-        self.done(&operation, &instance)
+        let cause = self.cause(note)?;
+        self.tx.apply(&instance, &change, cause, self.now)?;
+        self.done(&operation, &Outcome::success())
     }
 
     /// A release ends whatever is still going on with the instance. A job that runs at this moment ends by itself; the
@@ -354,80 +357,77 @@ impl Script<'_> {
         self.tx.job_ends_before(operation, instance, until)
     }
 
-    fn answer_from(
-        &mut self,
-        next: Next,
-        recorded: Option<OperationRow>,
-        instance: Option<InstanceRow>,
-    ) -> Result<Step, StoreError> {
-        // `next` asks for anything but a run only where there is a record, and a record has an instance.
-        let (Some(operation), Some(instance)) = (recorded, instance) else {
+    fn answer_from(&mut self, next: Next, recorded: Option<OperationRow>) -> Result<Step, StoreError> {
+        // `next` asks for anything but a run only where there is a record.
+        let Some(operation) = recorded else {
             return self.answer(&Outcome::refusal(ResultCode::INTERNAL, "internal error"), Belongs::default());
         };
         match next {
-            Next::Replay => self.final_answer(&operation, &instance, true),
+            Next::Replay => self.replay(operation),
             Next::Wait => self.wait_for(operation.row),
-            Next::Provisional | Next::Run => self.provisional(&operation, &instance),
+            Next::Provisional | Next::Run => self.provisional(&operation),
             Next::Fail => {
                 let code = operation.result_code.unwrap_or(ResultCode::INTERNAL);
                 let message = operation.result_message.clone().unwrap_or_default();
-                self.answer(&Outcome::refusal(code, message), self.belongs(&operation, &instance))
+                self.answer(&Outcome::refusal(code, message), self.belongs(&operation))
             }
         }
     }
 
-    /// The operation has succeeded: its final answer is fixed and given.
-    fn done(&mut self, operation: &OperationRow, instance: &InstanceRow) -> Result<Step, StoreError> {
-        self.tx.set_operation(operation.row, State::Done, Some((ResultCode::SUCCESS, "success")), self.now)?;
-        self.final_answer(operation, instance, false)
-    }
-
     /// The recorded answer for this key, or, for a key that asks for the first time, one that is recorded now.
-    fn final_answer(
-        &mut self,
-        operation: &OperationRow,
-        instance: &InstanceRow,
-        repeat: bool,
-    ) -> Result<Step, StoreError> {
+    fn replay(&mut self, mut operation: OperationRow) -> Result<Step, StoreError> {
         // A call that began the operation or waited for it is part of it, not a repeat.
-        let replayed = repeat && operation.first_exchange != self.pass.exchange.unwrap_or(-1);
-        let difference = if replayed { self.difference(operation)? } else { None };
-        let belongs = Belongs { replayed, difference, ..self.belongs(operation, instance) };
-        let key = self.conversation.key.id();
-        if let Some(bytes) = self.tx.answer_of(operation.row, key)? {
-            self.conversation.record_final(self.tx, self.pass.exchange, &belongs)?;
+        let replayed = operation.first_exchange != self.pass.exchange.unwrap_or(-1);
+        let difference = if replayed { self.difference(&operation)? } else { None };
+        let belongs = Belongs { replayed, difference, ..self.belongs(&operation) };
+        if let Some(bytes) = operation.answer.take() {
+            self.conversation.record_final(self.tx, self.row, &belongs)?;
             return Ok(Step::Answer { bytes, jobs: self.jobs });
         }
-        let outcome = self.success(instance)?;
-        let Some(bytes) = self.conversation.encode_final(&outcome) else {
+        let instance = self.instance_of(&operation)?;
+        let outcome = self.success(&instance, None)?;
+        self.fix_answer(&operation, &outcome, belongs)
+    }
+
+    /// The operation has been done in this transaction: its final answer is fixed and given.
+    fn done(&mut self, operation: &OperationRow, outcome: &Outcome) -> Result<Step, StoreError> {
+        self.fix_answer(operation, outcome, self.belongs(operation))
+    }
+
+    fn fix_answer(
+        &mut self,
+        operation: &OperationRow,
+        outcome: &Outcome,
+        belongs: Belongs,
+    ) -> Result<Step, StoreError> {
+        let Some(bytes) = self.conversation.encode_final(outcome) else {
             // Said loudly and answered safely by `encode`; nothing is fixed, so a mended koogate answers the retry.
-            return self.answer(&outcome, belongs);
+            return self.answer(outcome, belongs);
         };
-        let exchange = self.conversation.record_final(self.tx, self.pass.exchange, &belongs)?;
-        self.tx.insert_answer(operation.row, key, &bytes, exchange)?;
+        let exchange = self.conversation.record_final(self.tx, self.row, &belongs)?;
+        self.tx.insert_answer(operation.row, self.conversation.key.id(), &bytes, exchange)?;
         Ok(Step::Answer { bytes, jobs: self.jobs })
     }
 
-    /// The final success of a call, as its family will write it.
-    fn success(&self, instance: &InstanceRow) -> Result<Outcome, StoreError> {
-        Ok(match &self.call.intent {
-            Intent::Create { .. } => Outcome::success().with(Detail::Created {
-                instance_id: instance.instance_id.clone(),
-                access: self.tx.access_of(instance)?,
-            }),
-            _ => Outcome::success(),
-        })
+    /// The final success of a call, as its family will write it; access data that is not at hand is read.
+    fn success(&self, instance: &InstanceRow, access: Option<Access>) -> Result<Outcome, StoreError> {
+        let Intent::Create { .. } = &self.call.intent else { return Ok(Outcome::success()) };
+        let access = match access {
+            Some(access) => Some(access),
+            None => self.tx.access_of(instance)?,
+        };
+        Ok(Outcome::success().with(Detail::Created { instance_id: instance.instance_id.clone(), access }))
     }
 
     /// The operation goes on in the background: "processing" where the interface knows it, else "call again".
-    fn provisional(&mut self, operation: &OperationRow, instance: &InstanceRow) -> Result<Step, StoreError> {
+    fn provisional(&mut self, operation: &OperationRow) -> Result<Step, StoreError> {
         let outcome = if self.call.may_answer_processing {
-            let detail = Detail::Created { instance_id: instance.instance_id.clone(), access: None };
+            let detail = Detail::Created { instance_id: operation.instance_id.clone(), access: None };
             Outcome::refusal(ResultCode::PROCESSING, "processing").with(detail)
         } else {
             Outcome::refusal(ResultCode::INTERNAL, "not finished yet, please call again")
         };
-        self.answer(&outcome, self.belongs(operation, instance))
+        self.answer(&outcome, self.belongs(operation))
     }
 
     /// Answers without fixing anything: the next call of this identity works on.
@@ -435,12 +435,15 @@ impl Script<'_> {
         if !outcome.code.is_success() {
             log::warn!("{}: {}: {}", self.conversation.title(), outcome.code, outcome.message);
         }
-        self.conversation.record_as(self.tx, outcome, self.pass.exchange, &belongs)?;
+        self.conversation.record_as(self.tx, outcome, self.row, &belongs)?;
         Ok(Step::Answer { bytes: self.conversation.encode(outcome), jobs: self.jobs })
     }
 
     fn wait_for(&mut self, operation: i64) -> Result<Step, StoreError> {
-        let exchange = self.exchange()?;
+        let exchange = match self.row {
+            Some(Row { number, is_written: true }) => number,
+            Some(Row { is_written: false, .. }) | None => self.tx.insert_exchange(&self.conversation.exchange)?,
+        };
         Ok(Step::Wait { exchange, operation, ended: self.waiters.wait_for(operation), jobs: self.jobs })
     }
 
@@ -448,26 +451,27 @@ impl Script<'_> {
     fn no_product(&self, product_id: Option<&str>, sku_code: Option<&str>) -> Result<Step, StoreError> {
         log::error!(
             "ALERT {}: no [[product]] entry matches product {product_id:?}, sku {sku_code:?}; \
-             add one and restart within the hours in which KooGallery tries again",
+             add one and reload (SIGHUP) within the hours in which KooGallery tries again",
             self.conversation.title()
         );
         self.answer(&Outcome::refusal(ResultCode::INTERNAL, "internal error"), Belongs::default())
     }
 
-    /// The call's row; made now if there is none yet.
-    fn exchange(&mut self) -> Result<i64, StoreError> {
-        if let Some(exchange) = self.pass.exchange {
-            return Ok(exchange);
+    /// The number of the call's row, which is written once, with its answer or when the call begins to wait.
+    fn number(&mut self) -> Result<i64, StoreError> {
+        if let Some(row) = self.row {
+            return Ok(row.number);
         }
-        let exchange = self.tx.insert_exchange(&self.conversation.exchange)?;
-        self.pass.exchange = Some(exchange);
-        Ok(exchange)
+        let number = self.tx.next_exchange()?;
+        self.row = Some(Row { number, is_written: false });
+        Ok(number)
     }
 
-    /// The id is the first call's businessId, as KooGallery recommends, unless somebody has it already.
-    fn new_instance(&self, wanted: &Wanted<'_>, exchange: i64) -> Result<InstanceRow, StoreError> {
+    /// The id is the first call's businessId, as KooGallery recommends, unless somebody has it already or no query could
+    /// name it.
+    fn new_instance(&mut self, wanted: &Wanted<'_>) -> Result<InstanceRow, StoreError> {
         let call = self.call;
-        let proposed = call.business_id.as_deref().filter(|id| id.chars().count() <= MAX_INSTANCE_ID);
+        let proposed = call.business_id.as_deref().filter(|id| can_be_queried(id));
         let instance_id = match proposed {
             Some(id) if self.tx.instance(call.environment, call.namespace, id)?.is_none() => id.to_owned(),
             _ => Uuid::new_v4().to_string(),
@@ -482,28 +486,43 @@ impl Script<'_> {
             sku_code: wanted.sku_code,
             expire_time: wanted.expire_time,
         };
-        let cause = Cause { exchange: Some(exchange), ..Cause::default() };
+        let cause = self.cause(None)?;
         self.tx.insert_instance(&new, cause, self.now)
     }
 
-    fn new_operation(&self, identity: &Identity, instance: i64, exchange: i64) -> Result<OperationRow, StoreError> {
+    /// The operation's row, new or as it was, in a state.
+    fn operation(
+        &mut self,
+        recorded: Option<OperationRow>,
+        identity: &Identity,
+        instance: &InstanceRow,
+        state: State,
+    ) -> Result<OperationRow, StoreError> {
+        if let Some(operation) = recorded {
+            let result = (state == State::Done).then_some((ResultCode::SUCCESS, "success"));
+            self.tx.set_operation(operation.row, state, result, self.now)?;
+            return Ok(operation);
+        }
         let new = NewOperation {
             identity,
             operation_id: Uuid::new_v4().to_string(),
-            instance,
-            content_digest: operation::content_digest(&self.call.content),
-            first_exchange: exchange,
+            instance: instance.row,
+            state,
+            content_digest: self.conversation.content_digest,
+            first_exchange: self.number()?,
         };
         let row = self.tx.insert_operation(&new, self.now)?;
         Ok(OperationRow {
             row,
             operation_id: new.operation_id,
-            instance,
-            state: State::Open,
+            instance: instance.row,
+            instance_id: instance.instance_id.clone(),
+            state,
             result_code: None,
             result_message: None,
             content_digest: new.content_digest.to_vec(),
-            first_exchange: exchange,
+            first_exchange: new.first_exchange,
+            answer: None,
         })
     }
 
@@ -529,7 +548,7 @@ impl Script<'_> {
 
     /// How this call differs from the first of its operation, for the journal and the log.
     fn difference(&self, operation: &OperationRow) -> Result<Option<String>, StoreError> {
-        if operation.content_digest == operation::content_digest(&self.call.content) {
+        if operation.content_digest == self.conversation.content_digest {
             return Ok(None);
         }
         let first = self.tx.request_of(operation.first_exchange)?;
@@ -552,12 +571,19 @@ impl Script<'_> {
         })
     }
 
-    fn belongs(&self, operation: &OperationRow, instance: &InstanceRow) -> Belongs {
-        let instance_id = Some(instance.instance_id.clone());
+    fn belongs(&self, operation: &OperationRow) -> Belongs {
+        let instance_id = Some(operation.instance_id.clone());
         Belongs { operation: Some(operation.row), instance_id, replayed: false, difference: None }
     }
 
-    fn cause(&self, note: Option<&'static str>) -> Cause<'static> {
-        Cause { exchange: self.pass.exchange, job: None, note }
+    fn cause(&mut self, note: Option<&'static str>) -> Result<Cause<'static>, StoreError> {
+        Ok(Cause { exchange: Some(self.number()?), job: None, note })
     }
+}
+
+/// Whether an instance id fits its member and comes through the list of `queryInstance` unchanged, which is separated by
+/// commas and trimmed of blanks (spec 1-basic-v2 §4.2).
+fn can_be_queried(id: &str) -> bool {
+    let is_plain = !id.contains(|c: char| c == ',' || c.is_control());
+    is_plain && id.trim_matches(' ') == id && id.chars().count() <= MAX_INSTANCE_ID
 }

@@ -3,6 +3,7 @@
 //! One attempt is made here, with a bound on its time; when to try again is the job runner's business.
 
 use std::io;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -26,14 +27,15 @@ pub enum Application {
 
 impl Application {
     /// Makes one attempt: hands the event over and waits for the answer. Blocks, for the configured time at most (a
-    /// command that must be killed: up to 2 s more).
+    /// command that must be killed: up to 2 s more). A command is ended early once `stop` is set.
     ///
     /// # Errors
     /// Whatever is not an answer is a failed attempt, to be made again later.
-    pub fn call(&self, event: &Event) -> Result<Answer, AttemptError> {
+    pub fn call(&self, event: &Event, stop: &AtomicBool) -> Result<Answer, AttemptError> {
         match self {
+            // What is on its way over the network cannot be taken back; the socket ends with the process.
             Self::Http(application) => application.call(event),
-            Self::Command(application) => application.call(event),
+            Self::Command(application) => application.call(event, stop),
         }
     }
 }
@@ -48,6 +50,9 @@ pub enum AttemptError {
         /// The configured time.
         after: Duration,
     },
+    /// koogate stops, and the program with it.
+    #[error("ended because koogate stops")]
+    Stopped,
     /// More than [`ANSWER_LIMIT`].
     #[error("the answer is longer than {ANSWER_LIMIT} bytes")]
     TooLong,

@@ -12,6 +12,7 @@ mod stderr;
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -70,7 +71,7 @@ impl CommandApplication {
     ///
     /// # Errors
     /// See [`AttemptError`].
-    pub fn call(&self, event: &Event) -> Result<Answer, AttemptError> {
+    pub fn call(&self, event: &Event, stop: &AtomicBool) -> Result<Answer, AttemptError> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear();
         command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
@@ -80,7 +81,7 @@ impl CommandApplication {
         let mut stderr = StderrLines::new(&private, |line| {
             log::info!("{} for {} ({}): {line}", self.program, event.name(), event.operation_id);
         });
-        let limits = Limits { timeout: self.timeout, grace: GRACE, output: ANSWER_LIMIT };
+        let limits = Limits { timeout: self.timeout, grace: GRACE, output: ANSWER_LIMIT, stop };
         let not_started = |source| AttemptError::NotStarted { program: self.program.clone(), source };
         let child = run::spawn(command).map_err(not_started)?;
         let (end, output) = run::watch(child, event.to_json().as_bytes(), &mut stderr, limits);
@@ -89,6 +90,7 @@ impl CommandApplication {
             End::Exited(status) if status.success() => Ok(Answer::parse(event.name(), &output)?),
             End::Exited(status) => Err(failed(status, &last_words)),
             End::TimedOut => Err(AttemptError::TimedOut { after: self.timeout }),
+            End::Stopped => Err(AttemptError::Stopped),
             End::TooMuchOutput => Err(AttemptError::TooLong),
         }
     }

@@ -40,6 +40,11 @@ pub fn record(
         return Ok(());
     };
     let change = stored_change(&job)?;
+    if !matches!(result, AttemptResult::Ready(_)) && tx.is_overtaken_by_release(&job)? {
+        // It would hold the release up, and the application would be asked again for what is no longer wanted.
+        log::info!("job {}: {} is not tried again: the instance was released", job.row, title(&job));
+        return tx.end_job(job.row, "cancelled", Some("the instance was released"), now);
+    }
     match result {
         AttemptResult::Ready(access) => ready(tx, settings, &job, change.as_ref(), access, now),
         AttemptResult::Pending => {
@@ -74,18 +79,18 @@ pub fn record(
 /// When the rows cannot be written.
 pub fn finish_creation(
     tx: &Tx<'_>,
+    settings: &Settings,
     instance: &InstanceRow,
-    access: Option<&Access>,
+    access: Option<Access>,
     note: &str,
     now: Timestamp,
 ) -> Result<Vec<i64>, StoreError> {
-    if let Some(access) = access {
-        tx.set_access(instance, access)?;
-    }
+    set_access(tx, settings, instance, access)?;
     let cause = Cause { exchange: None, job: None, note: Some(note) };
     tx.apply(instance, &Change::Ready, cause, now)?;
-    tx.end_unfinished_jobs(instance.row, "done", now)?;
-    tx.finish_operations_on(instance.row, now)
+    // Only the creation: a release that waits for the application is still to be done.
+    tx.end_creation_jobs(instance.row, now)?;
+    tx.finish_creations(instance.row, now)
 }
 
 fn ready(
@@ -105,26 +110,32 @@ fn ready(
         return Ok(());
     }
     if *change == Change::Ready {
-        let access = match access {
-            Some(access) => Some(access),
-            None => match configured_access(settings, &instance) {
-                Ok(access) => access,
-                Err(problem) => {
-                    log::error!("ALERT job {}: {problem}", job.row);
-                    None
-                }
-            },
-        };
-        if let Some(access) = &access {
-            tx.set_access(&instance, access)?;
-        }
+        set_access(tx, settings, &instance, access)?;
     }
-    let cause = Cause { exchange: None, job: Some(job.row), note: None };
+    let exchange = tx.operation(job.operation)?.map(|operation| operation.first_exchange);
+    let cause = Cause { exchange, job: Some(job.row), note: None };
     tx.apply(&instance, change, cause, now)?;
     tx.set_operation(job.operation, State::Done, Some((ResultCode::SUCCESS, "success")), now)
 }
 
-/// The product's own access data, for applications that answer without any.
+/// Stores the access data that was told, or else the product's own.
+fn set_access(
+    tx: &Tx<'_>,
+    settings: &Settings,
+    instance: &InstanceRow,
+    told: Option<Access>,
+) -> Result<(), StoreError> {
+    let access = match told {
+        Some(access) => Some(access),
+        None => configured_access(settings, instance).unwrap_or_else(|problem| {
+            log::error!("ALERT instance {}: {problem}", instance.instance_id);
+            None
+        }),
+    };
+    access.map_or(Ok(()), |access| tx.set_access(instance, &access))
+}
+
+/// The product's own access data, for those who say "ready" without any.
 fn configured_access(settings: &Settings, instance: &InstanceRow) -> Result<Option<Access>, String> {
     let (product_id, sku_code) = (instance.life.product_id.as_deref(), instance.life.sku_code.as_deref());
     let template = settings.product_for(product_id, sku_code).and_then(|product| product.entry().access());

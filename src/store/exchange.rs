@@ -121,6 +121,16 @@ pub struct ExchangeFilter {
 }
 
 impl Tx<'_> {
+    /// The number that the next call recorded in this transaction will get, for rows that refer to it before.
+    pub fn next_exchange(&self) -> Result<i64, StoreError> {
+        let last =
+            self.first("number the exchange", "SELECT seq FROM sqlite_sequence WHERE name = 'exchange'", [], |row| {
+                row.get::<_, i64>(0)
+            })?;
+        // AUTOINCREMENT gives numbers without gaps while nobody sets one by hand; `koogate verify` relies on it, too.
+        Ok(last.unwrap_or(0) + 1)
+    }
+
     /// Records a call, not answered yet; returns its number.
     pub fn insert_exchange(&self, new: &NewExchange) -> Result<i64, StoreError> {
         self.insert(
@@ -189,16 +199,6 @@ impl Tx<'_> {
             ],
         )
         .map(drop)
-    }
-
-    /// The final answer of an operation for a key, as every retry gets it.
-    pub fn answer_of(&self, operation: i64, access_key: &str) -> Result<Option<AnswerBytes>, StoreError> {
-        self.first(
-            "read the recorded answer",
-            "SELECT body, body_sign FROM answer WHERE operation = ?1 AND access_key = ?2",
-            (operation, access_key),
-            |row| Ok(AnswerBytes { body: row.get(0)?, body_sign: row.get(1)? }),
-        )
     }
 
     /// Fixes the final answer of an operation for a key.

@@ -59,7 +59,7 @@ pub struct InstanceRow {
 pub struct Cause<'a> {
     /// A call.
     pub exchange: Option<i64>,
-    /// A job.
+    /// The job that carried it out.
     pub job: Option<i64>,
     /// What was remarkable, or which command it was.
     pub note: Option<&'a str>,
@@ -78,7 +78,7 @@ pub struct HistoryRow {
     pub expire_time: Option<Timestamp>,
     /// The call that caused it.
     pub exchange: Option<i64>,
-    /// The job that caused it.
+    /// The job that carried it out.
     pub job: Option<i64>,
     /// Remark.
     pub note: Option<String>,

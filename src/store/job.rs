@@ -43,6 +43,8 @@ pub struct JobRow {
     pub run_at: Timestamp,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// Since when its attempts have been failing; `None` before the first, and after "pending".
+    pub trying_since: Option<Timestamp>,
     /// When it came.
     pub created_at: Timestamp,
 }
@@ -83,10 +85,12 @@ impl Tx<'_> {
         for job in &mut jobs {
             self.execute(
                 "claim the job",
-                "UPDATE job SET state = 'running', attempt = attempt + 1, lease_until = ?2 WHERE id = ?1",
-                (job.row, millis(lease_until)),
+                "UPDATE job SET state = 'running', attempt = attempt + 1, lease_until = ?2, \
+                 trying_since = coalesce(trying_since, ?3) WHERE id = ?1",
+                (job.row, millis(lease_until), millis(now)),
             )?;
             job.attempt += 1;
+            job.trying_since = job.trying_since.or(Some(now));
         }
         Ok(jobs)
     }
@@ -120,11 +124,13 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Puts a job back to be tried again at `run_at`.
+    /// Puts a job back to be tried again at `run_at`. Without an error the application works on it: its failures are
+    /// counted anew from the next one.
     pub fn put_off_job(&self, row: i64, run_at: Timestamp, error: Option<&str>) -> Result<(), StoreError> {
         self.execute(
             "put the job off",
-            "UPDATE job SET state = 'waiting', lease_until = NULL, run_at = ?2, last_error = ?3 WHERE id = ?1",
+            "UPDATE job SET state = 'waiting', lease_until = NULL, run_at = ?2, last_error = ?3, \
+             trying_since = CASE WHEN ?3 IS NULL THEN NULL ELSE trying_since END WHERE id = ?1",
             (row, millis(run_at), error),
         )
         .map(drop)
@@ -141,23 +147,44 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Ends what waits or runs for an instance: its result has come another way.
-    pub fn end_unfinished_jobs(&self, instance: i64, state: &str, now: Timestamp) -> Result<(), StoreError> {
+    /// Whether the instance of a job was released, or is to be, after the job was made. A release overtakes everything
+    /// but itself.
+    pub fn is_overtaken_by_release(&self, job: &JobRow) -> Result<bool, StoreError> {
+        let found = self.first(
+            "look for a release",
+            "SELECT 1 FROM instance WHERE id = ?1 AND ?3 <> 'instance.release' AND (status = 'released' OR EXISTS \
+             (SELECT 1 FROM job WHERE instance = ?1 AND id > ?2 AND event = 'instance.release' \
+             AND state IN ('waiting', 'running')))",
+            (job.instance, job.row, &job.event_name),
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
+    }
+
+    /// Ends the jobs that create an instance as done, dead ones too: it has come into being another way.
+    pub fn end_creation_jobs(&self, instance: i64, now: Timestamp) -> Result<(), StoreError> {
         self.execute(
-            "end jobs",
-            "UPDATE job SET state = ?2, lease_until = NULL, finished_at = ?3 \
-             WHERE instance = ?1 AND state IN ('waiting', 'running')",
-            (instance, state, millis(now)),
+            "end the creation's jobs",
+            "UPDATE job SET state = 'done', lease_until = NULL, finished_at = ?2 \
+             WHERE instance = ?1 AND state IN ('waiting', 'running', 'dead') AND event = 'instance.create'",
+            (instance, millis(now)),
         )
         .map(drop)
     }
 
+    /// Whether a running job's lease has ended.
+    pub fn has_lapsed_lease(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM job WHERE state = 'running' AND lease_until < ?1 LIMIT 1";
+        Ok(self.first("look for ended leases", sql, [millis(now)], |_| Ok(()))?.is_some())
+    }
+
     /// Makes dead jobs of an instance, and those that wait for their next attempt, due at once; their operations are
-    /// open again. Returns how many. A dead job that a later one has overtaken stays dead: telling the application of
-    /// an old freeze after a later unfreeze would be wrong.
+    /// open again. Returns how many. Of the jobs of one operation only the newest counts, and a dead job that a later
+    /// one has overtaken stays dead: telling the application of an old freeze after a later unfreeze would be wrong.
     pub fn retry_jobs(&self, instance: i64, now: Timestamp) -> Result<usize, StoreError> {
         let retried = "instance = ?1 AND (state = 'waiting' OR (state = 'dead' AND NOT EXISTS (SELECT 1 FROM job AS later \
-             WHERE later.instance = job.instance AND later.id > job.id AND later.state IN ('done', 'running', 'waiting'))))";
+             WHERE later.instance = job.instance AND later.id > job.id \
+             AND (later.operation = job.operation OR later.state IN ('done', 'running', 'waiting')))))";
         self.execute(
             "open the operations again",
             &format!(
@@ -169,8 +196,7 @@ impl Tx<'_> {
         self.execute(
             "retry the jobs",
             &format!(
-                "UPDATE job SET state = 'waiting', run_at = ?2, created_at = CASE state WHEN 'dead' THEN ?2 \
-                 ELSE created_at END, finished_at = NULL WHERE {retried}"
+                "UPDATE job SET state = 'waiting', run_at = ?2, trying_since = NULL, finished_at = NULL WHERE {retried}"
             ),
             (instance, millis(now)),
         )
@@ -227,7 +253,7 @@ fn sealed_in(operation: i64) -> String {
 }
 
 const SELECT: &str = "SELECT job.id, job.instance, instance.instance_id, job.operation, job.state, job.event, \
-    job.event_sealed, job.change, job.attempt, job.run_at, job.last_error, job.created_at \
+    job.event_sealed, job.change, job.attempt, job.run_at, job.last_error, job.trying_since, job.created_at \
     FROM job JOIN instance ON instance.id = job.instance";
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<JobRow> {
@@ -243,6 +269,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<JobRow> {
         attempt: row.get(8)?,
         run_at: instant(row.get(9)?)?,
         last_error: row.get(10)?,
-        created_at: instant(row.get(11)?)?,
+        trying_since: row.get::<_, Option<i64>>(11)?.map(instant).transpose()?,
+        created_at: instant(row.get(12)?)?,
     })
 }

@@ -14,6 +14,7 @@ mod job;
 mod lock;
 mod open;
 mod operation;
+mod pending;
 #[cfg(test)]
 mod plans;
 mod readers;
@@ -114,14 +115,14 @@ impl Store {
         self.writer.counts()
     }
 
-    /// Finishes what is queued, moves the WAL into the file and closes it: one file is left.
+    /// Finishes what is queued, moves the WAL into the file and closes it: one file is left. Whoever still holds the
+    /// store finds it closed.
     ///
     /// # Errors
     /// When the last checkpoint fails; nothing is lost then, the WAL stays.
-    pub fn close(self) -> Result<(), StoreError> {
-        let Self { readers, writer, .. } = self;
-        drop(readers);
-        writer.close()
+    pub fn close(&self) -> Result<(), StoreError> {
+        self.readers.close();
+        self.writer.close()
     }
 }
 

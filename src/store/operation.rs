@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{StoreError, Tx, millis};
+use super::{AnswerBytes, StoreError, Tx, millis};
 use crate::operation::{Identity, State};
 use crate::protocol::result_code::ResultCode;
 
@@ -15,6 +15,8 @@ pub struct NewOperation<'a> {
     pub operation_id: String,
     /// Row of the instance it works on.
     pub instance: i64,
+    /// Open, or done where it has been done in the same transaction.
+    pub state: State,
     /// Digest of the first request.
     pub content_digest: [u8; 16],
     /// Its first call.
@@ -30,6 +32,8 @@ pub struct OperationRow {
     pub operation_id: String,
     /// Row of the instance.
     pub instance: i64,
+    /// The instance's id on the wire.
+    pub instance_id: String,
     /// How far it is.
     pub state: State,
     /// Of a done or failed one.
@@ -40,64 +44,75 @@ pub struct OperationRow {
     pub content_digest: Vec<u8>,
     /// Its first call.
     pub first_exchange: i64,
+    /// Its final answer for the key that asks, as every retry gets it.
+    pub answer: Option<AnswerBytes>,
+}
+
+/// Everything of an operation, with its answer for the access key `?2`.
+macro_rules! select {
+    () => {
+        "SELECT operation.id, operation_id, instance, state, result_code, result_message, content_digest, \
+         first_exchange, instance.instance_id, answer.body, answer.body_sign \
+         FROM operation JOIN instance ON instance.id = operation.instance \
+         LEFT JOIN answer ON answer.operation = operation.id AND answer.access_key = ?2"
+    };
 }
 
 impl Tx<'_> {
-    /// The operation of an identity.
-    pub fn operation_of(&self, identity: &Identity) -> Result<Option<OperationRow>, StoreError> {
+    /// The operation of an identity, with its final answer for an access key: all that a repeat needs.
+    pub fn operation_of(&self, identity: &Identity, access_key: &str) -> Result<Option<OperationRow>, StoreError> {
         self.first(
             "look up the operation",
-            "SELECT id, operation_id, instance, state, result_code, result_message, content_digest, first_exchange \
-             FROM operation WHERE identity = ?1",
-            [identity.as_str()],
+            concat!(select!(), " WHERE identity = ?1"),
+            (identity.as_str(), access_key),
             read_row,
         )
     }
 
-    /// An operation by its row.
+    /// An operation by its row; without an answer, which belongs to a key.
     pub fn operation(&self, row: i64) -> Result<Option<OperationRow>, StoreError> {
-        self.first(
-            "look up the operation",
-            "SELECT id, operation_id, instance, state, result_code, result_message, content_digest, first_exchange \
-             FROM operation WHERE id = ?1",
-            [row],
-            read_row,
-        )
+        self.first("look up the operation", concat!(select!(), " WHERE operation.id = ?1"), (row, ""), read_row)
     }
 
     /// An unfinished operation on an instance, other than `except`.
     pub fn open_operation_on(&self, instance: i64, except: Option<i64>) -> Result<Option<i64>, StoreError> {
         self.first(
             "look for unfinished operations",
-            "SELECT id FROM operation WHERE instance = ?1 AND state = 'open' AND id IS NOT ?2 LIMIT 1",
+            // The first condition on the state names the index, the second what is asked.
+            "SELECT id FROM operation WHERE instance = ?1 AND state <> 'done' AND state = 'open' AND id IS NOT ?2 LIMIT 1",
             (instance, except),
             |row| row.get(0),
         )
     }
 
-    /// Begins an operation.
+    /// Records an operation that begins, or that was begun and done in this transaction.
     pub fn insert_operation(&self, new: &NewOperation<'_>, now: Timestamp) -> Result<i64, StoreError> {
+        let done = new.state == State::Done;
         self.insert(
             "record the operation",
-            "INSERT INTO operation (identity, operation_id, instance, state, content_digest, first_exchange, created_at) \
-             VALUES (?1, ?2, ?3, 'open', ?4, ?5, ?6)",
+            "INSERT INTO operation (identity, operation_id, instance, state, content_digest, first_exchange, created_at, \
+             result_code, result_message, done_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             (
                 new.identity.as_str(),
                 &new.operation_id,
                 new.instance,
+                word(new.state),
                 new.content_digest,
                 new.first_exchange,
                 millis(now),
+                done.then_some(ResultCode::SUCCESS.as_str()),
+                done.then_some("success"),
+                done.then_some(millis(now)),
             ),
         )
     }
 
-    /// Ends the open operations on an instance with success; returns them.
-    pub fn finish_operations_on(&self, instance: i64, now: Timestamp) -> Result<Vec<i64>, StoreError> {
+    /// Ends the creation of an instance with success, a failed one too; returns the operations that ended.
+    pub fn finish_creations(&self, instance: i64, now: Timestamp) -> Result<Vec<i64>, StoreError> {
         self.all(
-            "finish the operations",
+            "finish the creation",
             "UPDATE operation SET state = 'done', result_code = '000000', result_message = 'success', done_at = ?2 \
-             WHERE instance = ?1 AND state = 'open' RETURNING id",
+             WHERE instance = ?1 AND state <> 'done' AND identity ->> '$[2]' = 'create' RETURNING id",
             (instance, millis(now)),
             |row| row.get(0),
         )
@@ -150,5 +165,10 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<OperationRow> {
         result_message: row.get(5)?,
         content_digest: row.get(6)?,
         first_exchange: row.get(7)?,
+        instance_id: row.get(8)?,
+        answer: match row.get(9)? {
+            Some(body) => Some(AnswerBytes { body, body_sign: row.get(10)? }),
+            None => None,
+        },
     })
 }

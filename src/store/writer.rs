@@ -9,12 +9,12 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use super::open::{self, Opened, Settings};
+use super::pending::{Pending, Promise};
 use super::wal::{self, Checkpointer};
 use super::{StoreError, Tx};
 use crate::fault;
@@ -25,6 +25,10 @@ const MAX_QUEUED: usize = 8192;
 
 /// Without work for so long, the WAL is moved into the database.
 const IDLE_CHECKPOINT: Duration = Duration::from_secs(2);
+
+/// So many of those who waited are woken by one of them: waking costs a system call each, and while the writer made them
+/// all, nobody's next commit would begin.
+const WOKEN_TOGETHER: usize = 8;
 
 /// Counters since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +42,16 @@ pub struct Counts {
 /// The handle on the thread, for those who have work.
 pub(super) struct Writer {
     queue: Arc<Queue>,
-    thread: Option<JoinHandle<Result<(), StoreError>>>,
+    thread: Mutex<Option<JoinHandle<Result<(), StoreError>>>>,
 }
 
 /// A piece of work with the place its result goes to.
 trait Work: Send {
     /// Does it; `Err` means that its savepoint must be rolled back. The result is kept until the commit.
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
-    /// The commit is on disk, or failed: hands the result over.
-    fn finish(self: Box<Self>, committed: Result<(), StoreError>);
+    /// The commit is on disk, or failed: hands the result over, with others who are to be woken as well. Returns who is
+    /// to be woken now.
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>, others: Vec<Thread>) -> Vec<Thread>;
 }
 
 struct Queue {
@@ -58,6 +63,8 @@ struct Queue {
 
 struct Waiting {
     works: VecDeque<Box<dyn Work>>,
+    /// The writer has found nothing to do and must be woken.
+    writer_sleeps: bool,
     closed: bool,
 }
 
@@ -65,7 +72,7 @@ impl Writer {
     /// Starts the thread, which closes the database when it ends.
     pub(super) fn start(opened: Opened, settings: &Settings, sealing: Arc<SealingKey>) -> std::io::Result<Self> {
         let queue = Arc::new(Queue {
-            waiting: Mutex::new(Waiting { works: VecDeque::new(), closed: false }),
+            waiting: Mutex::new(Waiting { works: VecDeque::new(), writer_sleeps: false, closed: false }),
             arrived: Condvar::new(),
             commits: AtomicU64::new(0),
             works: AtomicU64::new(0),
@@ -79,7 +86,7 @@ impl Writer {
             checkpointer: Checkpointer::default(),
         };
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || state.serve())?;
-        Ok(Self { queue, thread: Some(thread) })
+        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) fn write<T, F>(&self, deadline: Option<Instant>, work: F) -> Result<T, StoreError>
@@ -87,25 +94,13 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (sender, receiver) = sync_channel(1);
-        self.queue.push(Box::new(Task { work: Some(work), result: None, sender }))?;
-        let received = match deadline {
-            Some(deadline) => receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())),
-            None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        match received {
-            Ok(result) => result,
-            Err(RecvTimeoutError::Timeout) => Err(StoreError::TimedOut),
-            Err(RecvTimeoutError::Disconnected) => Err(StoreError::Closed),
-        }
+        let (pending, promise) = Pending::new();
+        self.queue.push(Box::new(Task { work: Some(work), result: None, promise }))?;
+        pending.wait(deadline)
     }
 
     pub(super) fn counts(&self) -> Counts {
         Counts { commits: self.queue.commits.load(Ordering::Relaxed), works: self.queue.works.load(Ordering::Relaxed) }
-    }
-
-    pub(super) fn close(mut self) -> Result<(), StoreError> {
-        self.stop()
     }
 
     /// How much work waits.
@@ -120,9 +115,11 @@ impl Writer {
         self.queue.arrived.notify_all();
     }
 
-    fn stop(&mut self) -> Result<(), StoreError> {
+    /// Does what is queued, closes the database and joins; once is enough.
+    pub(super) fn close(&self) -> Result<(), StoreError> {
         self.announce_end();
-        match self.thread.take().map(JoinHandle::join) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match thread.map(JoinHandle::join) {
             None => Ok(()),
             Some(Ok(result)) => result,
             Some(Err(panic)) => Err(StoreError::Panicked(panic_text(panic.as_ref()))),
@@ -133,7 +130,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         // `close` reports; a drop on an error path only makes sure that the thread is gone.
-        let _ = self.stop();
+        let _ = self.close();
     }
 }
 
@@ -147,8 +144,11 @@ impl Queue {
             return Err(StoreError::Overloaded(waiting.works.len()));
         }
         waiting.works.push_back(work);
+        let writer_sleeps = std::mem::take(&mut waiting.writer_sleeps);
         drop(waiting);
-        self.arrived.notify_one();
+        if writer_sleeps {
+            self.arrived.notify_one();
+        }
         Ok(())
     }
 
@@ -166,7 +166,9 @@ impl Queue {
             if left.is_zero() {
                 return Some(Vec::new());
             }
+            waiting.writer_sleeps = true;
             waiting = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+            waiting.writer_sleeps = false;
         }
         if waiting.works.is_empty() {
             return None;
@@ -205,9 +207,7 @@ impl State {
                 self.queue.commits.fetch_add(1, Ordering::Relaxed);
                 self.queue.works.fetch_add(count, Ordering::Relaxed);
                 fault::point("committed");
-                for (work, result) in works.into_iter().zip(each) {
-                    work.finish(result);
-                }
+                hand_over(works.into_iter().zip(each));
             }
             Err(error) => {
                 // SQLite may have rolled back by itself.
@@ -218,9 +218,7 @@ impl State {
                 }
                 log::error!("commit of {count} pieces of work failed, nothing of them is stored: {error}");
                 let error = Arc::new(error);
-                for work in works {
-                    work.finish(Err(StoreError::Commit(Arc::clone(&error))));
-                }
+                hand_over(works.into_iter().map(|work| (work, Err(StoreError::Commit(Arc::clone(&error))))));
             }
         }
     }
@@ -289,10 +287,19 @@ impl State {
     }
 }
 
+/// Gives everyone their result, and wakes them in groups.
+fn hand_over(mut finished: impl Iterator<Item = (Box<dyn Work>, Result<(), StoreError>)>) {
+    while let Some((first, result)) = finished.next() {
+        let others = finished.by_ref().take(WOKEN_TOGETHER - 1);
+        let others = others.flat_map(|(work, result)| work.finish(result, Vec::new())).collect();
+        first.finish(result, others).iter().for_each(Thread::unpark);
+    }
+}
+
 struct Task<T, F> {
     work: Option<F>,
     result: Option<T>,
-    sender: SyncSender<Result<T, StoreError>>,
+    promise: Promise<T>,
 }
 
 impl<T, F> Work for Task<T, F>
@@ -306,10 +313,9 @@ where
         Ok(())
     }
 
-    fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
-        let Self { result, sender, .. } = *self;
-        // The one who waited may have run out of time and gone.
-        let _ = sender.try_send(committed.and_then(|()| result.ok_or(StoreError::Closed)));
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>, others: Vec<Thread>) -> Vec<Thread> {
+        let Self { result, promise, .. } = *self;
+        promise.keep(committed.and_then(|()| result.ok_or(StoreError::Closed)), others)
     }
 }
 

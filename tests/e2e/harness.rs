@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -93,10 +93,39 @@ impl Scratch {
 
     /// Starts the server with environment variables (fault points).
     pub fn serve_with(&self, environment: &[(&str, &str)]) -> Koogate {
+        self.try_serve_with(environment).unwrap_or_else(|ended| panic!("koogate did not start:\n{}", ended.log))
+    }
+
+    /// The same where the server may end before it serves: a fault point, or something in its way.
+    pub fn try_serve_with(&self, environment: &[(&str, &str)]) -> Result<Koogate, Ended> {
         let mut command = self.command(&["serve"]);
         command.envs(environment.iter().copied());
-        Koogate::start(command)
+        let configuration = std::fs::read_to_string(self.path("koogate.toml")).unwrap_or_default();
+        Koogate::start(command, configuration.contains("[admin]"))
     }
+
+    /// What `instance show` tells of the one instance of this id.
+    pub fn instance(&self, instance_id: &str) -> Value {
+        let mut shown = self.run_json(&["instance", "show", instance_id, "--json"]);
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        shown.remove(0)
+    }
+
+    /// Waits until an instance, as `instance show` tells it, is as wanted.
+    pub fn wait_for_instance(&self, instance_id: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
+        eventually(
+            || Some(self.instance(instance_id)).filter(&is_wanted),
+            || format!("{:#}", self.instance(instance_id)),
+        )
+    }
+}
+
+/// A server that ended before it served.
+pub struct Ended {
+    /// Its exit code; `None` after a signal.
+    pub code: Option<i32>,
+    /// What it said.
+    pub log: String,
 }
 
 /// A running server; killed when dropped.
@@ -111,7 +140,8 @@ pub struct Koogate {
 }
 
 impl Koogate {
-    fn start(mut command: Command) -> Self {
+    /// Starts one and waits until it serves; `has_admin` says that it will have an admin listener too.
+    pub fn start(mut command: Command, has_admin: bool) -> Result<Self, Ended> {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (found, address) = mpsc::channel();
@@ -133,15 +163,18 @@ impl Koogate {
                 lines.lock().unwrap().push(line);
             }
         });
-        let started = address.recv_timeout(PATIENCE);
-        let Ok((public, _)) = started else {
+        let mut started = address.recv_timeout(PATIENCE);
+        if started.is_ok() && has_admin {
+            started = address.recv_timeout(PATIENCE);
+        }
+        let Ok((public, admin)) = started else {
             let _ = child.kill();
-            let _ = child.wait();
-            panic!("koogate did not start:\n{}", log.lock().unwrap().join("\n"));
+            let status = child.wait().unwrap();
+            reader.join().unwrap();
+            let log = log.lock().unwrap().join("\n");
+            return Err(Ended { code: status.code(), log });
         };
-        // The admin line, where there is one, follows at once.
-        let admin = address.recv_timeout(Duration::from_millis(200)).ok().and_then(|(_, admin)| admin);
-        Self { child, address: public, admin, log, reader: Some(reader) }
+        Ok(Self { child, address: public, admin, log, reader: Some(reader) })
     }
 
     /// The process.
@@ -215,6 +248,36 @@ impl Koogate {
     /// POST with exactly this target and body.
     pub fn post(&self, target: &str, body: &[u8]) -> std::io::Result<Answer> {
         send(self.address, "POST", target, &[], body)
+    }
+
+    /// GET on the public listener.
+    pub fn get(&self, target: &str) -> Answer {
+        send(self.address, "GET", target, &[], b"").unwrap()
+    }
+
+    /// A request to the admin listener, with or without a bearer token.
+    pub fn admin(&self, method: &str, target: &str, token: Option<&str>, body: &str) -> Answer {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = bearer.iter().map(|bearer| ("Authorization", bearer.as_str())).collect();
+        send(self.admin.expect("an admin listener"), method, target, &headers, body.as_bytes()).unwrap()
+    }
+
+    /// Calls until there is an answer that satisfies KooGallery, as it does.
+    pub fn call_until_success(&self, body: &Value) -> Answer {
+        let (mut body, mut last) = (body.clone(), String::new());
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            let answer = self.call(&body);
+            if answer.code() == "000000" {
+                return answer;
+            }
+            last = text(&answer.body);
+            if !body["businessId"].is_null() {
+                body["businessId"] = format!("b-{}", nonce()).into();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("no success but {last}:\n{}", self.log_text());
     }
 }
 
@@ -311,10 +374,11 @@ pub fn send(
     stream.write_all(&[head.as_bytes(), body].concat())?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
-    parse(&bytes).ok_or_else(|| std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "no whole answer"))
+    parse(&bytes, method == "HEAD")
+        .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "no whole answer"))
 }
 
-fn parse(bytes: &[u8]) -> Option<Answer> {
+fn parse(bytes: &[u8], head_only: bool) -> Option<Answer> {
     let split = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..split]).ok()?;
     let mut lines = head.split("\r\n");
@@ -323,7 +387,7 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
         lines.filter_map(|line| line.split_once(": ")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
     let length: usize = headers.iter().find(|(name, _)| name == "Content-Length")?.1.parse().ok()?;
     let body = bytes[split + 4..].to_vec();
-    (body.len() == length).then_some(Answer { status, headers, body })
+    (body.len() == if head_only { 0 } else { length }).then_some(Answer { status, headers, body })
 }
 
 /// The body of a newInstance call; `businessId` is new each time.
@@ -338,21 +402,72 @@ pub fn new_instance(order: &str) -> Value {
 pub struct Application {
     server: Arc<tiny_http::Server>,
     address: SocketAddr,
-    events: Arc<Mutex<Vec<Value>>>,
+    deliveries: Arc<Mutex<Vec<Delivery>>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// A request as the application got it.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+    /// The body, read.
+    pub event: Value,
+}
+
+/// An address at which nothing listens yet: connections are refused, and nobody else gets the port.
+pub struct ClosedDoor {
+    socket: socket2::Socket,
+    address: SocketAddr,
+}
+
+impl ClosedDoor {
+    pub fn new() -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        Self { socket, address }
+    }
+
+    /// A product entry that leads to it, with further lines.
+    pub fn product(&self, lines: &str) -> String {
+        product(self.address, lines)
+    }
+
+    /// Opens it: from now on an application answers there.
+    pub fn open(self, answer: impl Fn(&Value) -> (u16, String) + Send + Sync + 'static) -> Application {
+        self.socket.listen(128).unwrap();
+        let listener = std::net::TcpListener::from(self.socket);
+        Application::serve(tiny_http::Server::from_listener(listener, None).unwrap(), answer)
+    }
+}
+
+fn product(application: SocketAddr, lines: &str) -> String {
+    format!("[[product]]\nfulfilment = \"http\"\nurl = \"http://{application}/koogate\"\n{lines}\n")
 }
 
 impl Application {
     /// Starts one.
     pub fn start(answer: impl Fn(&Value) -> (u16, String) + Send + Sync + 'static) -> Self {
-        let server = Arc::new(tiny_http::Server::http("127.0.0.1:0").unwrap());
+        Self::serve(tiny_http::Server::http("127.0.0.1:0").unwrap(), answer)
+    }
+
+    fn serve(server: tiny_http::Server, answer: impl Fn(&Value) -> (u16, String) + Send + Sync + 'static) -> Self {
+        let server = Arc::new(server);
         let address = server.server_addr().to_ip().unwrap();
-        let events = Arc::new(Mutex::new(Vec::new()));
-        let (serving, seen, answer) = (Arc::clone(&server), Arc::clone(&events), Arc::new(answer));
+        let deliveries = Arc::new(Mutex::new(Vec::new()));
+        let (serving, seen, answer) = (Arc::clone(&server), Arc::clone(&deliveries), Arc::new(answer));
         let thread = std::thread::spawn(move || {
             for mut request in serving.incoming_requests() {
-                let event: Value = serde_json::from_reader(request.as_reader()).unwrap_or_default();
-                seen.lock().unwrap().push(event.clone());
+                let mut body = String::new();
+                // A koogate that is killed meanwhile leaves half a request: no event.
+                let whole = request.as_reader().read_to_string(&mut body).is_ok();
+                let Some(event) = whole.then(|| serde_json::from_str::<Value>(&body).ok()).flatten() else { continue };
+                let headers = request.headers().iter().map(|header| {
+                    (header.field.as_str().as_str().to_ascii_lowercase(), header.value.as_str().to_owned())
+                });
+                seen.lock().unwrap().push(Delivery { headers: headers.collect(), body, event: event.clone() });
                 let answer = Arc::clone(&answer);
                 // Of its own, so that a slow answer holds up no other.
                 std::thread::spawn(move || {
@@ -361,7 +476,7 @@ impl Application {
                 });
             }
         });
-        Self { server, address, events, thread: Some(thread) }
+        Self { server, address, deliveries, thread: Some(thread) }
     }
 
     /// One that makes everything ready at once.
@@ -371,12 +486,17 @@ impl Application {
 
     /// A product entry that leads to it, with further lines.
     pub fn product(&self, lines: &str) -> String {
-        format!("[[product]]\nfulfilment = \"http\"\nurl = \"http://{}/koogate\"\n{lines}\n", self.address)
+        product(self.address, lines)
     }
 
     /// The events it got.
     pub fn events(&self) -> Vec<Value> {
-        self.events.lock().unwrap().clone()
+        self.deliveries.lock().unwrap().iter().map(|delivery| delivery.event.clone()).collect()
+    }
+
+    /// The same with all that came with them.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.deliveries.lock().unwrap().clone()
     }
 
     /// The names of the events about an instance, in the order they came.
@@ -439,4 +559,62 @@ pub fn files_in(folder: &Path) -> Vec<String> {
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+/// The body of a call about an instance, with further members.
+pub fn instance_call(activity: &str, instance_id: &str, members: Value) -> Value {
+    let mut body = json!({ "activity": activity, "instanceId": instance_id, "testFlag": "0" });
+    for (name, value) in members.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+/// The body of a renewal until the first day of a year, UTC.
+pub fn renewal(instance_id: &str, order: &str, year: u16) -> Value {
+    let members = json!({
+        "scene": "RENEWAL", "orderId": order, "orderLineId": format!("{order}-000001"),
+        "expireTime": format!("{year}0101000000"),
+    });
+    instance_call("refreshInstance", instance_id, members)
+}
+
+/// The body of a freeze (`FREEZE`) or its end (`UNFREEZE`).
+pub fn status_change(instance_id: &str, status: &str) -> Value {
+    instance_call("updateInstanceStatus", instance_id, json!({ "status": status }))
+}
+
+/// The body of an upgrade.
+pub fn upgrade(instance_id: &str, order: &str) -> Value {
+    let members = json!({ "orderId": order, "orderLineId": format!("{order}-000001") });
+    instance_call("upgradeInstance", instance_id, members)
+}
+
+/// The body of a release.
+pub fn release(instance_id: &str) -> Value {
+    instance_call("releaseInstance", instance_id, json!({}))
+}
+
+/// The body of a query for one instance.
+pub fn query(instance_id: &str) -> Value {
+    instance_call("queryInstance", instance_id, json!({}))
+}
+
+/// Holds up whoever passes until it is opened.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    /// Waits until it is open.
+    pub fn pass(&self) {
+        let (open, opened) = &*self.0;
+        drop(opened.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
+    }
+
+    /// Opens it for good.
+    pub fn open(&self) {
+        let (open, opened) = &*self.0;
+        *open.lock().unwrap() = true;
+        opened.notify_all();
+    }
 }

@@ -7,12 +7,22 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod crash;
+mod documentation;
 mod door;
 mod door_abuse;
 mod door_client;
 mod door_close;
+mod fulfilment;
 mod harness;
+mod jobs;
+mod journal;
+mod lifecycle;
+mod refusals;
 mod replay;
+mod serve;
+mod shop;
 mod simulate;
 mod storage;
 mod tidy;
+mod torn_copy;

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -27,13 +28,15 @@ const TURN: usize = 1024 * 1024;
 
 /// What bounds a run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct Limits<'a> {
     /// From start to SIGTERM.
     pub(super) timeout: Duration,
     /// From SIGTERM to SIGKILL.
     pub(super) grace: Duration,
     /// Bytes of stdout.
     pub(super) output: usize,
+    /// Once set, the program is ended as if its time were over.
+    pub(super) stop: &'a AtomicBool,
 }
 
 /// How a run ended.
@@ -41,6 +44,7 @@ pub(super) struct Limits {
 pub(super) enum End {
     Exited(ExitStatus),
     TimedOut,
+    Stopped,
     TooMuchOutput,
 }
 
@@ -57,14 +61,14 @@ pub(super) fn watch<F: FnMut(&str)>(
     mut group: Group,
     input: &[u8],
     stderr: &mut StderrLines<'_, F>,
-    limits: Limits,
+    limits: Limits<'_>,
 ) -> (io::Result<End>, Vec<u8>) {
     let deadline = Instant::now() + limits.timeout.min(LONGEST);
     let mut pipes = match Pipes::take(&mut group.child, input, limits.output) {
         Ok(pipes) => pipes,
         Err(error) => return (Err(error), Vec::new()),
     };
-    let end = until_exit_or_limit(&mut group, &mut pipes, stderr, deadline);
+    let end = until_exit_or_limit(&mut group, &mut pipes, stderr, deadline, limits.stop);
     if !group.is_over {
         group.end(&mut pipes, stderr, limits.grace);
     }
@@ -76,6 +80,7 @@ fn until_exit_or_limit<F: FnMut(&str)>(
     pipes: &mut Pipes<'_>,
     stderr: &mut StderrLines<'_, F>,
     deadline: Instant,
+    stop: &AtomicBool,
 ) -> io::Result<End> {
     loop {
         // In this order: whatever the program wrote before it exited is in the pipes by now.
@@ -87,6 +92,9 @@ fn until_exit_or_limit<F: FnMut(&str)>(
         }
         if let Some(status) = exited {
             return Ok(End::Exited(status));
+        }
+        if stop.load(Ordering::SeqCst) {
+            return Ok(End::Stopped);
         }
         match deadline.saturating_duration_since(Instant::now()) {
             Duration::ZERO => return Ok(End::TimedOut),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::*;
@@ -25,8 +26,11 @@ fn shell(script: &str, argument: &Path, timeout: Duration) -> CommandApplication
     CommandApplication::new(&command, timeout).unwrap()
 }
 
+/// No stop.
+static NEVER: AtomicBool = AtomicBool::new(false);
+
 fn call(script: &str) -> Result<Answer, AttemptError> {
-    shell(script, Path::new("sh"), PATIENT).call(&event())
+    shell(script, Path::new("sh"), PATIENT).call(&event(), &NEVER)
 }
 
 fn failure_of(script: &str) -> String {
@@ -36,7 +40,7 @@ fn failure_of(script: &str) -> String {
 /// Runs a script that must be ended, demands that this takes no longer than SIGKILL does, and returns how long it took.
 fn assert_times_out(script: &str, argument: &Path) -> Duration {
     let begun = Instant::now();
-    let error = shell(script, argument, SHORT).call(&event()).unwrap_err();
+    let error = shell(script, argument, SHORT).call(&event(), &NEVER).unwrap_err();
     let took = begun.elapsed();
     assert_eq!(error.to_string(), "timed out after 500ms");
     assert!(took < SHORT + GRACE + Duration::from_secs(8), "{took:?}");
@@ -62,7 +66,7 @@ fn the_event_comes_on_stdin_and_the_answer_from_stdout() {
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("event");
     let script = r#"cat > "$0"; echo '{"status":"ready","access":{"frontEndUrl":"https://a/"}}'"#;
-    let answer = shell(script, &copy, PATIENT).call(&event()).unwrap();
+    let answer = shell(script, &copy, PATIENT).call(&event(), &NEVER).unwrap();
     assert!(matches!(answer, Answer::Ready(Some(access)) if access.front_end_url() == "https://a/"));
     assert_eq!(fs::read_to_string(&copy).unwrap(), event().to_json());
 }
@@ -78,7 +82,7 @@ fn the_environment_is_small_and_names_event_and_operation() {
 #[test]
 fn arguments_reach_the_program_without_a_shell() {
     let command = ["printf", "%s", r#"{"status":"refused","resultCode":"000005","message":"$HOME; `id` *"}"#];
-    let answer = CommandApplication::new(&command.map(str::to_owned), PATIENT).unwrap().call(&event()).unwrap();
+    let answer = CommandApplication::new(&command.map(str::to_owned), PATIENT).unwrap().call(&event(), &NEVER).unwrap();
     assert_eq!(answer, Answer::Refused { result_code: ResultCode::INTERNAL, message: "$HOME; `id` *".into() });
 }
 
@@ -93,13 +97,13 @@ fn an_exit_code_fails_the_attempt_and_shows_the_last_line_of_stderr() {
 fn an_empty_answer_means_done_except_for_a_creation() {
     assert_eq!(failure_of("true"), AnswerFault::EmptyForCreate.to_string());
     let release = Event { change: crate::fulfilment::event::Change::InstanceRelease, ..event() };
-    assert_eq!(shell("true", Path::new("sh"), PATIENT).call(&release).unwrap(), Answer::Ready(None));
+    assert_eq!(shell("true", Path::new("sh"), PATIENT).call(&release, &NEVER).unwrap(), Answer::Ready(None));
 }
 
 #[test]
 fn a_program_that_is_not_there_could_not_be_started() {
     let application = CommandApplication::new(&["/no/such/program".to_owned()], PATIENT).unwrap();
-    let error = application.call(&event()).unwrap_err().to_string();
+    let error = application.call(&event(), &NEVER).unwrap_err().to_string();
     assert!(error.starts_with("/no/such/program could not be started: No such file"), "{error}");
 }
 
@@ -135,7 +139,7 @@ fn what_a_program_leaves_in_the_background_is_not_waited_for() {
     let pid_file = directory.path().join("pid");
     let begun = Instant::now();
     let script = r#"sleep 1000 & echo $! > "$0"; echo '{"status":"pending"}'"#;
-    assert_eq!(shell(script, &pid_file, PATIENT).call(&event()).unwrap(), Answer::Pending);
+    assert_eq!(shell(script, &pid_file, PATIENT).call(&event(), &NEVER).unwrap(), Answer::Pending);
     assert!(begun.elapsed() < PATIENT / 2, "{:?}", begun.elapsed());
     let pid: i32 = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
@@ -179,12 +183,12 @@ fn a_program_may_close_stdin_without_reading_a_large_event() {
     let parameters = [("large".to_owned(), "x".repeat(4 * 1024 * 1024))].into();
     let large = Event { parameters, ..event() };
     for script in [r#"exec <&-; echo '{"status":"pending"}'"#, r#"echo '{"status":"pending"}'"#] {
-        assert_eq!(shell(script, Path::new("sh"), PATIENT).call(&large).unwrap(), Answer::Pending);
+        assert_eq!(shell(script, Path::new("sh"), PATIENT).call(&large, &NEVER).unwrap(), Answer::Pending);
     }
     let script =
         r#"bytes=$(wc -c); echo "{\"status\":\"refused\",\"resultCode\":\"000005\",\"message\":\"$((bytes))\"}""#;
     assert_eq!(
-        shell(script, Path::new("sh"), PATIENT).call(&large).unwrap(),
+        shell(script, Path::new("sh"), PATIENT).call(&large, &NEVER).unwrap(),
         Answer::Refused { result_code: ResultCode::INTERNAL, message: large.to_json().len().to_string() }
     );
 }
@@ -199,4 +203,24 @@ fn an_empty_command_is_refused() {
     assert_eq!(CommandApplication::new(&[], PATIENT), Err(CommandSetupError::Empty));
     assert_eq!(CommandApplication::new(&[String::new()], PATIENT), Err(CommandSetupError::Empty));
     assert_eq!(CommandApplication::new(&["a\0b".to_owned()], PATIENT), Err(CommandSetupError::Nul));
+}
+
+#[test]
+fn a_stop_ends_the_program_at_once_with_all_its_group() {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let folder = tempfile::tempdir().unwrap();
+    let pid_file = folder.path().join("pid");
+    let script = "sleep 1000 & echo $! > \"$0\"; wait";
+    let (pids, application) = (pid_file.clone(), shell(script, &pid_file, PATIENT));
+    let stopper = std::thread::spawn(move || {
+        while std::fs::read_to_string(&pids).is_ok_and(|text| text.ends_with('\n')) == false {
+            std::thread::yield_now();
+        }
+        STOP.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+    assert!(matches!(application.call(&event(), &STOP).unwrap_err(), AttemptError::Stopped));
+    stopper.join().unwrap();
+    let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    let gone = rustix::process::test_kill_process(rustix::process::Pid::from_raw(pid).unwrap());
+    assert_eq!(gone, Err(rustix::io::Errno::SRCH));
 }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::access::{Access, AccessParts};
-use crate::operation::{Environment, Identity};
+use crate::operation::{Environment, Identity, State};
 use crate::secret::Secret;
 
 /// A folder for one database.
@@ -94,6 +94,7 @@ fn create(tx: &Tx<'_>, order: &str) -> Result<(InstanceRow, i64), StoreError> {
         identity: &identity,
         operation_id: format!("o-{order}"),
         instance: instance.row,
+        state: State::Open,
         content_digest: [0; 16],
         first_exchange: exchange,
     };

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::instance::Change;
-use crate::operation::State;
 use crate::protocol::result_code::ResultCode;
 use crate::store::plans;
 
@@ -41,7 +40,7 @@ fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
 fn run_everything(tx: &Tx<'_>) -> Result<(), StoreError> {
     let (instance, operation) = create(tx, "CS1")?;
     let identity = Identity::new(Environment::Real, "basic", "create", ["CS1"]);
-    tx.operation_of(&identity)?;
+    tx.operation_of(&identity, "k")?;
     tx.operation(operation)?;
     tx.open_operation_on(instance.row, Some(operation))?;
     tx.instance(Environment::Real, "basic", "i-CS1")?;
@@ -59,7 +58,7 @@ fn run_everything(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.history(instance.row)?;
     tx.instances(&InstanceFilter::default(), 10)?;
     tx.set_operation(operation, State::Done, Some((ResultCode::SUCCESS, "success")), at(1))?;
-    tx.finish_operations_on(instance.row, at(1))?;
+    tx.finish_creations(instance.row, at(1))?;
     Ok(())
 }
 
@@ -77,7 +76,9 @@ fn run_exchanges(tx: &Tx<'_>, operation: i64) -> Result<(), StoreError> {
     tx.answer_exchange(exchange, &answered)?;
     let answer = AnswerBytes { body: b"{}".to_vec(), body_sign: String::new() };
     tx.insert_answer(operation, "k", &answer, exchange)?;
-    assert_eq!(tx.answer_of(operation, "k")?, Some(answer));
+    let identity = Identity::new(Environment::Real, "basic", "create", ["CS1"]);
+    assert_eq!(tx.operation_of(&identity, "k")?.and_then(|operation| operation.answer), Some(answer));
+    tx.next_exchange()?;
     tx.request_of(exchange)?;
     tx.exchange(exchange)?;
     tx.exchanges(&ExchangeFilter::default(), 10)?;
@@ -102,6 +103,6 @@ fn run_jobs(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(), S
     tx.jobs_of(instance.row)?;
     tx.job_counts()?;
     tx.cancel_waiting_jobs(instance.row, "released", at(3))?;
-    tx.end_unfinished_jobs(instance.row, "done", at(3))?;
+    tx.end_creation_jobs(instance.row, at(3))?;
     Ok(())
 }

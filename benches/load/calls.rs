@@ -1,0 +1,160 @@
+//! The calls of the load: how a request is written and signed, and what its answer must be.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use koogate::protocol::body_sign;
+use koogate::protocol::key::AccessKey;
+use koogate::protocol::signature::sign_v2;
+use koogate::secret::Secret;
+use uuid::Uuid;
+
+use crate::generator::Answer;
+
+/// The access key of every server that is measured.
+pub const KEY: &str = "11111111-2222-3333-4444-555555555555";
+
+/// Bytes of a request's body, filled up with a member that nobody knows.
+pub const BODY: usize = 1024;
+
+/// An operation that has been answered, to be repeated or asked about.
+pub struct Recorded {
+    order: String,
+    instance_id: String,
+    body_sign: String,
+    body: Vec<u8>,
+}
+
+/// What is called, again and again.
+pub enum Work<'a> {
+    /// Each call a new order; the answers are kept where a list is given.
+    New(Option<&'a mut Vec<Recorded>>),
+    /// Orders that have been answered, as KooGallery repeats them: new businessId, stamp and nonce. The answer must be
+    /// the recorded one to the byte.
+    Replay(&'a [Recorded]),
+    /// `queryInstance` of one instance.
+    Query(&'a [Recorded]),
+    /// Like a repeat, but whatever comes as long as it is always the same.
+    Fixed(Option<Vec<u8>>),
+}
+
+/// Writes calls and checks their answers.
+pub struct Caller<'a> {
+    work: Work<'a>,
+    key: AccessKey,
+    address: SocketAddr,
+    body_size: usize,
+    /// Tells the calls of one run of the benchmark from those of all others.
+    run: u64,
+    count: u64,
+}
+
+/// Which call an answer belongs to.
+#[derive(Clone, Copy, Default)]
+pub struct Ticket(u64);
+
+impl<'a> Caller<'a> {
+    /// Calls with bodies of [`BODY`] bytes.
+    pub fn new(address: SocketAddr, work: Work<'a>) -> Self {
+        let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+        let key = AccessKey::new("bench".to_owned(), Secret::new(KEY.to_owned()));
+        Self { work, key, address, body_size: BODY, run, count: 0 }
+    }
+
+    /// The same with larger bodies.
+    pub fn with_body_size(self, body_size: usize) -> Self {
+        Self { body_size, ..self }
+    }
+
+    /// Writes the next request, head and body.
+    pub fn write_next(&mut self, out: &mut Vec<u8>) -> Ticket {
+        self.count += 1;
+        let ticket = Ticket(self.count);
+        let body = self.body(ticket);
+        let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().to_string();
+        let nonce = format!("{:x}-{:x}", self.run, self.count);
+        let signature = sign_v2(&self.key, &timestamp, &nonce, &body);
+        out.clear();
+        write!(
+            out,
+            "POST /saasproduce?signature={signature}&timestamp={timestamp}&nonce={nonce} HTTP/1.1\r\nHost: {}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        )
+        .unwrap();
+        out.extend_from_slice(&body);
+        ticket
+    }
+
+    /// Checks the answer to a request.
+    pub fn check(&mut self, ticket: Ticket, answer: &Answer<'_>) {
+        let says = || String::from_utf8_lossy(answer.body).into_owned();
+        assert_eq!(answer.status, 200, "{}", says());
+        assert!(answer.body.starts_with(br#"{"resultCode":"000000""#), "{}", says());
+        let order = self.order(ticket);
+        match &mut self.work {
+            Work::New(None) => {}
+            Work::New(Some(kept)) => {
+                body_sign::verify_header(&self.key, "Body-Sign", answer.body_sign, answer.body).unwrap();
+                let reply: serde_json::Value = serde_json::from_slice(answer.body).unwrap();
+                let instance_id = reply["instanceId"].as_str().unwrap().to_owned();
+                let (body_sign, body) = (answer.body_sign.to_owned(), answer.body.to_vec());
+                kept.push(Recorded { order, instance_id, body_sign, body });
+            }
+            Work::Replay(recorded) => {
+                let first = chosen(recorded, ticket);
+                assert_eq!((&*first.body_sign, &*first.body), (answer.body_sign, answer.body), "not verbatim");
+            }
+            Work::Query(recorded) => {
+                let id = &chosen(recorded, ticket).instance_id;
+                assert!(answer.body.windows(id.len()).any(|part| part == id.as_bytes()), "{}", says());
+            }
+            Work::Fixed(first) => {
+                let first = first.get_or_insert_with(|| answer.body.to_vec());
+                assert_eq!(first, answer.body, "not verbatim");
+            }
+        }
+    }
+
+    fn body(&self, ticket: Ticket) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.body_size);
+        // businessIds are UUIDs: their index rows land anywhere, which costs more than rows in order.
+        let business_id = Uuid::from_u64_pair(scattered(self.run ^ ticket.0), scattered(ticket.0));
+        let order = self.order(ticket);
+        match &self.work {
+            Work::Query(recorded) => write!(
+                body,
+                r#"{{"activity":"queryInstance","businessId":"{business_id}","instanceId":"{}","#,
+                chosen(recorded, ticket).instance_id
+            ),
+            _ => write!(body, r#"{{"activity":"newInstance","businessId":"{business_id}","orderId":"{order}","#)
+                .and_then(|()| write!(body, r#""orderLineId":"{order}-000001","#)),
+        }
+        .unwrap();
+        body.extend_from_slice(br#""testFlag":"0","padding":""#);
+        body.resize(self.body_size - 2, b'x');
+        body.extend_from_slice(b"\"}");
+        body
+    }
+
+    fn order(&self, ticket: Ticket) -> String {
+        match &self.work {
+            Work::Replay(recorded) => chosen(recorded, ticket).order.clone(),
+            _ => format!("CS{}{:08}", self.run, ticket.0),
+        }
+    }
+}
+
+fn chosen(recorded: &[Recorded], ticket: Ticket) -> &Recorded {
+    &recorded[usize::try_from(scattered(ticket.0)).unwrap() % recorded.len()]
+}
+
+/// SplitMix64: numbers in a row become numbers all over the place.
+fn scattered(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
