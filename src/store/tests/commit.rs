@@ -213,6 +213,10 @@ fn readers_see_whole_commits_and_do_not_wait_for_the_writer() {
 fn another_process_that_writes_for_long_makes_works_wait_and_fails_none() {
     let scratch = Scratch::new();
     let store = Arc::new(scratch.open());
+    // Each try gives up at once: the work goes on waiting all the same.
+    store
+        .write(None, |tx| tx.connection.busy_timeout(Duration::from_millis(1)).map_err(StoreError::sqlite("hurry")))
+        .unwrap();
     let other = Connection::open(store.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let soon = Instant::now() + Duration::from_millis(50);
