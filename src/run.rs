@@ -23,7 +23,7 @@ use crate::store::{self, OpenError, Role, Store, StoreError};
 const DOOR_GRACE: Duration = Duration::from_secs(1);
 
 /// Attempts of jobs have so long at the end.
-const JOB_GRACE: Duration = Duration::from_secs(10);
+const JOB_GRACE: Duration = Duration::from_secs(5);
 
 /// The admin listener needs few connections.
 const ADMIN_CONNECTIONS: usize = 16;

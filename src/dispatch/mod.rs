@@ -166,11 +166,12 @@ impl Dispatcher {
     fn fail(&self, conversation: &Arc<Conversation>, row: Option<Row>, error: &StoreError) -> AnswerBytes {
         let outcome = Outcome::refusal(ResultCode::INTERNAL, "internal error");
         let hint = if error.is_disk_full() { "; the disk is full: free some space" } else { "" };
-        log::error!("ALERT {}: 000005: {error}{hint}", conversation.title());
         let recorded = match error {
             StoreError::TimedOut | StoreError::Closed | StoreError::Overloaded(_) | StoreError::Commit(_) => None,
             _ => self.record(conversation, outcome.clone(), row).ok(),
         };
+        let how = if recorded.is_some() { "" } else { " without a record" };
+        log::error!("ALERT {}: answered 000005{how}: {error}{hint}", conversation.title());
         recorded.unwrap_or_else(|| conversation.prepare(&outcome).bytes)
     }
 

@@ -13,6 +13,7 @@ mod door;
 mod door_abuse;
 mod door_client;
 mod door_close;
+mod encounters;
 mod fulfilment;
 mod harness;
 mod jobs;
