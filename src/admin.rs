@@ -64,6 +64,21 @@ impl AdminSite {
         }
     }
 
+    /// `GET /api/v1/refused`: the requests that were turned away lately, newest first, and how many there were in all.
+    fn refused(&self) -> Reply {
+        let refused = self.dispatcher.refused();
+        let last: Vec<Value> = refused
+            .last()
+            .into_iter()
+            .rev()
+            .map(|one| {
+                let at = format!("{:.3}", one.at);
+                json!({ "at": at, "peer": one.peer, "family": one.family, "reason": one.reason })
+            })
+            .collect();
+        json_reply(200, &json!({ "total": refused.total(), "last": last }))
+    }
+
     /// Whether calls can be answered: the writer takes work and gets through with it.
     fn readyz(&self) -> Reply {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(2);
@@ -84,6 +99,9 @@ impl Handler for AdminSite {
         if !self.is_authorised(&request) {
             let reply = problem_reply(401, "a bearer token is needed: Authorization: Bearer <admin.token>");
             return reply.with_header("WWW-Authenticate", "Bearer");
+        }
+        if let ("GET", "/api/v1/refused") = (request.method.as_str(), request.path()) {
+            return self.refused();
         }
         let instance_id =
             request.path().strip_prefix("/api/v1/instances/").and_then(|rest| rest.strip_suffix("/ready"));

@@ -1,8 +1,8 @@
 //! Keeps the snapshot beside the database fresh while the server runs, and the dated series where one is configured.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::config::{Database, SnapshotSeries};
 use crate::store::Store;
-use crate::store::snapshot::{self, SnapshotError, Verified};
+use crate::store::snapshot::{self, SnapshotError};
 
 /// Journal rows are purged at most so many at a time, so that no answer waits for the purge.
 const PURGE_BATCH: i64 = 500;
@@ -25,7 +25,6 @@ const PURGE_EVERY: Duration = Duration::from_secs(3600);
 pub struct SnapshotKeeper {
     stop: SyncSender<()>,
     thread: JoinHandle<()>,
-    last: Arc<Mutex<Option<Verified>>>,
 }
 
 impl SnapshotKeeper {
@@ -35,15 +34,9 @@ impl SnapshotKeeper {
     /// When no thread can be started.
     pub fn start(store: Arc<Store>, settings: Database) -> std::io::Result<Self> {
         let (stop, stopped) = sync_channel(1);
-        let last = Arc::new(Mutex::new(None));
-        let mut keeper = Keeper { store, settings, stopped, last: Arc::clone(&last), covered: None };
+        let mut keeper = Keeper { store, settings, stopped, covered: None };
         let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || keeper.run())?;
-        Ok(Self { stop, thread, last })
-    }
-
-    /// What the last good snapshot of this run holds.
-    pub fn last(&self) -> Option<Verified> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        Ok(Self { stop, thread })
     }
 
     /// Takes a last snapshot if anything has changed, and joins.
@@ -60,7 +53,6 @@ struct Keeper {
     store: Arc<Store>,
     settings: Database,
     stopped: Receiver<()>,
-    last: Arc<Mutex<Option<Verified>>>,
     /// The version of the database when the last snapshot began.
     covered: Option<i64>,
 }
@@ -105,7 +97,6 @@ impl Keeper {
             Ok(verified) => {
                 log::info!("snapshot {} holds {} exchanges", target.display(), verified.exchanges);
                 self.covered = version;
-                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(verified);
             }
             Err(error) => log::error!("ALERT no snapshot could be taken, the last one stays as it is: {error}"),
         }

@@ -61,7 +61,7 @@ pub struct Config {
     pub jobs: Jobs,
     /// The operator's listener, if there is one.
     pub admin: Option<Admin>,
-    /// At least one; the first that matches wins, see [`Config::product_for`].
+    /// At least one; the first that matches wins.
     pub products: Vec<Product>,
     /// What works but should be known.
     pub warnings: Vec<ConfigWarning>,
@@ -97,11 +97,6 @@ impl Config {
     pub fn from_toml(text: &str, base_dir: &Path) -> Result<Self, ConfigErrors> {
         let file = "koogate.toml".to_owned();
         Self::read(text, &Surroundings { file, base_dir: base_dir.to_owned(), environment }).map(|(config, _)| config)
-    }
-
-    /// The entry for a product: the first that matches. What a call does not say is `None`.
-    pub fn product_for(&self, product_id: Option<&str>, sku_code: Option<&str>) -> Option<&Product> {
-        self.products.iter().find(|product| product.matches(product_id, sku_code))
     }
 
     /// Returns the configuration, and whether secrets stand in the text itself.

@@ -240,18 +240,6 @@ impl Tx<'_> {
     pub fn jobs_of(&self, instance: i64) -> Result<Vec<JobRow>, StoreError> {
         self.all("list jobs", &format!("{SELECT} WHERE job.instance = ?1 ORDER BY job.id"), [instance], read_row)
     }
-
-    /// How many jobs are in each state that an operator cares about.
-    pub fn job_counts(&self) -> Result<Vec<(String, i64)>, StoreError> {
-        self.all(
-            "count jobs",
-            "SELECT 'waiting', count(*) FROM job WHERE state = 'waiting' UNION ALL \
-             SELECT 'running', count(*) FROM job WHERE state = 'running' UNION ALL \
-             SELECT 'dead', count(*) FROM job WHERE state = 'dead'",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-    }
 }
 
 /// Operations on one instance reach the application in the order KooGallery asked for them.

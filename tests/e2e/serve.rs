@@ -233,6 +233,7 @@ fn health_is_public_and_readiness_is_for_the_operator() {
         assert_eq!((answer.status, text(&answer.body)), (200, body.to_owned()), "{target}");
     }
     assert_eq!(koogate.admin("GET", "/api/v1/instances/x/ready", None, "").status, 401);
+    assert_eq!(koogate.admin("GET", "/api/v1/refused", None, "").status, 401);
     assert!(scratch.run_json(&["exchange", "list", "--json"]).is_empty());
 }
 
@@ -270,4 +271,24 @@ fn a_slow_disk_does_not_make_the_application_do_it_twice() {
 /// The path of a file in a folder as the command line takes it.
 fn path_text(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+#[test]
+fn the_operator_sees_who_was_turned_away_and_why_and_no_body() {
+    let scratch = Scratch::new("");
+    let admin = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"a-token-of-the-tests\"\n";
+    scratch.configure(&[KEY], admin, FIXED);
+    let koogate = scratch.serve();
+    let body = b"{\"canary\":\"not to be shown\"}";
+    for _ in 0..3 {
+        let query = crate::harness::Signed::now("another access key", body).query();
+        assert_eq!(koogate.post(&format!("/saasproduce?{query}"), body).unwrap().code(), "000001");
+    }
+    let answer = koogate.admin("GET", "/api/v1/refused", Some("a-token-of-the-tests"), "");
+    let seen = answer.json();
+    assert_eq!(seen["total"], 3);
+    let last = &seen["last"][0];
+    assert_eq!((last["peer"].as_str(), last["family"].as_str()), (Some("127.0.0.1"), Some("basic-v2")));
+    assert!(last["reason"].as_str().unwrap().contains("fits none of the configured access keys"), "{last}");
+    assert!(!crate::harness::text(&answer.body).contains("canary"));
 }

@@ -146,10 +146,13 @@ fn the_first_matching_product_wins() {
         (None, Some("2"), Some("any2")),
         (None, None, None),
     ] {
-        let name = config.product_for(product_id, sku_code).map(|product| match &product.fulfilment {
-            Fulfilment::Stock { name, .. } => name.as_str(),
-            other => panic!("{other:?}"),
-        });
+        let name =
+            config.products.iter().find(|product| product.matches(product_id, sku_code)).map(|product| match &product
+                .fulfilment
+            {
+                Fulfilment::Stock { name, .. } => name.as_str(),
+                other => panic!("{other:?}"),
+            });
         assert_eq!(name, expected, "{product_id:?} {sku_code:?}");
     }
 }

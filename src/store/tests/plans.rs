@@ -101,7 +101,6 @@ fn run_jobs(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(), S
     tx.open_status_change(instance.row)?;
     tx.job_ends_before(operation, instance.row, at(9))?;
     tx.jobs_of(instance.row)?;
-    tx.job_counts()?;
     tx.cancel_waiting_jobs(instance.row, "released", at(3))?;
     tx.end_creation_jobs(instance.row, at(3))?;
     Ok(())
