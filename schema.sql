@@ -137,6 +137,7 @@ CREATE INDEX job_unfinished  ON job (instance, id) WHERE state IN ('waiting', 'r
 CREATE INDEX job_running     ON job (lease_until)  WHERE state = 'running';
 CREATE INDEX job_dead        ON job (instance)     WHERE state = 'dead';
 CREATE INDEX job_by_instance ON job (instance, id);
+CREATE INDEX job_by_operation ON job (operation, id);
 
 -- Ready-made accounts, handed out one by one.
 CREATE TABLE stock_entry (

@@ -7,9 +7,8 @@ use super::output;
 use crate::store::snapshot::{self, Verified};
 
 /// Said wherever a copy is made: without the key it is worth little.
-const KEY_REMINDER: &str = "The copy is of no use without the sealing key (keys.sealing_key): nobody can read the passwords in it, and koogate \
-     does not start with it. Keep a copy of the key too, in another place.\n\
-     没有密封密钥 sealing_key，备份无法使用：请将密钥另行保存。";
+const KEY_REMINDER: &str = "Keep the sealing key (keys.sealing_key) too, in another place: without it nobody can read the passwords in the \
+     copy, and koogate does not start from it.\n没有密封密钥 sealing_key，备份无法使用：请将密钥另行保存。";
 
 /// Arguments of `koogate backup`.
 #[derive(Debug, clap::Args)]

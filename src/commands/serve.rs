@@ -90,7 +90,7 @@ fn reload(path: &Path, server: &Server) {
         Ok(needs_restart) if needs_restart.is_empty() => log::info!("the configuration was reloaded"),
         Ok(needs_restart) => {
             let waiting = needs_restart.join(", ");
-            log::warn!("the configuration was reloaded; what changed in {waiting} waits for a restart");
+            log::warn!("the configuration was reloaded, but changes in these need a restart: {waiting}");
         }
         Err(error) => log::error!("ALERT the configuration was not reloaded, the old one stays: {error}"),
     }

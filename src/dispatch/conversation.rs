@@ -31,6 +31,16 @@ pub(super) struct Conversation {
     pub(super) content_digest: [u8; 16],
 }
 
+/// An answer, ready to be recorded and sent.
+pub(super) struct Prepared {
+    /// What the body says.
+    pub(super) code: ResultCode,
+    /// What is sent.
+    pub(super) bytes: AnswerBytes,
+    /// The body for the journal, where the one that is sent holds secrets.
+    blanked: Option<Vec<u8>>,
+}
+
 /// A call's row in the journal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row {
@@ -54,39 +64,30 @@ pub(super) struct Belongs {
 }
 
 impl Conversation {
-    /// The bytes for an outcome. What KooGallery would reject is replaced by a plain `000005`, and said loudly.
-    pub(super) fn encode(&self, outcome: &Outcome) -> AnswerBytes {
+    /// An outcome in the bytes that are sent and in the bytes that are kept. What KooGallery would reject is replaced by a
+    /// plain `000005`, and said loudly.
+    pub(super) fn prepare(&self, outcome: &Outcome) -> Prepared {
         let body = self.family.reply(self.call.as_ref(), outcome);
-        match self.fault_in(&body) {
-            None => self.signed(body),
-            Some(fault) => {
-                log::error!("{}: the answer broke KooGallery's rules and was not sent: {fault}", self.title());
-                self.signed(self.family.reply(None, &Outcome::refusal(ResultCode::INTERNAL, "internal error")))
-            }
+        if let Some(fault) = self.fault_in(&body) {
+            log::error!("{}: the answer broke KooGallery's rules and was not sent: {fault}", self.title());
+            let code = ResultCode::INTERNAL;
+            let body = self.family.reply(None, &Outcome::refusal(code, "internal error"));
+            return Prepared { code, blanked: None, bytes: self.signed(body) };
         }
+        let blanked = outcome.has_secrets().then(|| self.family.reply(self.call.as_ref(), &outcome.without_secrets()));
+        Prepared { code: outcome.code, blanked, bytes: self.signed(body) }
     }
 
-    /// The bytes of a final success; `None` when they would not pass KooGallery's checks and so must not be kept.
-    pub(super) fn encode_final(&self, outcome: &Outcome) -> Option<AnswerBytes> {
-        let body = self.family.reply(self.call.as_ref(), outcome);
-        self.fault_in(&body).is_none().then(|| self.signed(body))
-    }
-
-    /// Writes the call's row with an answer that will not be replayed; passwords in it are blanked.
-    pub(super) fn record(&self, tx: &Tx<'_>, outcome: &Outcome, row: Option<Row>) -> Result<i64, StoreError> {
-        self.record_as(tx, outcome, row, &Belongs::default())
-    }
-
-    /// The same for a call that belongs to an operation.
-    pub(super) fn record_as(
+    /// Writes the call's row with the answer that is sent, passwords blanked.
+    pub(super) fn record(
         &self,
         tx: &Tx<'_>,
-        outcome: &Outcome,
+        prepared: &Prepared,
         row: Option<Row>,
         belongs: &Belongs,
     ) -> Result<i64, StoreError> {
-        let body = self.family.reply(self.call.as_ref(), &outcome.without_secrets());
-        self.write_row(tx, outcome.code, Some(&body), row, belongs)
+        let body = prepared.blanked.as_ref().unwrap_or(&prepared.bytes.body);
+        self.write_row(tx, prepared.code, Some(body), row, belongs)
     }
 
     /// Writes the call's row with a reference to its operation's final answer.
@@ -130,11 +131,6 @@ impl Conversation {
         self.started + within.saturating_sub(RECORDING_TIME.min(within / 2))
     }
 
-    /// The reply with these bytes.
-    pub(super) fn reply(&self, bytes: AnswerBytes) -> Reply {
-        json_reply(bytes)
-    }
-
     /// The call in a few words, for the log.
     pub(super) fn title(&self) -> String {
         let exchange = &self.exchange;
@@ -160,8 +156,10 @@ impl Conversation {
     }
 }
 
-/// HTTP 200 whatever happened: KooGallery counts every other status as a failure of the server.
-pub(super) fn json_reply(bytes: AnswerBytes) -> Reply {
-    let reply = Reply::new(200, "application/json", bytes.body);
-    if bytes.body_sign.is_empty() { reply } else { reply.with_header(body_sign::HEADER_NAME, bytes.body_sign) }
+impl From<AnswerBytes> for Reply {
+    /// HTTP 200 whatever happened: KooGallery counts every other status as a failure of the server.
+    fn from(bytes: AnswerBytes) -> Self {
+        let reply = Self::new(200, "application/json", bytes.body);
+        if bytes.body_sign.is_empty() { reply } else { reply.with_header(body_sign::HEADER_NAME, bytes.body_sign) }
+    }
 }

@@ -32,9 +32,9 @@ use crate::protocol::result_code::ResultCode;
 use crate::protocol::{self, Family, Received};
 use crate::settings::Settings;
 use crate::store::{AnswerBytes, NewExchange, Store, StoreError};
-use conversation::Conversation;
+use conversation::{Belongs, Conversation, Row};
 use nonces::Nonces;
-use script::{Pass, Step};
+use script::{AfterCommit, Pass, Step};
 
 /// So many questions to applications may be open at once.
 const QUESTIONS: usize = 8;
@@ -125,7 +125,7 @@ impl Dispatcher {
         // Here and not in the transaction: the writer is one thread for all.
         let content_digest = call.as_ref().map(|call| operation::content_digest(&call.content)).unwrap_or_default();
         let conversation = Conversation { family, settings, key, started, exchange, call, content_digest };
-        self.converse(Arc::new(conversation), bad)
+        self.converse(&Arc::new(conversation), bad)
     }
 
     /// Answers a request to the production address that asks for nothing: an address check, or a method no family has.
@@ -142,70 +142,88 @@ impl Dispatcher {
     }
 
     /// Everything after authentication. `bad` is set when the request could not be read.
-    fn converse(&self, conversation: Arc<Conversation>, bad: Option<BadCall>) -> Reply {
+    fn converse(&self, conversation: &Arc<Conversation>, bad: Option<BadCall>) -> Reply {
+        let mut row = None;
         let answered = match (&conversation.call, bad) {
             (Some(call), _) => match &call.intent {
-                Intent::Create { .. } | Intent::Change { .. } => self.operate(&conversation),
+                Intent::Create { .. } | Intent::Change { .. } => self.operate(conversation, &mut row),
                 Intent::Query { .. } | Intent::CheckChange { .. } | Intent::Notify => {
-                    queries::outcome(&self.store, &self.questions, &conversation, call)
-                        .and_then(|outcome| self.record(&conversation, outcome))
+                    queries::outcome(&self.store, &self.questions, conversation, call)
+                        .and_then(|outcome| self.record(conversation, outcome, None))
                 }
             },
             (None, bad) => {
                 let reason = bad.map(|bad| bad.reason).unwrap_or_default();
                 log::warn!("{}: 000002: {reason}", conversation.title());
-                self.record(&conversation, Outcome::refusal(ResultCode::PARAMETER, reason))
+                self.record(conversation, Outcome::refusal(ResultCode::PARAMETER, reason), None)
             }
         };
-        match answered {
-            Ok(bytes) => conversation.reply(bytes),
-            Err(error) => {
-                // An answer without a record is better than none: it promises nothing and KooGallery calls again.
-                let hint = if error.is_disk_full() { "; the disk is full: free some space" } else { "" };
-                log::error!("{}: answered 000005 without a record: {error}{hint}", conversation.title());
-                conversation.reply(conversation.encode(&Outcome::refusal(ResultCode::INTERNAL, "internal error")))
-            }
-        }
+        answered.unwrap_or_else(|error| self.fail(conversation, row, &error)).into()
     }
 
-    /// Makes passes through the script until there is an answer.
-    fn operate(&self, conversation: &Arc<Conversation>) -> Result<AnswerBytes, StoreError> {
+    /// The answer when nothing could be done: it promises nothing, and KooGallery calls again. It is recorded where the
+    /// disk is not the trouble; where it is, an answer without a record is better than none.
+    fn fail(&self, conversation: &Arc<Conversation>, row: Option<Row>, error: &StoreError) -> AnswerBytes {
+        let outcome = Outcome::refusal(ResultCode::INTERNAL, "internal error");
+        let hint = if error.is_disk_full() { "; the disk is full: free some space" } else { "" };
+        log::error!("ALERT {}: 000005: {error}{hint}", conversation.title());
+        let recorded = match error {
+            StoreError::TimedOut | StoreError::Closed | StoreError::Overloaded(_) | StoreError::Commit(_) => None,
+            _ => self.record(conversation, outcome.clone(), row).ok(),
+        };
+        recorded.unwrap_or_else(|| conversation.prepare(&outcome).bytes)
+    }
+
+    /// Makes passes through the script until there is an answer. `row` is the call's row once it is written.
+    fn operate(&self, conversation: &Arc<Conversation>, row: &mut Option<Row>) -> Result<AnswerBytes, StoreError> {
         let (answer_by, wait_until) = (conversation.answer_by(), conversation.wait_until());
         let mut pass = Pass { exchange: None, waited_for: None, may_wait: true };
         loop {
             let (script, waiters) = (Arc::clone(conversation), Arc::clone(&self.waiters));
             let step = self.store.write(Some(answer_by), move |tx| {
-                let now = Timestamp::now();
-                script::run(tx, &script, &waiters, pass, now)
+                // Only readable calls come here; the type of the conversation cannot say so.
+                let call = script.call.as_ref().ok_or(StoreError::Closed)?;
+                script::run(tx, &script, call, &waiters, pass, Timestamp::now())
             })?;
             fault::point("pass");
             match step {
-                Step::Answer { bytes, jobs } => {
-                    if jobs {
-                        (self.wake_jobs)();
-                    }
+                Step::Answer { bytes, then } => {
+                    self.tell(then);
                     return Ok(bytes);
                 }
-                Step::Wait { exchange, operation, ended, jobs } => {
-                    if jobs {
-                        (self.wake_jobs)();
-                    }
+                Step::Wait { exchange, operation, ended, then } => {
+                    self.tell(then);
                     let in_time = ended.wait_until(wait_until);
                     let may_wait = in_time && Instant::now() < wait_until;
                     pass = Pass { exchange: Some(exchange), waited_for: Some(operation), may_wait };
+                    *row = Some(Row { number: exchange, is_written: true });
                 }
             }
         }
     }
 
+    fn tell(&self, then: AfterCommit) {
+        for operation in then.ended {
+            self.waiters.ended(operation);
+        }
+        if then.jobs {
+            (self.wake_jobs)();
+        }
+    }
+
     /// Records a call that is no operation together with its answer.
-    fn record(&self, conversation: &Arc<Conversation>, outcome: Outcome) -> Result<AnswerBytes, StoreError> {
+    fn record(
+        &self,
+        conversation: &Arc<Conversation>,
+        outcome: Outcome,
+        row: Option<Row>,
+    ) -> Result<AnswerBytes, StoreError> {
         let answer_by = conversation.answer_by();
         let conversation = Arc::clone(conversation);
         self.store.write(Some(answer_by), move |tx| {
-            let bytes = conversation.encode(&outcome);
-            conversation.record(tx, &outcome, None)?;
-            Ok(bytes)
+            let prepared = conversation.prepare(&outcome);
+            conversation.record(tx, &prepared, row, &Belongs::default())?;
+            Ok(prepared.bytes)
         })
     }
 }
@@ -217,7 +235,7 @@ fn unrecorded(family: &dyn Family, key: Option<&AccessKey>, settings: &Settings,
     let key = key.or_else(|| family.keys(&settings.keyring).first());
     let key = key.filter(|_| family.signs_replies(&settings.rules));
     let body_sign = key.map(|key| protocol::body_sign::header_value(key, &body)).unwrap_or_default();
-    conversation::json_reply(AnswerBytes { body, body_sign })
+    AnswerBytes { body, body_sign }.into()
 }
 
 /// The journal's view of a request.

@@ -8,6 +8,7 @@ use crate::fulfilment;
 use crate::instance::{Change, Status};
 use crate::operation::State;
 use crate::protocol::result_code::ResultCode;
+use crate::protocol::text;
 use crate::settings::Settings;
 use crate::store::{Cause, InstanceRow, JobRow, StoreError, Tx};
 
@@ -45,6 +46,10 @@ pub fn record(
         log::info!("job {}: {} is not tried again: the instance was released", job.row, title(&job));
         return tx.end_job(job.row, "cancelled", Some("the instance was released"), now);
     }
+    if change.is_some() && tx.operation(job.operation)?.is_some_and(|operation| operation.state == State::Done) {
+        log::info!("job {}: {} came about another way", job.row, title(&job));
+        return tx.end_job(job.row, "cancelled", Some("done another way"), now);
+    }
     match result {
         AttemptResult::Ready(access) => ready(tx, settings, &job, change.as_ref(), access, now),
         AttemptResult::Pending => {
@@ -52,8 +57,9 @@ pub fn record(
             tx.put_off_job(job.row, retry.pending_at, None)
         }
         AttemptResult::Refused { code, message } => {
+            let message = if message.is_empty() { "refused by the seller".to_owned() } else { text::message(&message) };
             log::warn!("ALERT job {}: the application refused {}: {code} {message}", job.row, title(&job));
-            dead(tx, &job, code, &message, now)
+            dead(tx, &job, code, &message, &message, now)
         }
         AttemptResult::Failed(error) => match retry.failed_at {
             Some(at) => {
@@ -67,7 +73,7 @@ pub fn record(
                     job.row,
                     title(&job)
                 );
-                dead(tx, &job, ResultCode::INTERNAL, &error, now)
+                dead(tx, &job, ResultCode::INTERNAL, "internal error", &error, now)
             }
         },
     }
@@ -109,13 +115,24 @@ fn ready(
         log::warn!("job {}: {} ended after the release and does not count", job.row, title(job));
         return Ok(());
     }
+    let note = remark(&instance, change, now);
     if *change == Change::Ready {
         set_access(tx, settings, &instance, access)?;
     }
     let exchange = tx.operation(job.operation)?.map(|operation| operation.first_exchange);
-    let cause = Cause { exchange, job: Some(job.row), note: None };
+    let cause = Cause { exchange, job: Some(job.row), note };
     tx.apply(&instance, change, cause, now)?;
     tx.set_operation(job.operation, State::Done, Some((ResultCode::SUCCESS, "success")), now)
+}
+
+/// What a person should look at: in the log at once, and in the instance's history.
+pub fn remark(instance: &InstanceRow, change: &Change, now: Timestamp) -> Option<&'static str> {
+    if *change != Change::Freeze || !instance.life.is_paid_beyond(now) {
+        return None;
+    }
+    let id = &instance.instance_id;
+    log::warn!("ALERT instance {id} was frozen though it is paid beyond today: a violation, or a late retry");
+    Some("frozen though paid beyond today")
 }
 
 /// Stores the access data that was told, or else the product's own.
@@ -143,10 +160,18 @@ fn configured_access(settings: &Settings, instance: &InstanceRow) -> Result<Opti
 }
 
 /// Ends a job without success. An operation that waited for it has failed: the next call of it works on.
-fn dead(tx: &Tx<'_>, job: &JobRow, code: ResultCode, message: &str, now: Timestamp) -> Result<(), StoreError> {
-    tx.end_job(job.row, "dead", Some(message), now)?;
+/// `told` is for KooGallery, `error` for the operator.
+fn dead(
+    tx: &Tx<'_>,
+    job: &JobRow,
+    code: ResultCode,
+    told: &str,
+    error: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.end_job(job.row, "dead", Some(error), now)?;
     if job.change.is_some() {
-        tx.set_operation(job.operation, State::Failed, Some((code, message)), now)?;
+        tx.set_operation(job.operation, State::Failed, Some((code, told)), now)?;
     }
     Ok(())
 }

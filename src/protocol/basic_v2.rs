@@ -15,7 +15,7 @@ use crate::protocol::members::{MemberFault, Members};
 use crate::protocol::query::Query;
 use crate::protocol::reply_checks::ReplyShape;
 use crate::protocol::signature::{SignatureParameters, SignatureRefusal, verify_v2};
-use crate::protocol::{Family, Keyring, Proof, Received, Rules, VerifiedCall, ascii_json, time};
+use crate::protocol::{Family, Keyring, Proof, Received, Rules, VerifiedCall, ascii_json, text, time};
 
 /// The family.
 pub struct BasicV2;
@@ -25,9 +25,6 @@ pub const NAMESPACE: &str = "basic";
 
 /// `queryInstance` asks for at most so many instances.
 const MAX_QUERY_IDS: usize = 100;
-
-/// Documented maximum of `resultMsg`, in characters.
-const MAX_MESSAGE: usize = 255;
 
 /// What differs in every retry and so never tells two operations apart.
 const VOLATILE: [&str; 1] = ["businessId"];
@@ -328,12 +325,8 @@ fn write_reply(outcome: &Outcome) -> Vec<u8> {
         Detail::Created { instance_id, .. } => (Some(instance_id.as_str()), None),
         Detail::Instances(instances) => (None, Some(instances.iter().map(Info::of).collect())),
     };
-    let reply = Reply {
-        result_code: outcome.code.as_str(),
-        result_msg: outcome.message.chars().take(MAX_MESSAGE).collect(),
-        instance_id,
-        info,
-    };
+    let reply =
+        Reply { result_code: outcome.code.as_str(), result_msg: text::message(&outcome.message), instance_id, info };
     // Plain structs of texts and numbers always have a JSON form; an empty body would be caught by the reply checks.
     ascii_json::to_vec(&reply).unwrap_or_default()
 }

@@ -163,6 +163,18 @@ impl Outcome {
         Self { code, message: message.into(), detail: Detail::None }
     }
 
+    /// Whether a user name or a password is in it.
+    pub fn has_secrets(&self) -> bool {
+        let in_access = |access: &Option<Access>| {
+            access.as_ref().is_some_and(|access| access.user_name().is_some() || access.password().is_some())
+        };
+        match &self.detail {
+            Detail::None => false,
+            Detail::Created { access, .. } => in_access(access),
+            Detail::Instances(instances) => instances.iter().any(|instance| in_access(&instance.access)),
+        }
+    }
+
     /// The same without user names and passwords, for the journal.
     #[must_use]
     pub fn without_secrets(&self) -> Self {

@@ -15,6 +15,7 @@ pub mod query;
 pub mod reply_checks;
 pub mod result_code;
 pub mod signature;
+pub mod text;
 pub mod time;
 
 use jiff::Timestamp;

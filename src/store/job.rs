@@ -69,6 +69,17 @@ impl Tx<'_> {
             .map_err(|_| StoreError::BadRow { table: "job", problem: format!("event of job {} is not UTF-8", job.row) })
     }
 
+    /// Makes the newest job of an operation due again if it is dead; `false` if it is not.
+    pub fn revive_job(&self, operation: i64, now: Timestamp) -> Result<bool, StoreError> {
+        let revived = self.execute(
+            "revive the job",
+            "UPDATE job SET state = 'waiting', run_at = ?2, trying_since = NULL, finished_at = NULL \
+             WHERE state = 'dead' AND id = (SELECT max(id) FROM job WHERE operation = ?1)",
+            (operation, millis(now)),
+        )?;
+        Ok(revived > 0)
+    }
+
     /// When the next job is due that no earlier job of its instance holds back; `None` when there is none.
     pub fn next_job_at(&self) -> Result<Option<Timestamp>, StoreError> {
         let sql = format!("SELECT run_at FROM job WHERE state = 'waiting' AND {NOT_HELD_BACK} ORDER BY run_at LIMIT 1");

@@ -75,7 +75,7 @@ impl Store {
     ///
     /// # Errors
     /// When `work` or the commit fails: then nothing of it is stored. [`StoreError::TimedOut`] when `deadline` passes
-    /// first: then it may still be stored later.
+    /// first: then it may still be stored later, if its turn had come already.
     pub fn write<T, F>(&self, deadline: Option<Instant>, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,

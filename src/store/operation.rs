@@ -118,7 +118,8 @@ impl Tx<'_> {
         )
     }
 
-    /// Puts an operation into a state, with its result where it has one.
+    /// Puts an operation into a state, with its result where it has one. What is
+    /// done stays done.
     pub fn set_operation(
         &self,
         row: i64,
@@ -128,7 +129,8 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         self.execute(
             "record the operation's end",
-            "UPDATE operation SET state = ?2, result_code = ?3, result_message = ?4, done_at = ?5 WHERE id = ?1",
+            "UPDATE operation SET state = ?2, result_code = ?3, result_message = ?4, done_at = ?5 \
+             WHERE id = ?1 AND state <> 'done'",
             (
                 row,
                 word(state),

@@ -95,7 +95,7 @@ impl Writer {
         F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (pending, promise) = Pending::new();
-        self.queue.push(Box::new(Task { work: Some(work), result: None, promise }))?;
+        self.queue.push(Box::new(Task { work: Some(work), result: None, deadline, promise }))?;
         pending.wait(deadline)
     }
 
@@ -299,6 +299,7 @@ fn hand_over(mut finished: impl Iterator<Item = (Box<dyn Work>, Result<(), Store
 struct Task<T, F> {
     work: Option<F>,
     result: Option<T>,
+    deadline: Option<Instant>,
     promise: Promise<T>,
 }
 
@@ -308,6 +309,10 @@ where
     F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send,
 {
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        // Nobody waits for it any more: after a stall of the disk those who still do must not queue behind such work.
+        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(StoreError::TimedOut);
+        }
         let Some(work) = self.work.take() else { return Err(StoreError::Closed) };
         self.result = Some(work(tx)?);
         Ok(())

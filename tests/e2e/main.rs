@@ -25,4 +25,3 @@ mod shop;
 mod simulate;
 mod storage;
 mod tidy;
-mod torn_copy;

@@ -108,7 +108,7 @@ fn backed_up(calls: usize) -> (Scratch, PathBuf) {
     }
     fs::create_dir(scratch.path("copies")).unwrap();
     let told = scratch.run_ok(&["backup", "copies/copy.db"]);
-    assert!(told.contains("without the sealing key"), "{told}");
+    assert!(told.contains("sealing key (keys.sealing_key)"), "{told}");
     koogate.stop();
     let copy = scratch.path("copies/copy.db");
     (scratch, copy)
