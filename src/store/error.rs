@@ -124,8 +124,8 @@ pub enum OpenError {
     },
     /// Copied while it was in use, or damaged.
     #[error(
-        "{path} is damaged or was copied while koogate was running ({problem}); restore a good copy with \
-         `koogate restore koogate.snapshot.db` (the snapshot beside the database is the file to copy)",
+        "{path} is damaged or was copied while koogate was running ({problem}); restore a good copy, such \
+         as the snapshot beside the database: `koogate restore koogate.snapshot.db`",
         path = path.display()
     )]
     Torn {

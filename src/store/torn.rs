@@ -25,8 +25,8 @@ use super::{OpenError, StoreError, snapshot, wal};
 use crate::fault;
 
 /// Said of a copy that misses its log.
-pub(super) const WITHOUT_LOG: &str = "it was copied while koogate had it open, and the newest changes are in the -wal \
-    file that was not copied with it";
+pub(super) const WITHOUT_LOG: &str = "it was copied while koogate had it open, without its -wal, so the newest changes \
+    may be missing; the file to copy is koogate.snapshot.db";
 
 /// Said of a file under a log that is not its own.
 const STRANGE_LOG: &str = "the -wal beside it belongs to another database: a copy was put here by hand";

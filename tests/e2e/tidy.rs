@@ -110,14 +110,9 @@ fn every_file_says_first_what_lives_there() {
 
 #[test]
 fn no_file_has_grown_to_two_jobs() {
-    let mut found = Vec::new();
-    for file in sources() {
-        let lines = read(&file).lines().count();
-        if lines > LONGEST {
-            found.push(format!("{}: {lines} lines", file.display()));
-        }
-    }
-    assert_eq!(found, Vec::<String>::new());
+    let lines = |file: &PathBuf| read(file).lines().count();
+    let grown: Vec<_> = sources().into_iter().filter(|file| lines(file) > LONGEST).collect();
+    assert_eq!(grown, Vec::<PathBuf>::new(), "longer than {LONGEST} lines");
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn a_copy_of_a_live_database_without_its_log_is_refused_however_whole_it_looks()
     let store = live.open();
     store.write(None, |tx| insert_call(tx, "CS")).unwrap();
     copy_live(&live, &scratch, false);
-    let error = check_refused(&scratch, "restore a good copy with `koogate restore koogate.snapshot.db`");
+    let error = check_refused(&scratch, "the snapshot beside the database: `koogate restore koogate.snapshot.db`");
     assert!(error.to_string().contains("copied while koogate had it open"), "{error}");
     store.write(None, |tx| insert_call(tx, "CS")).unwrap();
 }
