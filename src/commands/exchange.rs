@@ -96,7 +96,7 @@ impl Filter {
 }
 
 pub(super) fn run(config: &Path, command: &Command) -> anyhow::Result<ExitCode> {
-    super::with_store(config, |_, store| {
+    super::with_store(config, |store| {
         match command {
             Command::List { filter, limit, json } => list(store, filter, *limit, *json)?,
             Command::Show { id, json } => show(store, *id, *json)?,

@@ -76,7 +76,8 @@ pub(super) struct ReadyArgs {
 }
 
 pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
-    super::with_store(path, |config, store| {
+    let config = super::load(path)?;
+    super::closing(super::open(&config)?, |store| {
         match command {
             Command::List { status, order, test, limit, json } => {
                 let environment = if *test { Environment::Test } else { Environment::Real };
@@ -85,7 +86,7 @@ pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
                 list(store, &filter, *limit, *json)?;
             }
             Command::Show { instance_id, json } => show(store, instance_id, *json)?,
-            Command::Ready(args) => ready(config, store, args)?,
+            Command::Ready(args) => ready(&config, store, args)?,
             Command::Retry { instance_id } => retry(store, instance_id)?,
         }
         Ok(ExitCode::SUCCESS)

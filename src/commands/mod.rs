@@ -120,17 +120,31 @@ fn load(config: &Path) -> anyhow::Result<Config> {
     })
 }
 
-/// Opens the database of a configuration for a command.
+/// Opens the database of a configuration for a command. One that is not there is not made: the path may be wrong.
 fn open(config: &Config) -> anyhow::Result<Store> {
+    let path = &config.database.path;
+    // Asks for the entry in the folder only and opens nothing.
+    if !path.try_exists().with_context(|| format!("cannot look for {}", path.display()))? {
+        anyhow::bail!("there is no database {}; `koogate serve` makes it at its first start", path.display());
+    }
+    open_or_create(config)
+}
+
+/// Opens the database of a configuration for a command that may come before the first start.
+fn open_or_create(config: &Config) -> anyhow::Result<Store> {
     let settings = store::Settings { path: config.database.path.clone(), commit_batch: config.database.commit_batch };
     Store::open(&settings, Role::Command, Arc::new(config.keys.sealing.clone())).context("database")
 }
 
 /// Opens the database for a command, lets it work, and closes it.
-fn with_store<T>(config: &Path, work: impl FnOnce(&Config, &Store) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let config = load(config)?;
-    let store = open(&config)?;
-    let result = work(&config, &store);
+fn with_store<T>(config: &Path, work: impl FnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let store = open(&load(config)?)?;
+    closing(store, work)
+}
+
+/// Closes the database whatever the work comes to.
+fn closing<T>(store: Store, work: impl FnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let result = work(&store);
     store.close().context("closing the database")?;
     result
 }

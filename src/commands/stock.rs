@@ -8,15 +8,18 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::output;
-use crate::config::Fulfilment;
+use crate::config::{Fulfilment, Product};
 use crate::stock_file;
 use crate::store::Store;
+
+/// Accounts added in one commit: a running server answers between two of them.
+const AT_ONCE: usize = 500;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Add accounts from a CSV file with the columns user_name,password,front_end_url,admin_url,memo
     ///
-    /// All of the file or nothing: a line that KooGallery would not take stops the import. Accounts that are in the stock
+    /// A line that KooGallery would not take stops the import before anything is added. Accounts that are in the stock
     /// already are left out, so a file can be imported twice.
     Import {
         /// The stock's name, as products refer to it
@@ -33,22 +36,20 @@ pub(super) enum Command {
 }
 
 pub(super) fn run(config: &Path, command: &Command) -> anyhow::Result<ExitCode> {
-    super::with_store(config, |config, store| {
-        match command {
-            Command::Import { stock, file } => {
-                let known = config
-                    .products
-                    .iter()
-                    .any(|product| matches!(&product.fulfilment, Fulfilment::Stock { name, .. } if name == stock));
-                if !known {
-                    bail!("no [[product]] entry takes from a stock {stock:?}; add one, or mend the name");
-                }
-                import(store, stock, file)?;
+    match command {
+        Command::Import { stock, file } => {
+            let config = super::load(config)?;
+            let takes_from_it =
+                |product: &Product| matches!(&product.fulfilment, Fulfilment::Stock { name, .. } if name == stock);
+            if !config.products.iter().any(takes_from_it) {
+                bail!("no [[product]] entry takes from a stock {stock:?}; add one, or mend the name");
             }
-            Command::List { json } => list(store, *json)?,
+            // A stock may be filled before the first start.
+            super::closing(super::open_or_create(&config)?, |store| import(store, stock, file))?;
         }
-        Ok(ExitCode::SUCCESS)
-    })
+        Command::List { json } => super::with_store(config, |store| list(store, *json))?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn import(store: &Store, stock: &str, file: &Path) -> anyhow::Result<()> {
@@ -60,18 +61,21 @@ fn import(store: &Store, stock: &str, file: &Path) -> anyhow::Result<()> {
         std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?
     };
     let entries = stock_file::read(&bytes)?;
-    let (name, total) = (stock.to_owned(), entries.len());
+    let total = entries.len();
     let progress = output::progress(Some(total as u64), "accounts read:");
-    let bar = progress.clone();
-    let added = store.write(None, move |tx| {
-        let now = Timestamp::now();
-        let mut added = 0;
-        for entry in &entries {
-            added += usize::from(tx.insert_stock(&name, entry, now)?);
-            bar.inc(1);
-        }
-        Ok(added)
-    })?;
+    let mut added = 0;
+    for part in entries.chunks(AT_ONCE) {
+        let (name, part, count) = (stock.to_owned(), part.to_vec(), part.len());
+        added += store.write(None, move |tx| {
+            let now = Timestamp::now();
+            let mut added = 0;
+            for entry in &part {
+                added += usize::from(tx.insert_stock(&name, entry, now)?);
+            }
+            Ok(added)
+        })?;
+        progress.inc(count as u64);
+    }
     progress.finish_and_clear();
     let unused = store.read(|tx| tx.unused_stock(stock))?;
     output::line(&format!(

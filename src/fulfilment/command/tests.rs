@@ -213,7 +213,7 @@ fn a_stop_ends_the_program_at_once_with_all_its_group() {
     let script = "sleep 1000 & echo $! > \"$0\"; wait";
     let (pids, application) = (pid_file.clone(), shell(script, &pid_file, PATIENT));
     let stopper = std::thread::spawn(move || {
-        while std::fs::read_to_string(&pids).is_ok_and(|text| text.ends_with('\n')) == false {
+        while !std::fs::read_to_string(&pids).is_ok_and(|text| text.ends_with('\n')) {
             std::thread::yield_now();
         }
         STOP.store(true, std::sync::atomic::Ordering::SeqCst);

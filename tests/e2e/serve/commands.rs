@@ -102,3 +102,15 @@ fn a_listing_into_a_closed_pipe_is_no_failure() {
     let output = scratch.command(&["exchange", "list", "--json"]).stdout(writer).output().unwrap();
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }
+
+#[test]
+fn a_command_that_finds_no_database_makes_none() {
+    let scratch = Scratch::new("[[product]]\nfulfilment = \"manual\"\n");
+    for args in [&["exchange", "list"][..], &["instance", "list"], &["stock", "list"], &["backup", "copy.db"]] {
+        let output = scratch.run(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let said = crate::harness::text(&output.stderr);
+        assert!(said.contains("there is no database") && said.contains("koogate serve"), "{said}");
+    }
+    assert_eq!(crate::harness::files_in(&scratch.path(".")), ["koogate.toml"]);
+}

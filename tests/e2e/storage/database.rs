@@ -67,8 +67,14 @@ fn a_crash_at_any_moment_of_the_first_start_or_the_stop_leaves_what_starts_again
     ];
     for (point, first, later) in points {
         let scratch = scratch_with(QUIET);
+        // The one command that may come before the first start.
+        let stock = "[[product]]\nproduct_id = \"P\"\nfulfilment = \"stock\"\nstock = \"accounts\"\n";
+        let sections = format!("[database]\n{QUIET}\n");
+        scratch.configure(&[crate::harness::KEY], &sections, &format!("{stock}{}", super::FIXED));
+        fs::write(scratch.path("accounts.csv"), "front_end_url\nhttps://app.example.com/\n").unwrap();
         let dies_at_point = || {
-            let output = scratch.command(&["instance", "list"]).env("KOOGATE_FAULT", point).output().unwrap();
+            let mut import = scratch.command(&["stock", "import", "accounts", "accounts.csv"]);
+            let output = import.env("KOOGATE_FAULT", point).output().unwrap();
             output.status.code().is_none()
         };
         assert_eq!(dies_at_point(), first, "{point}");
