@@ -25,7 +25,8 @@ CREATE TABLE instance (
   environment      TEXT    NOT NULL CHECK (environment IN ('real', 'test')),
   namespace        TEXT    NOT NULL,            -- which families share ids: 'basic' is V1 and V2
   instance_id      TEXT    NOT NULL,            -- the wire's instanceId
-  status           TEXT    NOT NULL CHECK (status IN ('creating', 'active', 'frozen', 'released')),
+  status           TEXT    NOT NULL CHECK (status = 'creating' OR status = 'active' OR status = 'frozen'
+                           OR status = 'released'),
   status_serial    INTEGER NOT NULL DEFAULT 0,  -- counts status changes; tells a new freeze from a retried one
   order_id         TEXT,                        -- the order that bought it
   order_line_id    TEXT,
@@ -68,7 +69,7 @@ CREATE TABLE operation (
   identity         TEXT    NOT NULL UNIQUE,     -- JSON array: environment, namespace, verb, identity fields
   operation_id     TEXT    NOT NULL,            -- what the merchant's application sees, the same in every attempt
   instance         INTEGER NOT NULL REFERENCES instance (id),
-  state            TEXT    NOT NULL CHECK (state IN ('open', 'done', 'failed')),
+  state            TEXT    NOT NULL CHECK (state = 'open' OR state = 'done' OR state = 'failed'),
                                                 -- failed: the next call of this identity works on
   result_code      TEXT,                        -- of a done or failed operation
   result_message   TEXT,
@@ -119,7 +120,8 @@ CREATE TABLE job (
   id               INTEGER PRIMARY KEY,
   instance         INTEGER NOT NULL REFERENCES instance (id),
   operation        INTEGER NOT NULL REFERENCES operation (id),
-  state            TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'dead', 'cancelled')),
+  state            TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'done'
+                           OR state = 'dead' OR state = 'cancelled'),
   event            TEXT    NOT NULL,            -- what the merchant's application is told: instance.create …
   event_sealed     BLOB    NOT NULL,            -- the whole event, JSON; may hold personal data
   change           TEXT,                        -- JSON: what happens to the instance when it is done; NULL: it has happened
