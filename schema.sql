@@ -41,10 +41,9 @@ CREATE TABLE instance (
   created_at       INTEGER NOT NULL,
   ready_at         INTEGER,
   released_at      INTEGER,
-  UNIQUE (environment, namespace, instance_id),
+  UNIQUE (instance_id, environment, namespace),
   CHECK ((status = 'released') = (released_at IS NOT NULL))
 ) STRICT;
-CREATE INDEX instance_by_id     ON instance (instance_id);
 CREATE INDEX instance_by_order  ON instance (order_id);
 CREATE INDEX instance_by_status ON instance (status, expire_time) WHERE status <> 'released';
 
@@ -78,7 +77,7 @@ CREATE TABLE operation (
   created_at       INTEGER NOT NULL,
   done_at          INTEGER
 ) STRICT;
-CREATE INDEX operation_unfinished ON operation (instance) WHERE state <> 'done';
+CREATE INDEX operation_by_instance ON operation (instance);
 
 -- The journal: one row for each authenticated call, numbered without gaps.
 CREATE TABLE exchange (
@@ -103,7 +102,10 @@ CREATE TABLE exchange (
 CREATE INDEX exchange_by_time     ON exchange (received_at);
 CREATE INDEX exchange_of_tests    ON exchange (received_at) WHERE environment = 'test';
 CREATE INDEX exchange_by_order    ON exchange (order_id)    WHERE order_id    IS NOT NULL;
-CREATE INDEX exchange_by_instance ON exchange (instance_id) WHERE instance_id IS NOT NULL;
+-- What belongs to an operation is found through it: instance ids are random, so an index of them costs a page for each
+-- row, one of operations does not.
+CREATE INDEX exchange_by_operation ON exchange (operation)  WHERE operation IS NOT NULL;
+CREATE INDEX exchange_by_instance ON exchange (instance_id) WHERE instance_id IS NOT NULL AND operation IS NULL;
 
 -- The final answer of an operation, per access key, byte for byte as every retry gets it.
 CREATE TABLE answer (
