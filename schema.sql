@@ -25,7 +25,8 @@ CREATE TABLE instance (
   environment      TEXT    NOT NULL CHECK (environment IN ('real', 'test')),
   namespace        TEXT    NOT NULL,            -- which families share ids: 'basic' is V1 and V2
   instance_id      TEXT    NOT NULL,            -- the wire's instanceId
-  status           TEXT    NOT NULL CHECK (status IN ('creating', 'active', 'frozen', 'released')),
+  status           TEXT    NOT NULL CHECK (status = 'creating' OR status = 'active' OR status = 'frozen'
+                           OR status = 'released'),
   status_serial    INTEGER NOT NULL DEFAULT 0,  -- counts status changes; tells a new freeze from a retried one
   order_id         TEXT,                        -- the order that bought it
   order_line_id    TEXT,
@@ -40,10 +41,9 @@ CREATE TABLE instance (
   created_at       INTEGER NOT NULL,
   ready_at         INTEGER,
   released_at      INTEGER,
-  UNIQUE (environment, namespace, instance_id),
+  UNIQUE (instance_id, environment, namespace),
   CHECK ((status = 'released') = (released_at IS NOT NULL))
 ) STRICT;
-CREATE INDEX instance_by_id     ON instance (instance_id);
 CREATE INDEX instance_by_order  ON instance (order_id);
 CREATE INDEX instance_by_status ON instance (status, expire_time) WHERE status <> 'released';
 
@@ -68,7 +68,7 @@ CREATE TABLE operation (
   identity         TEXT    NOT NULL UNIQUE,     -- JSON array: environment, namespace, verb, identity fields
   operation_id     TEXT    NOT NULL,            -- what the merchant's application sees, the same in every attempt
   instance         INTEGER NOT NULL REFERENCES instance (id),
-  state            TEXT    NOT NULL CHECK (state IN ('open', 'done', 'failed')),
+  state            TEXT    NOT NULL CHECK (state = 'open' OR state = 'done' OR state = 'failed'),
                                                 -- failed: the next call of this identity works on
   result_code      TEXT,                        -- of a done or failed operation
   result_message   TEXT,
@@ -77,7 +77,7 @@ CREATE TABLE operation (
   created_at       INTEGER NOT NULL,
   done_at          INTEGER
 ) STRICT;
-CREATE INDEX operation_unfinished ON operation (instance) WHERE state <> 'done';
+CREATE INDEX operation_by_instance ON operation (instance);
 
 -- The journal: one row for each authenticated call, numbered without gaps.
 CREATE TABLE exchange (
@@ -102,7 +102,10 @@ CREATE TABLE exchange (
 CREATE INDEX exchange_by_time     ON exchange (received_at);
 CREATE INDEX exchange_of_tests    ON exchange (received_at) WHERE environment = 'test';
 CREATE INDEX exchange_by_order    ON exchange (order_id)    WHERE order_id    IS NOT NULL;
-CREATE INDEX exchange_by_instance ON exchange (instance_id) WHERE instance_id IS NOT NULL;
+-- What belongs to an operation is found through it: instance ids are random, so an index of them costs a page for each
+-- row, one of operations does not.
+CREATE INDEX exchange_by_operation ON exchange (operation)  WHERE operation IS NOT NULL;
+CREATE INDEX exchange_by_instance ON exchange (instance_id) WHERE instance_id IS NOT NULL AND operation IS NULL;
 
 -- The final answer of an operation, per access key, byte for byte as every retry gets it.
 CREATE TABLE answer (
@@ -119,7 +122,8 @@ CREATE TABLE job (
   id               INTEGER PRIMARY KEY,
   instance         INTEGER NOT NULL REFERENCES instance (id),
   operation        INTEGER NOT NULL REFERENCES operation (id),
-  state            TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'dead', 'cancelled')),
+  state            TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'done'
+                           OR state = 'dead' OR state = 'cancelled'),
   event            TEXT    NOT NULL,            -- what the merchant's application is told: instance.create …
   event_sealed     BLOB    NOT NULL,            -- the whole event, JSON; may hold personal data
   change           TEXT,                        -- JSON: what happens to the instance when it is done; NULL: it has happened

@@ -46,7 +46,7 @@ impl AdminSite {
         };
         let (id, settings) = (instance_id.to_owned(), self.dispatcher.settings());
         let note = "reported by the application";
-        let result = self.store.write(None, move |tx| mark_ready(tx, &settings, &id, access, note));
+        let result = self.store.write(None, move |tx| mark_ready(tx, &settings, &id, access.clone(), note));
         match result {
             Ok(Marked::Ready(operations)) => {
                 for operation in operations {

@@ -175,7 +175,7 @@ fn attempt(shared: &Shared, job: &JobRow) {
     let dispatcher = Arc::clone(&shared.dispatcher);
     let retry = retry_of(&shared.limits, job, Timestamp::now());
     let recorded = shared.store.write(None, move |tx| {
-        completion::record(tx, &dispatcher.settings(), row, number, result, retry, Timestamp::now())
+        completion::record(tx, &dispatcher.settings(), row, number, result.clone(), retry, Timestamp::now())
     });
     fault::point("recorded");
     match recorded {

@@ -197,7 +197,7 @@ fn ready(config: &Config, store: &Store, args: &ReadyArgs) -> anyhow::Result<()>
     };
     let (id, settings) = (args.instance_id.clone(), Settings::new(config)?);
     let note = "koogate instance ready";
-    match store.write(None, move |tx| admin::mark_ready(tx, &settings, &id, access, note))? {
+    match store.write(None, move |tx| admin::mark_ready(tx, &settings, &id, access.clone(), note))? {
         Marked::Ready(_) => output::line(&format!("instance {} is active", args.instance_id)),
         Marked::Already => bail!("instance {} is active already; nothing was changed", args.instance_id),
         Marked::Is(status) => bail!("instance {} is {status}, not creating; nothing was changed", args.instance_id),

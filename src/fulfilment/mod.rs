@@ -47,7 +47,7 @@ pub enum Begun {
 }
 
 /// What came of one attempt to tell the merchant's application.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum AttemptResult {
     /// It has done it.
     Ready(Option<Access>),

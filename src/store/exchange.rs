@@ -247,7 +247,7 @@ impl Tx<'_> {
             add("exchange.order_id = ?", Box::new(order_id.clone()));
         }
         if let Some(instance_id) = &filter.instance_id {
-            add("exchange.instance_id = ?", Box::new(instance_id.clone()));
+            add(OF_INSTANCE, Box::new(instance_id.clone()));
         }
         if let Some(code) = filter.result.as_deref().filter(|code| *code != FAILED) {
             add("exchange.result_code = ?", Box::new(code.to_owned()));
@@ -299,6 +299,13 @@ impl Tx<'_> {
 fn count(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
+
+/// Calls of operations on an instance, and those that only name it.
+const OF_INSTANCE: &str = "exchange.id IN (WITH asked (instance_id) AS (VALUES (?)) \
+    SELECT exchange.id FROM asked JOIN instance ON instance.instance_id = asked.instance_id \
+    JOIN operation ON operation.instance = instance.id JOIN exchange ON exchange.operation = operation.id \
+    UNION ALL SELECT exchange.id FROM asked \
+    JOIN exchange ON exchange.instance_id = asked.instance_id AND exchange.operation IS NULL)";
 
 /// The result filter that stands for every code but success and processing.
 const FAILED: &str = "failed";

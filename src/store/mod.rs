@@ -71,7 +71,8 @@ impl Store {
         Ok(Self { readers, writer, path: settings.path.clone(), sealing })
     }
 
-    /// Runs `work` on the writer and returns when its commit is on disk.
+    /// Runs `work` on the writer and returns when its commit is on disk. It may be run twice: when some other work of the
+    /// same commit has failed half-way, everything is rolled back and run again.
     ///
     /// # Errors
     /// When `work` or the commit fails: then nothing of it is stored. [`StoreError::TimedOut`] when `deadline` passes
@@ -79,7 +80,7 @@ impl Store {
     pub fn write<T, F>(&self, deadline: Option<Instant>, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+        F: Fn(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         self.writer.write(deadline, work)
     }

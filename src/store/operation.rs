@@ -78,8 +78,7 @@ impl Tx<'_> {
     pub fn open_operation_on(&self, instance: i64, except: Option<i64>) -> Result<Option<i64>, StoreError> {
         self.first(
             "look for unfinished operations",
-            // The first condition on the state names the index, the second what is asked.
-            "SELECT id FROM operation WHERE instance = ?1 AND state <> 'done' AND state = 'open' AND id IS NOT ?2 LIMIT 1",
+            "SELECT id FROM operation WHERE instance = ?1 AND state = 'open' AND id IS NOT ?2 LIMIT 1",
             (instance, except),
             |row| row.get(0),
         )

@@ -1,8 +1,8 @@
 //! The one writer: takes what is queued, commits it once, then tells everyone who waited.
 //!
-//! There is no artificial delay: a batch forms while the fsync of the one before it runs. Each piece of work has a
-//! savepoint, so that one that fails takes nobody with it. With `synchronous=FULL` a commit has returned only when the
-//! WAL is on disk, so whoever is told "done" may answer.
+//! There is no artificial delay: a batch forms while the fsync of the one before it runs. A piece of work that fails takes
+//! nobody with it: if it has changed anything, the batch is run again, each piece with a savepoint. With
+//! `synchronous=FULL` a commit has returned only when the WAL is on disk, so whoever is told "done" may answer.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -47,7 +47,8 @@ pub(super) struct Writer {
 
 /// A piece of work with the place its result goes to.
 trait Work: Send {
-    /// Does it; `Err` means that its savepoint must be rolled back. The result is kept until the commit.
+    /// Does it, the second time anew; `Err` means that its changes must be rolled back. The result is kept until the
+    /// commit.
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
     /// The commit is on disk, or failed: hands the result over, with others who are to be woken as well. Returns who is
     /// to be woken now.
@@ -92,10 +93,10 @@ impl Writer {
     pub(super) fn write<T, F>(&self, deadline: Option<Instant>, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+        F: Fn(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (pending, promise) = Pending::new();
-        self.queue.push(Box::new(Task { work: Some(work), result: None, deadline, promise }))?;
+        self.queue.push(Box::new(Task { work, result: None, deadline, promise }))?;
         pending.wait(deadline)
     }
 
@@ -224,32 +225,63 @@ impl State {
     }
 
     /// Runs the works in one transaction and commits it; the results stand beside the works.
-    fn run_all(&mut self, works: &mut [Box<dyn Work>]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.begin()?;
-        let connection = &self.opened.connection;
-        let mut results = Vec::with_capacity(works.len());
-        for work in works.iter_mut() {
-            self.step("SAVEPOINT work")?;
-            let tx = Tx { connection, sealing: &self.sealing };
-            let result = match catch_unwind(AssertUnwindSafe(|| work.run(&tx))) {
-                Ok(result) => result,
-                Err(panic) => Err(StoreError::Panicked(panic_text(panic.as_ref()))),
-            };
-            if let Err(error) = result {
-                if connection.is_autocommit() {
-                    // A full disk or a failed read or write makes SQLite roll the whole transaction back.
-                    return Err(error);
-                }
-                self.step("ROLLBACK TO work")?;
-                results.push(Err(error));
-            } else {
-                results.push(Ok(()));
+    fn run_all(&self, works: &mut [Box<dyn Work>]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let results = match self.run_together(works)? {
+            Some(results) => results,
+            None => {
+                self.step("ROLLBACK")?;
+                self.run_apart(works)?
             }
-            self.step("RELEASE work")?;
-        }
+        };
         fault::point("commit");
         self.step("COMMIT")?;
         Ok(results)
+    }
+
+    /// Without savepoints, which would copy every page that is about to be changed. `None` when one has failed half-way.
+    fn run_together(&self, works: &mut [Box<dyn Work>]) -> Result<Option<Vec<Result<(), StoreError>>>, StoreError> {
+        self.begin()?;
+        let mut results = Vec::with_capacity(works.len());
+        for work in works.iter_mut() {
+            let changes = self.opened.connection.total_changes();
+            let result = self.run_one(work.as_mut())?;
+            if result.is_err() && self.opened.connection.total_changes() != changes {
+                return Ok(None);
+            }
+            results.push(result);
+        }
+        Ok(Some(results))
+    }
+
+    /// Each with a savepoint, so that one that fails takes nobody with it.
+    fn run_apart(&self, works: &mut [Box<dyn Work>]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        self.begin()?;
+        let mut results = Vec::with_capacity(works.len());
+        for work in works.iter_mut() {
+            self.step("SAVEPOINT work")?;
+            let result = self.run_one(work.as_mut())?;
+            if result.is_err() {
+                self.step("ROLLBACK TO work")?;
+            }
+            self.step("RELEASE work")?;
+            results.push(result);
+        }
+        Ok(results)
+    }
+
+    /// The work's own result; an error when the whole transaction is gone.
+    fn run_one(&self, work: &mut dyn Work) -> Result<Result<(), StoreError>, StoreError> {
+        let connection = &self.opened.connection;
+        let tx = Tx { connection, sealing: &self.sealing };
+        let result = match catch_unwind(AssertUnwindSafe(|| work.run(&tx))) {
+            Ok(result) => result,
+            Err(panic) => Err(StoreError::Panicked(panic_text(panic.as_ref()))),
+        };
+        match result {
+            // A full disk or a failed read or write makes SQLite roll the whole transaction back.
+            Err(error) if connection.is_autocommit() => Err(error),
+            result => Ok(result),
+        }
     }
 
     /// Takes the write lock. A command that keeps it long (a large import) makes everybody wait, each until his own
@@ -297,7 +329,7 @@ fn hand_over(mut finished: impl Iterator<Item = (Box<dyn Work>, Result<(), Store
 }
 
 struct Task<T, F> {
-    work: Option<F>,
+    work: F,
     result: Option<T>,
     deadline: Option<Instant>,
     promise: Promise<T>,
@@ -306,15 +338,15 @@ struct Task<T, F> {
 impl<T, F> Work for Task<T, F>
 where
     T: Send,
-    F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send,
+    F: Fn(&Tx<'_>) -> Result<T, StoreError> + Send,
 {
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
         // Nobody waits for it any more: after a stall of the disk those who still do must not queue behind such work.
         if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(StoreError::TimedOut);
         }
-        let Some(work) = self.work.take() else { return Err(StoreError::Closed) };
-        self.result = Some(work(tx)?);
+        self.result = None;
+        self.result = Some((self.work)(tx)?);
         Ok(())
     }
 
