@@ -253,7 +253,7 @@ fn push_escaped(text: &mut String, char: char) {
 /// UTF-8 sorts by code point. UTF-16 differs in one thing: U+E000 to U+FFFF (lead bytes EE and EF) come after the
 /// characters written with surrogates (lead bytes F0 to F4). Where two texts first differ both bytes are leads or both
 /// are continuations, so lifting those two leads above F4 is enough.
-fn utf16_order(a: &[u8], b: &[u8]) -> Ordering {
+pub(super) fn utf16_order(a: &[u8], b: &[u8]) -> Ordering {
     let weight = |byte: u8| if matches!(byte, 0xEE | 0xEF) { byte + 0x10 } else { byte };
     match a.iter().zip(b).find(|(a, b)| a != b) {
         Some((&a, &b)) => weight(a).cmp(&weight(b)),

@@ -5,6 +5,7 @@
 //! store know only [`Call`] and [`Outcome`].
 
 pub mod ascii_json;
+pub mod auth_token;
 pub mod basic_v2;
 pub mod body_sign;
 pub mod call;

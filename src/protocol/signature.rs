@@ -92,22 +92,40 @@ pub enum SignatureRefusal {
     /// A `signature` that is not 64 hex digits.
     #[error("the parameter signature is not 64 hex digits")]
     IllFormedSignature,
-    /// The signature fits none of the keys: another key, a changed body or another formula.
+    /// V1: no `authToken`, or an empty one.
+    #[error("the parameter authToken is missing")]
+    MissingAuthToken,
+    /// V1: no `timeStamp`, or an empty one.
+    #[error("the parameter timeStamp is missing")]
+    MissingTimeStamp,
+    /// V1: a `timeStamp` whose age cannot be told, where the age counts.
+    #[error("the parameter timeStamp is no UTC time of 14 or 17 digits")]
+    IllFormedTimeStamp,
+    /// V1: an `authToken` that is not the base64 of 32 bytes.
+    #[error("the parameter authToken is not 32 bytes in base64 of the standard alphabet with padding (44 characters)")]
+    IllFormedAuthToken,
+    /// The signature fits none of the keys: another key, a changed request or another formula.
     #[error("the signature fits none of the configured access keys")]
     NoKeyMatches,
 }
 
 impl SignatureRefusal {
-    /// The result code the refusal is answered with (spec 1-basic-v2 §2.4).
+    /// The result code the refusal is answered with (spec 1-basic-v2 §2.4, 2-basic-v1 §2.2).
     pub fn result_code(&self) -> ResultCode {
         match self {
             Self::QueryNotUtf8
             | Self::MissingTimestamp
             | Self::IllFormedTimestamp
             | Self::MissingNonce
+            | Self::MissingTimeStamp
+            | Self::IllFormedTimeStamp
             | Self::Stale { .. }
             | Self::Future { .. } => ResultCode::PARAMETER,
-            Self::MissingSignature | Self::IllFormedSignature | Self::NoKeyMatches => ResultCode::AUTHENTICATION,
+            Self::MissingSignature
+            | Self::IllFormedSignature
+            | Self::MissingAuthToken
+            | Self::IllFormedAuthToken
+            | Self::NoKeyMatches => ResultCode::AUTHENTICATION,
         }
     }
 }

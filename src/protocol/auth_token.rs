@@ -1,0 +1,182 @@
+//! `authToken`: the authentication of V1 requests, whose parameters stand in the query string (V1 access guide; spec
+//! 2-basic-v1 §2).
+//!
+//! The token is an HMAC over all parameters, decoded, sorted and joined. It holds no nonce, and its time stamp only salts
+//! the key: the same token comes again whenever an HTTP client repeats a call, and must be accepted again.
+//!
+//! The joined text does not tell `a=1&b=2` as two parameters from one parameter whose value is `1&b=2`. That is the
+//! protocol's, not ours: whoever holds a genuine request could cut it up differently, but not make another text of it.
+
+use std::borrow::Cow;
+
+use data_encoding::BASE64;
+use ring::hmac;
+use zeroize::Zeroizing;
+
+use crate::protocol::canonical_json::utf16_order;
+use crate::protocol::key::AccessKey;
+use crate::protocol::query::Query;
+use crate::protocol::signature::SignatureRefusal;
+use crate::protocol::time;
+
+/// The parameter that is never signed.
+const AUTH_TOKEN: &str = "authToken";
+/// The parameter that salts the HMAC key, and is signed like the others.
+const TIME_STAMP: &str = "timeStamp";
+/// Parameters that hold base64, in which a blank can only be a `+` that the caller did not percent-encode.
+const BASE64_PARAMETERS: [&str; 3] = ["mobilePhone", "email", "saasExtendParams"];
+/// 32 bytes in base64.
+const TOKEN_LENGTH: usize = 44;
+
+/// The settings of the verification (spec README §12).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuthTokenRules {
+    /// The greatest accepted age of `timeStamp`, inclusive, in milliseconds. `None`: any text is accepted, as documented.
+    pub max_age_ms: Option<i64>,
+}
+
+/// Steps 2 to 4 of the verification (step 1 is [`Query::parse`]); returns the key that fits.
+///
+/// `now_ms` is the server's clock in Unix milliseconds; it counts only with [`AuthTokenRules::max_age_ms`].
+///
+/// # Errors
+/// The first step that fails, in the order of spec 2-basic-v1 §2.2.
+pub fn verify<'k>(
+    keys: &'k [AccessKey],
+    query: &Query<'_>,
+    now_ms: i64,
+    rules: &AuthTokenRules,
+) -> Result<&'k AccessKey, SignatureRefusal> {
+    let received = present(query.first(AUTH_TOKEN)).ok_or(SignatureRefusal::MissingAuthToken)?;
+    let time_stamp = present(query.first(TIME_STAMP)).ok_or(SignatureRefusal::MissingTimeStamp)?;
+    fresh(time_stamp, now_ms, rules)?;
+    let tag = tag(received).ok_or(SignatureRefusal::IllFormedAuthToken)?;
+    let parameters = Parameters::sort(query.pairs());
+    let salted: Vec<_> = keys.iter().map(|key| (key, salted(key, time_stamp))).collect();
+    for text in Candidate::EACH.into_iter().filter_map(|candidate| parameters.text(candidate)) {
+        if let Some((key, _)) = salted.iter().find(|(_, hmac)| hmac::verify(hmac, text.as_bytes(), &tag).is_ok()) {
+            return Ok(key);
+        }
+    }
+    Err(SignatureRefusal::NoKeyMatches)
+}
+
+/// The token a caller sends with these decoded pairs, in any order: 44 characters of base64, to be percent-encoded.
+///
+/// The time stamp is the pair `timeStamp`; an `authToken` among the pairs does not count. `None` without a time stamp.
+pub fn sign(key: &AccessKey, pairs: &[(&str, &str)]) -> Option<String> {
+    let parameters = Parameters::sort(pairs.iter().copied());
+    let time_stamp = present(parameters.value(TIME_STAMP))?;
+    let text = parameters.text(Candidate::ALL)?;
+    Some(BASE64.encode(hmac::sign(&salted(key, time_stamp), text.as_bytes()).as_ref()))
+}
+
+/// A decoded value with the `+` restored that its caller did not percent-encode: blanks become `+` in `mobilePhone`,
+/// `email` and `saasExtendParams`; other values, where a blank is a blank, stay (spec 2-basic-v1 §2.2).
+pub fn repaired<'v>(name: &str, value: &'v str) -> Cow<'v, str> {
+    if value.contains(' ') && BASE64_PARAMETERS.contains(&name) {
+        Cow::Owned(value.replace(' ', "+"))
+    } else {
+        Cow::Borrowed(value)
+    }
+}
+
+/// Which text of the parameters a token may stand for (spec 2-basic-v1 §2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Candidate {
+    /// Whether lost `+` are restored first.
+    repairs: bool,
+    /// Whether parameters are then left out whose value is empty or only white space.
+    drops_blank: bool,
+}
+
+impl Candidate {
+    /// As received; what [`sign`] makes.
+    const ALL: Self = Self { repairs: false, drops_blank: false };
+
+    /// The order in which they are tried.
+    const EACH: [Self; 4] = [
+        Self::ALL,
+        Self { repairs: false, drops_blank: true },
+        Self { repairs: true, drops_blank: false },
+        Self { repairs: true, drops_blank: true },
+    ];
+}
+
+/// Decoded parameters without `authToken`, sorted by name, each name once.
+struct Parameters<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Parameters<'a> {
+    /// Sorts by UTF-16 code units; of one name the first value counts.
+    fn sort(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut pairs: Vec<_> = pairs.filter(|(name, _)| *name != AUTH_TOKEN).collect();
+        // The sort is stable, so the first of a name stays the first.
+        pairs.sort_by(|(a, _), (b, _)| utf16_order(a.as_bytes(), b.as_bytes()));
+        pairs.dedup_by(|(later, _), (kept, _)| later == kept);
+        Self(pairs)
+    }
+
+    fn value(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|(candidate, _)| *candidate == name).map(|(_, value)| *value)
+    }
+
+    /// The signed text: `name=value` joined with `&`, nothing encoded (spec 2-basic-v1 §2.1).
+    ///
+    /// `None` when the candidate repairs or leaves out and there is nothing to repair or to leave out: then its text is
+    /// that of a candidate before it.
+    fn text(&self, candidate: Candidate) -> Option<String> {
+        let mut text = String::new();
+        let (mut has_repaired, mut has_dropped) = (false, false);
+        for &(name, received) in &self.0 {
+            let value = if candidate.repairs { repaired(name, received) } else { Cow::Borrowed(received) };
+            has_repaired |= matches!(value, Cow::Owned(_));
+            if candidate.drops_blank && value.trim().is_empty() {
+                has_dropped = true;
+                continue;
+            }
+            if !text.is_empty() {
+                text.push('&');
+            }
+            text.push_str(name);
+            text.push('=');
+            text.push_str(&value);
+        }
+        (has_repaired == candidate.repairs && has_dropped == candidate.drops_blank).then_some(text)
+    }
+}
+
+/// The HMAC key: access key and time stamp, joined (spec 2-basic-v1 §2.1).
+fn salted(key: &AccessKey, time_stamp: &str) -> hmac::Key {
+    let parts = [key.secret().as_bytes(), time_stamp.as_bytes()];
+    hmac::Key::new(hmac::HMAC_SHA256, &Zeroizing::new(parts.concat()))
+}
+
+/// The limit of age, which is not documented and off by default (spec 2-basic-v1 §2.3).
+fn fresh(time_stamp: &str, now_ms: i64, rules: &AuthTokenRules) -> Result<(), SignatureRefusal> {
+    let Some(max_age_ms) = rules.max_age_ms else {
+        return Ok(());
+    };
+    let stamped = time::parse(time_stamp).map_err(|_| SignatureRefusal::IllFormedTimeStamp)?;
+    let difference_ms = now_ms.saturating_sub(stamped.as_millisecond());
+    if difference_ms > max_age_ms { Err(SignatureRefusal::Stale { difference_ms }) } else { Ok(()) }
+}
+
+/// The bytes of a received token: blanks become `+`, white space at its ends does not count (spec 2-basic-v1 §2.2).
+///
+/// Both at once are possible, because a token has 44 characters and ends in `=`. White space after it is none of it, and
+/// before it everything is that lies beyond the 44 last characters; a blank within them is a `+`, the first included.
+fn tag(received: &str) -> Option<[u8; 32]> {
+    let text = received.trim_end();
+    let (before, token) = text.split_at_checked(text.len().checked_sub(TOKEN_LENGTH)?)?;
+    if !before.trim_start().is_empty() {
+        return None;
+    }
+    BASE64.decode(token.replace(' ', "+").as_bytes()).ok()?.try_into().ok()
+}
+
+fn present(value: Option<&str>) -> Option<&str> {
+    value.filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests;
