@@ -5,6 +5,7 @@
 
 use thiserror::Error;
 
+use crate::protocol::field_cipher;
 use crate::secret::Secret;
 
 const URL_LIMIT: usize = 512;
@@ -13,7 +14,7 @@ const MEMO_LIMIT: usize = 1024;
 
 /// Longest user name or password in a V1 reply, in bytes of UTF-8: the limit of 128 counts the encrypted field (V1
 /// guide, encrypted fields).
-pub const V1_CREDENTIAL_BYTES: usize = 79;
+pub const V1_CREDENTIAL_BYTES: usize = field_cipher::MAX_PLAINTEXT;
 
 /// Access data that KooGallery will take (`appInfo`).
 #[derive(Debug, Clone, PartialEq, Eq)]
