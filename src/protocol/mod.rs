@@ -10,6 +10,7 @@ pub mod basic_v2;
 pub mod body_sign;
 pub mod call;
 pub mod canonical_json;
+pub mod extend_params;
 pub mod field_cipher;
 pub mod key;
 pub mod members;
