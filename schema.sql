@@ -23,8 +23,10 @@ CREATE TABLE meta (
 CREATE TABLE instance (
   id               INTEGER PRIMARY KEY,
   environment      TEXT    NOT NULL CHECK (environment IN ('real', 'test')),
-  namespace        TEXT    NOT NULL,            -- which families share ids: 'basic' is V1 and V2
-  instance_id      TEXT    NOT NULL,            -- the wire's instanceId
+  kind             TEXT    NOT NULL CHECK (kind = 'saas' OR kind = 'license' OR kind = 'license-code'
+                           OR kind = 'license-online'),
+                                                -- instances of one kind share their ids
+  instance_id      TEXT    NOT NULL,            -- the wire's instanceId; kind license-code: the code
   status           TEXT    NOT NULL CHECK (status = 'creating' OR status = 'active' OR status = 'frozen'
                            OR status = 'released'),
   status_serial    INTEGER NOT NULL DEFAULT 0,  -- counts status changes; tells a new freeze from a retried one
@@ -38,10 +40,15 @@ CREATE TABLE instance (
   memo             TEXT,
   user_name_sealed BLOB,
   password_sealed  BLOB,
+  encrypts_credentials INTEGER NOT NULL DEFAULT 0 CHECK (encrypts_credentials IN (0, 1)),
+                                                -- 1: the call that bought it encrypts them, which bounds their length
+  terms            TEXT,                        -- JSON: what the purchase call last said of dates and period, which it
+                                                -- may say anew (service supervision); NULL: a renewal has overruled it
+  terms_serial     INTEGER NOT NULL DEFAULT 0,  -- counts the changes of terms
   created_at       INTEGER NOT NULL,
   ready_at         INTEGER,
   released_at      INTEGER,
-  UNIQUE (instance_id, environment, namespace),
+  UNIQUE (instance_id, environment, kind),
   CHECK ((status = 'released') = (released_at IS NOT NULL))
 ) STRICT;
 CREATE INDEX instance_by_order  ON instance (order_id);
@@ -52,7 +59,8 @@ CREATE TABLE instance_history (
   instance         INTEGER NOT NULL REFERENCES instance (id),
   serial           INTEGER NOT NULL,            -- 1, 2, 3 … per instance
   at               INTEGER NOT NULL,
-  change           TEXT    NOT NULL,            -- created, ready, renewed, frozen, unfrozen, upgraded, released
+  change           TEXT    NOT NULL,            -- created, ready, renewed, frozen, unfrozen, upgraded, supervised,
+                                                -- licensed, released
   status           TEXT    NOT NULL,            -- after the change
   expire_time      INTEGER,                     -- after the change
   exchange         INTEGER,                     -- the call that caused it; outlives purged exchanges, so no reference
@@ -65,7 +73,7 @@ CREATE TABLE instance_history (
 -- retry after years still does nothing twice.
 CREATE TABLE operation (
   id               INTEGER PRIMARY KEY,
-  identity         TEXT    NOT NULL UNIQUE,     -- JSON array: environment, namespace, verb, identity fields
+  identity         TEXT    NOT NULL UNIQUE,     -- JSON array: environment, kind, verb, identity fields
   operation_id     TEXT    NOT NULL,            -- what the merchant's application sees, the same in every attempt
   instance         INTEGER NOT NULL REFERENCES instance (id),
   state            TEXT    NOT NULL CHECK (state = 'open' OR state = 'done' OR state = 'failed'),
@@ -95,7 +103,7 @@ CREATE TABLE exchange (
   instance_id      TEXT,
   operation        INTEGER REFERENCES operation (id),
   result_code      TEXT,                        -- NULL: koogate stopped before it answered
-  answer           BLOB,                        -- the body as sent, passwords blanked; NULL where answer_of tells it
+  answer           BLOB,                        -- the body as sent, secrets blanked; NULL where the operation's answer tells it
   replayed         INTEGER NOT NULL DEFAULT 0 CHECK (replayed IN (0, 1)),
   difference       TEXT                         -- how a repeat differs from the first request: {"member":[first, now]}
 ) STRICT;
@@ -111,7 +119,8 @@ CREATE INDEX exchange_by_instance ON exchange (instance_id) WHERE instance_id IS
 CREATE TABLE answer (
   operation        INTEGER NOT NULL REFERENCES operation (id),
   access_key       TEXT    NOT NULL,
-  body             BLOB    NOT NULL,
+  body             BLOB    NOT NULL,            -- as sent; sealed where shown is not NULL
+  shown            BLOB,                        -- the body with its secrets blanked; NULL: there are none in it
   body_sign        TEXT    NOT NULL,            -- value of the Body-Sign header
   exchange         INTEGER NOT NULL,            -- the call that got it first
   PRIMARY KEY (operation, access_key)
@@ -124,8 +133,9 @@ CREATE TABLE job (
   operation        INTEGER NOT NULL REFERENCES operation (id),
   state            TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'done'
                            OR state = 'dead' OR state = 'cancelled'),
-  event            TEXT    NOT NULL,            -- what the merchant's application is told: instance.create …
-  event_sealed     BLOB    NOT NULL,            -- the whole event, JSON; may hold personal data
+  task             TEXT    NOT NULL,            -- the event that the merchant's application is told, instance.create …;
+                                                -- or license.upload: koogate hands a licence to KooGallery
+  event_sealed     BLOB,                        -- the whole event, JSON; may hold personal data
   change           TEXT,                        -- JSON: what happens to the instance when it is done; NULL: it has happened
   attempt          INTEGER NOT NULL DEFAULT 0,  -- attempts begun
   run_at           INTEGER NOT NULL,            -- not before
@@ -134,7 +144,8 @@ CREATE TABLE job (
   trying_since     INTEGER,                     -- since when attempts have been failing; NULL after "pending"
   created_at       INTEGER NOT NULL,
   finished_at      INTEGER,
-  CHECK ((state = 'running') = (lease_until IS NOT NULL))
+  CHECK ((state = 'running') = (lease_until IS NOT NULL)),
+  CHECK ((task = 'license.upload') = (event_sealed IS NULL))
 ) STRICT;
 CREATE INDEX job_due         ON job (run_at)       WHERE state = 'waiting';
 CREATE INDEX job_unfinished  ON job (instance, id) WHERE state IN ('waiting', 'running');
@@ -143,33 +154,65 @@ CREATE INDEX job_dead        ON job (instance)     WHERE state = 'dead';
 CREATE INDEX job_by_instance ON job (instance, id);
 CREATE INDEX job_by_operation ON job (operation, id);
 
--- Ready-made accounts, handed out one by one.
+-- Licences of the kinds license and license-online, one row for each that was asked for. Codes of kind license-code are
+-- KooGallery's own: they are rows of instance.
+CREATE TABLE license (
+  id               INTEGER PRIMARY KEY,
+  instance         INTEGER NOT NULL REFERENCES instance (id),
+  operation        INTEGER NOT NULL UNIQUE REFERENCES operation (id),  -- the call that asked for it
+  state            TEXT    NOT NULL CHECK (state = 'requested' OR state = 'refused' OR state = 'issued'
+                           OR state = 'uploaded'),
+                                                -- issued: it is made; kind license-online: its upload is a job
+  event_id         TEXT,                        -- kind license-online: KooGallery's id of the request; the upload names it
+  device_fingerprint TEXT,
+  effective_time   INTEGER,
+  expire_time      INTEGER,
+  file_name        TEXT,                        -- NULL: a text
+  content_sealed   BLOB,
+  requested_at     INTEGER NOT NULL,
+  issued_at        INTEGER,
+  uploaded_at      INTEGER,
+  CHECK ((state = 'issued' OR state = 'uploaded') = (content_sealed IS NOT NULL)),
+  CHECK ((state = 'uploaded') = (uploaded_at IS NOT NULL))
+) STRICT;
+CREATE INDEX license_by_instance ON license (instance, id);
+
+-- Ready-made accounts or licence codes, handed out one by one.
 CREATE TABLE stock_entry (
   id               INTEGER PRIMARY KEY,
   stock            TEXT    NOT NULL,            -- the name products refer to
   digest           BLOB    NOT NULL,            -- keyed digest of the entry: the same line is not imported twice
-  front_end_url    TEXT    NOT NULL,
+  front_end_url    TEXT,                        -- of an account; NULL: the entry is a licence code
   admin_url        TEXT,
   memo             TEXT,
   user_name_sealed BLOB,
   password_sealed  BLOB,
+  license_sealed   BLOB,                        -- of a licence code
   imported_at      INTEGER NOT NULL,
-  instance         INTEGER UNIQUE REFERENCES instance (id),  -- who has it; NULL: nobody
-  taken_at         INTEGER,
-  UNIQUE (stock, digest)
+  instance         INTEGER UNIQUE REFERENCES instance (id),  -- who has the account
+  license          INTEGER UNIQUE REFERENCES license (id),   -- which licence the code became
+  taken_at         INTEGER,                     -- NULL: nobody has it
+  UNIQUE (stock, digest),
+  CHECK ((front_end_url IS NULL) = (license_sealed IS NOT NULL)),
+  CHECK ((taken_at IS NULL) = (instance IS NULL AND license IS NULL))
 ) STRICT;
-CREATE INDEX stock_unused ON stock_entry (stock, id) WHERE instance IS NULL;
+CREATE INDEX stock_unused ON stock_entry (stock, id) WHERE taken_at IS NULL;
 
 CREATE VIEW exchange_view AS
   SELECT id, strftime('%Y-%m-%dT%H:%M:%fZ', received_at / 1000.0, 'unixepoch') AS received_at, duration_us, environment,
          family, activity, order_id, instance_id, result_code, replayed, difference, operation, peer
   FROM exchange;
 CREATE VIEW instance_view AS
-  SELECT instance_id, environment, namespace, status, order_id, product_id,
+  SELECT instance_id, environment, kind, status, order_id, product_id,
          strftime('%Y-%m-%dT%H:%M:%SZ', expire_time / 1000, 'unixepoch') AS expire_time,
          strftime('%Y-%m-%dT%H:%M:%SZ', created_at / 1000, 'unixepoch') AS created_at
   FROM instance;
 CREATE VIEW job_view AS
-  SELECT job.id, instance.instance_id, job.event, job.state, job.attempt,
+  SELECT job.id, instance.instance_id, job.task, job.state, job.attempt,
          strftime('%Y-%m-%dT%H:%M:%SZ', job.run_at / 1000, 'unixepoch') AS run_at, job.last_error
   FROM job JOIN instance ON instance.id = job.instance;
+CREATE VIEW license_view AS
+  SELECT license.id, instance.instance_id, instance.kind, license.state, license.event_id, license.device_fingerprint,
+         license.file_name, strftime('%Y-%m-%dT%H:%M:%SZ', license.requested_at / 1000, 'unixepoch') AS requested_at,
+         strftime('%Y-%m-%dT%H:%M:%SZ', license.issued_at / 1000, 'unixepoch') AS issued_at
+  FROM license JOIN instance ON instance.id = license.instance;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::access::Access;
 use crate::dispatch::{Dispatcher, Waiters};
-use crate::fulfilment::completion;
+use crate::fulfilment::answer::{Answer, Handout};
+use crate::fulfilment::event::EventName;
+use crate::fulfilment::{self, completion};
 use crate::http::{Handler, Method, Reply, Request};
 use crate::instance::Status;
+use crate::kind::Kind;
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError};
@@ -40,13 +42,13 @@ impl AdminSite {
 
     /// `POST /api/v1/instances/{id}/ready`: the application reports that a creation it answered "pending" is finished.
     fn instance_ready(&self, instance_id: &str, body: &[u8]) -> Reply {
-        let access = match read_access(body) {
-            Ok(access) => access,
+        let handout = match read_handout(body) {
+            Ok(handout) => handout,
             Err(problem) => return problem_reply(400, &problem),
         };
         let (id, settings) = (instance_id.to_owned(), self.dispatcher.settings());
         let note = "reported by the application";
-        let result = self.store.write(None, move |tx| mark_ready(tx, &settings, &id, access.clone(), note));
+        let result = self.store.write(None, move |tx| mark_ready(tx, &settings, &id, handout.clone(), note));
         match result {
             Ok(Marked::Ready(operations)) => {
                 for operation in operations {
@@ -55,6 +57,7 @@ impl AdminSite {
                 json_reply(200, &json!({ "instanceId": instance_id, "status": "active" }))
             }
             Ok(Marked::Already) => json_reply(200, &json!({ "instanceId": instance_id, "status": "active" })),
+            Ok(Marked::Unfit(problem)) => problem_reply(400, &problem),
             Ok(Marked::Unknown) => problem_reply(404, "no such instance"),
             Ok(Marked::Is(status)) => problem_reply(409, &format!("the instance is {status}")),
             Err(error) => {
@@ -127,12 +130,14 @@ pub enum Marked {
     Already,
     /// It stands elsewhere.
     Is(Status),
+    /// What is handed out lacks something, or has no room in the interface that bought the instance.
+    Unfit(String),
     /// There is none.
     Unknown,
 }
 
 /// Marks the one instance of this id that is being created as ready, as the operator or the application says. Without
-/// access data it gets its product's own.
+/// access data it gets its product's own; a licence that is handed out in the reply must be there.
 ///
 /// # Errors
 /// When the rows cannot be written.
@@ -140,12 +145,20 @@ pub fn mark_ready(
     tx: &crate::store::Tx<'_>,
     settings: &Settings,
     instance_id: &str,
-    access: Option<Access>,
+    handout: Handout,
     note: &str,
 ) -> Result<Marked, StoreError> {
     let named = tx.instances_named(instance_id)?;
     if let Some(instance) = named.iter().find(|instance| instance.life.status == Status::Creating) {
-        return Ok(Marked::Ready(completion::finish_creation(tx, settings, instance, access, note, Timestamp::now())?));
+        if instance.kind == Kind::License && handout.license.is_none() {
+            let problem = "the instance is a licence: it needs \"license\"; by hand: `koogate license issue`";
+            return Ok(Marked::Unfit(problem.to_owned()));
+        }
+        if let Err(problem) = fulfilment::check(instance, &handout) {
+            return Ok(Marked::Unfit(problem));
+        }
+        let ended = completion::finish_creation(tx, settings, instance, handout, note, Timestamp::now())?;
+        return Ok(Marked::Ready(ended));
     }
     Ok(match named.first().map(|instance| instance.life.status) {
         None => Marked::Unknown,
@@ -156,14 +169,12 @@ pub fn mark_ready(
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-fn read_access(body: &[u8]) -> Result<Option<Access>, String> {
-    use crate::fulfilment::answer::Answer;
-    use crate::fulfilment::event::EventName;
+fn read_handout(body: &[u8]) -> Result<Handout, String> {
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(None);
+        return Ok(Handout::default());
     }
     match Answer::parse(EventName::InstanceCreate, body) {
-        Ok(Answer::Ready(access)) => Ok(access),
+        Ok(Answer::Ready(handout)) => Ok(handout),
         Ok(_) => Err("\"status\" must be \"ready\" here".to_owned()),
         Err(fault) => Err(fault.to_string()),
     }

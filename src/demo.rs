@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use crate::commands::output;
 use crate::config::Config;
+use crate::kind::Kind;
 use crate::operation::Environment;
-use crate::protocol::basic_v2;
 use crate::protocol::key::AccessKey;
 use crate::run::Server;
 use crate::secret::Secret;
@@ -91,7 +91,7 @@ struct Records<'a>(&'a Store);
 
 impl Observer for Records<'_> {
     fn instance(&self, instance_id: &str) -> Option<Observed> {
-        let row = self.0.read(|tx| tx.instance(Environment::Real, basic_v2::NAMESPACE, instance_id)).ok()??;
+        let row = self.0.read(|tx| tx.instance(Environment::Real, Kind::Saas, instance_id)).ok()??;
         Some(Observed { status: row.life.status.to_string(), expire_time: row.life.expire_time })
     }
 }

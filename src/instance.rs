@@ -9,6 +9,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::protocol::call::Terms;
 use crate::protocol::result_code::ResultCode;
 
 /// Where an instance stands. `Released` is final.
@@ -95,6 +96,15 @@ pub enum Change {
         /// The new specification, if told.
         sku_code: Option<String>,
     },
+    /// A repeated purchase call carried other dates (service supervision): they are set, the status stays.
+    Supervise {
+        /// The new date, if told.
+        expire_time: Option<Timestamp>,
+        /// What the purchase call says of dates and period now.
+        terms: Terms,
+    },
+    /// A licence was made for it; nothing else changes.
+    License,
     /// Anything becomes released.
     Release,
 }
@@ -153,7 +163,8 @@ impl Instance {
             Change::Ready if self.status == Status::Creating => next.status = Status::Active,
             Change::Freeze if self.status == Status::Active => next.status = Status::Frozen,
             Change::Unfreeze if self.status == Status::Frozen => next.status = Status::Active,
-            Change::Ready | Change::Freeze | Change::Unfreeze => {}
+            Change::Ready | Change::Freeze | Change::Unfreeze | Change::License => {}
+            Change::Supervise { expire_time, .. } => next.expire_time = expire_time.or(next.expire_time),
             Change::Release => next.status = Status::Released,
             Change::Renew { expire_time, product_id, unfreeze } => {
                 next.expire_time = *expire_time;
@@ -188,6 +199,8 @@ impl Change {
             Self::Freeze => "frozen",
             Self::Unfreeze => "unfrozen",
             Self::Upgrade { .. } => "upgraded",
+            Self::Supervise { .. } => "supervised",
+            Self::License => "licensed",
             Self::Release => "released",
         }
     }

@@ -17,15 +17,18 @@ use crate::dispatch::{Dispatcher, Waiters};
 use crate::fault;
 use crate::fulfilment::answer::Answer;
 use crate::fulfilment::event::Event;
-use crate::fulfilment::{AttemptResult, completion};
+use crate::fulfilment::{self, AttemptResult, completion};
 use crate::pool::Pool;
-use crate::store::{JobRow, Store, StoreError};
+use crate::store::{JobRow, Store, StoreError, UPLOAD};
 
 /// How often the table is looked at without being told: for retries that became due and for jobs that a command put back.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Programs that are ended at a stop have so long to go.
 const PROGRAM_GRACE: Duration = Duration::from_secs(4);
+
+/// Why an upload waits.
+const NO_UPLOAD_YET: &str = "licences are uploaded through the Open API, which this version does not call yet";
 
 /// A lease outlasts the longest attempt by this; only a process that hangs is outlived by it.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
@@ -168,7 +171,10 @@ fn claim(shared: &Shared) -> Result<Vec<JobRow>, StoreError> {
 
 /// Makes one attempt and records what came of it.
 fn attempt(shared: &Shared, job: &JobRow) {
-    let result = catch_unwind(AssertUnwindSafe(|| call_application(shared, job)));
+    let result = catch_unwind(AssertUnwindSafe(|| match job.task.as_str() {
+        UPLOAD => AttemptResult::Postponed(NO_UPLOAD_YET.to_owned()),
+        _ => call_application(shared, job),
+    }));
     let result = result.unwrap_or_else(|_| AttemptResult::Failed("internal error (a panic; see the log)".to_owned()));
     fault::point("attempted");
     let (row, number) = (job.row, job.attempt);
@@ -196,13 +202,12 @@ fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
         Err(error) => return AttemptResult::Failed(format!("the stored event cannot be read: {error}")),
     };
     let settings = shared.dispatcher.settings();
-    let product = match shared.store.read(|tx| tx.instance_by_row(job.instance)) {
-        Ok(Some(instance)) => {
-            settings.product_for(instance.life.product_id.as_deref(), instance.life.sku_code.as_deref())
-        }
-        Ok(None) => None,
+    let instance = match shared.store.read(|tx| tx.instance_by_row(job.instance)) {
+        Ok(Some(instance)) => instance,
+        Ok(None) => return AttemptResult::Failed("the instance is gone".to_owned()),
         Err(error) => return AttemptResult::Failed(error.to_string()),
     };
+    let product = settings.product_of(&instance);
     let Some(product) = product else {
         return AttemptResult::Failed("no [[product]] entry matches the instance's product any more".to_owned());
     };
@@ -210,7 +215,11 @@ fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
         return AttemptResult::Failed("the instance's product has no application any more".to_owned());
     };
     match application.call(&event.with_attempt(job.attempt), &shared.abandoning) {
-        Ok(Answer::Ready(access)) => AttemptResult::Ready(access),
+        // Before it is accepted: what KooGallery would not take is told to the application, not to the buyer.
+        Ok(Answer::Ready(handout)) => match fulfilment::check(&instance, &handout) {
+            Ok(()) => AttemptResult::Ready(handout),
+            Err(problem) => AttemptResult::Failed(problem),
+        },
         Ok(Answer::Pending) => AttemptResult::Pending,
         Ok(Answer::Refused { result_code, message }) => AttemptResult::Refused { code: result_code, message },
         Err(error) => AttemptResult::Failed(error.to_string()),

@@ -1,9 +1,9 @@
 //! koogate: the seller's side of KooGallery (华为云云商店) in one binary and one SQLite file.
 //!
 //! The core is pure (bytes and values in, values out; no clock, no I/O): [`protocol`], [`operation`], [`instance`],
-//! [`access`]. Around it lies the shell: [`http`] takes requests in, [`dispatch`] is where core and [`store`] meet,
-//! [`jobs`] and [`fulfilment`] reach the merchant's application, [`run`] wires threads and their end, [`commands`] is what
-//! a person types. Dependencies point inwards; `docs/architecture.md` says more and a test holds it.
+//! [`access`], [`license`]. Around it lies the shell: [`http`] takes requests in, [`dispatch`] is where core and
+//! [`store`] meet, [`jobs`] and [`fulfilment`] reach the merchant's application, [`run`] wires threads and their end,
+//! [`commands`] is what a person types. Dependencies point inwards; `docs/architecture.md` says more and a test holds it.
 
 pub mod access;
 pub mod admin;
@@ -17,9 +17,12 @@ pub mod http;
 pub mod init;
 pub mod instance;
 pub mod jobs;
+pub mod kind;
+pub mod license;
 pub mod operation;
 pub mod pool;
 pub mod protocol;
+pub mod random;
 pub mod run;
 pub mod sealing;
 pub mod secret;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::instance::{Change, Instance, Request, Verdict};
+use crate::kind::Kind;
 use crate::protocol::result_code::ResultCode;
 
 /// Real calls and test calls (`testFlag` 1) live in worlds of their own.
@@ -39,11 +40,11 @@ impl Identity {
     /// Joins the parts as a JSON array, so that no choice of parts runs into another.
     pub fn new<'p>(
         environment: Environment,
-        namespace: &'p str,
+        kind: Kind,
         verb: &'p str,
         parts: impl IntoIterator<Item = &'p str>,
     ) -> Self {
-        let mut all = vec![environment.as_str(), namespace, verb];
+        let mut all = vec![environment.as_str(), kind.as_str(), verb];
         all.extend(parts);
         Self(Value::from(all).to_string())
     }
@@ -53,7 +54,7 @@ impl Identity {
     /// Everything else is identified by its family's fields.
     pub fn of_change<'p>(
         environment: Environment,
-        namespace: &'p str,
+        kind: Kind,
         instance_id: &'p str,
         current: &Instance,
         request: &Request,
@@ -69,7 +70,7 @@ impl Identity {
         } else {
             parts.extend(fields.iter().map(String::as_str));
         }
-        Self::new(environment, namespace, verb(request), parts)
+        Self::new(environment, kind, verb(request), parts)
     }
 
     /// The text itself.
@@ -209,7 +210,7 @@ mod tests {
             Instance { status: Status::Active, status_serial: 1, expire_time: None, product_id: None, sku_code: None };
         let mut call = |request: Request| {
             let verdict = current.decide(&request, now, rules);
-            let identity = Identity::of_change(Environment::Real, "basic", "i", &current, &request, &verdict, &[]);
+            let identity = Identity::of_change(Environment::Real, Kind::Saas, "i", &current, &request, &verdict, &[]);
             if let Verdict::Apply(change) = &verdict {
                 current = current.after(change);
             }
@@ -237,7 +238,7 @@ mod tests {
         ) {
             let identities: HashSet<_> = all
                 .iter()
-                .map(|parts| Identity::new(Environment::Real, "basic", "create", parts.iter().map(String::as_str)))
+                .map(|parts| Identity::new(Environment::Real, Kind::Saas, "create", parts.iter().map(String::as_str)))
                 .collect();
             prop_assert_eq!(identities.len(), all.len());
         }

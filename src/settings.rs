@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use crate::config::{self, Accept, ChangeCheck, Config, Fulfilment, RefreshUnfreezes};
+use crate::config::{self, Accept, ChangeCheck, Config, ExtendParamsError, Fulfilment, RefreshUnfreezes, UnknownCode};
 use crate::fulfilment::application::Application;
 use crate::fulfilment::command::{CommandApplication, CommandSetupError};
 use crate::fulfilment::http::{HttpApplication, HttpSetupError};
 use crate::fulfilment::webhook::{WebhookSecret, WebhookSecretError};
 use crate::instance::{self, Change};
+use crate::kind::Kind;
+use crate::protocol::auth_token::AuthTokenRules;
+use crate::protocol::field_cipher::EncryptType;
 use crate::protocol::key::AccessKey;
 use crate::protocol::result_code::ResultCode;
 use crate::protocol::signature::{PayloadCandidate, SignatureRules};
 use crate::protocol::{Keyring, Rules};
+use crate::store::InstanceRow;
 
 pub use crate::config::TestCalls;
 
@@ -62,10 +66,11 @@ impl Settings {
     pub fn new(config: &Config) -> Result<Self, SettingsError> {
         let sealing = &config.keys.sealing;
         let label = |key: &crate::secret::Secret<String>| AccessKey::new(sealing.label(key.expose()), key.clone());
+        let labelled = |keys: &[crate::secret::Secret<String>]| keys.iter().map(label).collect();
         let products = config.products.iter().enumerate().map(|(index, entry)| Product::new(index, entry));
         Ok(Self {
-            keyring: Keyring { basic: config.keys.basic.iter().map(label).collect() },
-            rules: Rules { signature: signature_rules(&config.signature), body_sign_v2: config.signature.body_sign_v2 },
+            keyring: Keyring::new(labelled(&config.keys.basic), labelled(&config.keys.license)),
+            rules: rules(config),
             life: instance::Rules { refresh_unfreezes: config.lifecycle.refresh_unfreezes == RefreshUnfreezes::Always },
             answer_within: config.server.answer_within,
             nonce_replay_check: config.signature.nonce_replay_check,
@@ -81,8 +86,18 @@ impl Settings {
     }
 
     /// The first entry that matches.
-    pub fn product_for(&self, product_id: Option<&str>, sku_code: Option<&str>) -> Option<&Product> {
-        self.products.iter().find(|product| product.entry.matches(product_id, sku_code))
+    pub fn product_for(&self, kind: Kind, product_id: Option<&str>, sku_code: Option<&str>) -> Option<&Product> {
+        self.products.iter().find(|product| product.entry.matches(kind, product_id, sku_code))
+    }
+
+    /// The entry an instance belongs to.
+    pub fn product_of(&self, instance: &InstanceRow) -> Option<&Product> {
+        self.product_for(instance.kind, instance.life.product_id.as_deref(), instance.life.sku_code.as_deref())
+    }
+
+    /// Whether anything of this kind is sold.
+    pub fn sells(&self, kind: Kind) -> bool {
+        self.products.iter().any(|product| product.entry.kind == kind)
     }
 }
 
@@ -106,6 +121,11 @@ impl Product {
         self.entry.change_check == ChangeCheck::Ask
     }
 
+    /// How user names and passwords are encrypted in V1 replies.
+    pub fn encrypt_type(&self) -> EncryptType {
+        self.entry.encrypt_type
+    }
+
     /// What becomes of test calls.
     pub fn test_calls(&self) -> TestCalls {
         self.entry.test_calls
@@ -113,7 +133,7 @@ impl Product {
 
     /// Whether a change counts only once the application has agreed. Upgrades always do: they are answered honestly.
     pub fn waits_for_application(&self, change: &Change) -> bool {
-        matches!(change, Change::Upgrade { .. } | Change::Ready) || self.entry.accept == Accept::After
+        matches!(change, Change::Upgrade { .. } | Change::Ready | Change::License) || self.entry.accept == Accept::After
     }
 }
 
@@ -136,6 +156,27 @@ fn application(index: usize, entry: &config::Product) -> Result<Option<Applicati
                 .map_err(|error| SettingsError::Command(index, error))
         }
         Fulfilment::Stock { .. } | Fulfilment::Fixed { .. } | Fulfilment::Manual => Ok(None),
+    }
+}
+
+fn rules(config: &Config) -> Rules {
+    let sells_v1 = |product: &&config::Product| product.kind == Kind::Saas;
+    Rules {
+        signature: signature_rules(&config.signature),
+        body_sign_v2: config.signature.body_sign_v2,
+        auth_token: AuthTokenRules {
+            max_age_ms: config.signature.v1_max_age.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
+        },
+        v1_expire_time_offset: config.lifecycle.v1_expire_time_zone.offset(),
+        // A seller chooses one algorithm in the console; the other is tried as well.
+        request_encrypt_type: config
+            .products
+            .iter()
+            .find(sells_v1)
+            .map(|product| product.encrypt_type)
+            .unwrap_or_default(),
+        ignores_bad_extend_params: config.lifecycle.extend_params_error == ExtendParamsError::Ignore,
+        adopts_unknown_codes: config.lifecycle.l2_unknown_code == UnknownCode::Accept,
     }
 }
 

@@ -1,19 +1,37 @@
-//! The public site: which path and method leads to which family. Everything else is 404 and tells nothing.
+//! The public site: which path and method leads to which family of calls. Everything else is 404 and tells nothing.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use crate::dispatch::Dispatcher;
 use crate::http::{Handler, Method, Reply, Request};
+use crate::kind::Kind;
 use crate::protocol::Family;
+use crate::protocol::basic_v1::BasicV1;
 use crate::protocol::basic_v2::BasicV2;
+use crate::protocol::license::License;
+use crate::protocol::license_code::LicenseCode;
+use crate::protocol::license_online::LicenseOnline;
+use crate::protocol::query::Query;
+use crate::settings::Settings;
 
 /// What the public door hands requests to.
 pub struct PublicSite {
     dispatcher: Arc<Dispatcher>,
     base_path: String,
+}
+
+/// Where a request leads.
+enum Route {
+    /// To this family, or, where its keys do not verify the request, to the other.
+    Call(&'static dyn Family, Option<&'static dyn Family>),
+    /// To the production address, and asks for nothing there: an address check, or a method no family has.
+    NothingAsked,
+    /// Nowhere.
+    NotOurs,
 }
 
 impl PublicSite {
@@ -22,25 +40,64 @@ impl PublicSite {
         Self { dispatcher, base_path }
     }
 
-    /// The family a request belongs to; `None` when the path is not ours. Adding a family adds a line here.
-    fn family(&self, request: &Request) -> Option<&'static dyn Family> {
-        let path = request.path();
-        let rest = path.strip_prefix(&self.base_path)?;
-        match rest {
-            // Whatever the method: KooGallery must see HTTP 200 and a result code on the production address.
-            "" | "/" => Some(&BasicV2),
-            _ => None,
+    /// One address serves all families (spec README §6). Adding a family adds a line here.
+    fn route(&self, request: &Request) -> Route {
+        let rest = request.path().strip_prefix(&self.base_path);
+        match (rest, &request.method) {
+            (Some("" | "/"), Method::Post) => {
+                let (family, other) = posted(activity_in(&request.body).as_deref(), &self.dispatcher.settings());
+                Route::Call(family, other)
+            }
+            (Some("" | "/"), Method::Get) => got(request.query()).map_or(Route::NothingAsked, |f| Route::Call(f, None)),
+            // KooGallery must see HTTP 200 and a result code on the production address.
+            (Some("" | "/"), _) => Route::NothingAsked,
+            _ => Route::NotOurs,
         }
     }
 }
 
+/// The family of a POST. SaaS and online licences share their activities: what is sold tells them apart, and where both
+/// are sold, the key that verifies the call.
+fn posted(activity: Option<&str>, settings: &Settings) -> (&'static dyn Family, Option<&'static dyn Family>) {
+    match activity {
+        Some(activity) if LicenseCode::knows(activity) => (&LicenseCode, None),
+        Some(activity) if LicenseOnline::alone_knows(activity) => (&LicenseOnline, None),
+        // The documents do not say which key announces orders (spec README §4).
+        Some("orderNotify") => (&BasicV2, Some(&LicenseOnline)),
+        _ => match (settings.sells(Kind::Saas), settings.sells(Kind::LicenseOnline)) {
+            (false, true) => (&LicenseOnline, Some(&BasicV2)),
+            (_, true) => (&BasicV2, Some(&LicenseOnline)),
+            (_, false) => (&BasicV2, None),
+        },
+    }
+}
+
+/// The family of a GET; `None` when it carries nothing of a call.
+fn got(query: &str) -> Option<&'static dyn Family> {
+    let Ok(query) = Query::parse(query) else { return Some(&BasicV1) };
+    match query.first("activity") {
+        Some(activity) if License::knows(activity) => Some(&License),
+        Some(_) => Some(&BasicV1),
+        None => query.first("authToken").map(|_| &BasicV1 as &'static dyn Family),
+    }
+}
+
+/// The activity a body names. Read before the signature is verified, and only to choose the keys that verify it.
+fn activity_in(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        activity: Option<String>,
+    }
+    serde_json::from_slice::<Named>(body).ok()?.activity
+}
+
 impl Handler for PublicSite {
     fn handle(&self, request: Request) -> Reply {
-        match self.family(&request) {
-            Some(family) if request.method == Method::Post => self.dispatcher.answer(family, request),
-            Some(family) => self.dispatcher.answer_nothing_asked(family, &request),
-            None if request.path() == "/healthz" => Reply::new(200, "text/plain; charset=utf-8", "ok\n"),
-            None => Reply::new(404, "text/plain; charset=utf-8", "404 Not Found\n"),
+        match self.route(&request) {
+            Route::Call(family, other) => self.dispatcher.answer(family, other, request),
+            Route::NothingAsked => self.dispatcher.answer_nothing_asked(&BasicV2, &request),
+            Route::NotOurs if request.path() == "/healthz" => Reply::new(200, "text/plain; charset=utf-8", "ok\n"),
+            Route::NotOurs => Reply::new(404, "text/plain; charset=utf-8", "404 Not Found\n"),
         }
     }
 

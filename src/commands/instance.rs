@@ -11,6 +11,7 @@ use super::output;
 use crate::access::{Access, AccessParts};
 use crate::admin::{self, Marked};
 use crate::config::Config;
+use crate::fulfilment::answer::Handout;
 use crate::instance::Status;
 use crate::operation::Environment;
 use crate::secret::Secret;
@@ -19,7 +20,7 @@ use crate::store::{InstanceFilter, InstanceRow, JobRow, Store};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List instances, newest first
+    /// List instances and authorisation codes, newest first
     List {
         /// In this status: creating, active, frozen or released
         #[arg(long)]
@@ -137,7 +138,7 @@ fn show(store: &Store, instance_id: &str, json: bool) -> anyhow::Result<()> {
             output::line(&object.to_string())?;
             continue;
         }
-        output::line(&format!("instance  {} ({})", row.instance_id, row.environment.as_str()))?;
+        output::line(&format!("instance  {} ({}, {})", row.instance_id, row.environment.as_str(), row.kind))?;
         output::line(&format!(
             "status    {}, expires {}",
             row.life.status,
@@ -163,21 +164,27 @@ fn show(store: &Store, instance_id: &str, json: bool) -> anyhow::Result<()> {
             ]
         });
         output::listing(false, &["at", "change", "status", "expires", "cause", "note"], entries, [])?;
-        if !jobs.is_empty() {
-            let lines = jobs.iter().map(|job| {
-                vec![
-                    job.row.to_string(),
-                    job.event_name.clone(),
-                    job.state.clone(),
-                    job.attempt.to_string(),
-                    output::time(job.run_at),
-                    job.last_error.clone().unwrap_or_default(),
-                ]
-            });
-            output::listing(false, &["job", "event", "state", "attempts", "next", "last error"], lines, [])?;
-        }
+        job_lines(&jobs)?;
     }
     Ok(())
+}
+
+/// Prints jobs, if there are any.
+pub(super) fn job_lines(jobs: &[JobRow]) -> anyhow::Result<()> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let lines = jobs.iter().map(|job| {
+        vec![
+            job.row.to_string(),
+            job.task.clone(),
+            job.state.clone(),
+            job.attempt.to_string(),
+            output::time(job.run_at),
+            job.last_error.clone().unwrap_or_default(),
+        ]
+    });
+    output::listing(false, &["job", "task", "state", "attempts", "next", "last error"], lines, [])
 }
 
 fn ready(config: &Config, store: &Store, args: &ReadyArgs) -> anyhow::Result<()> {
@@ -197,10 +204,12 @@ fn ready(config: &Config, store: &Store, args: &ReadyArgs) -> anyhow::Result<()>
     };
     let (id, settings) = (args.instance_id.clone(), Settings::new(config)?);
     let note = "koogate instance ready";
-    match store.write(None, move |tx| admin::mark_ready(tx, &settings, &id, access.clone(), note))? {
+    let handout = Handout { access, license: None };
+    match store.write(None, move |tx| admin::mark_ready(tx, &settings, &id, handout.clone(), note))? {
         Marked::Ready(_) => output::line(&format!("instance {} is active", args.instance_id)),
         Marked::Already => bail!("instance {} is active already; nothing was changed", args.instance_id),
         Marked::Is(status) => bail!("instance {} is {status}, not creating; nothing was changed", args.instance_id),
+        Marked::Unfit(problem) => bail!("{problem}; nothing was changed"),
         Marked::Unknown => bail!("there is no instance {}", args.instance_id),
     }
 }
@@ -222,11 +231,7 @@ fn retry(store: &Store, instance_id: &str) -> anyhow::Result<()> {
 }
 
 fn read_password(file: &Path) -> anyhow::Result<String> {
-    let text = if file == Path::new("-") {
-        std::io::read_to_string(std::io::stdin()).context("cannot read stdin")?
-    } else {
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?
-    };
+    let text = String::from_utf8(super::read_file(file)?).ok().context("the password is not UTF-8")?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -234,6 +239,7 @@ fn to_json(row: &InstanceRow) -> Value {
     json!({
         "instanceId": row.instance_id,
         "environment": row.environment.as_str(),
+        "kind": row.kind.as_str(),
         "status": row.life.status.as_str(),
         "expireTime": row.life.expire_time.map(output::time),
         "orderId": row.order_id,
@@ -246,9 +252,10 @@ fn to_json(row: &InstanceRow) -> Value {
     })
 }
 
-fn job_to_json(job: &JobRow) -> Value {
+/// A job in listings.
+pub(super) fn job_to_json(job: &JobRow) -> Value {
     json!({
-        "id": job.row, "event": job.event_name, "state": job.state, "attempts": job.attempt,
+        "id": job.row, "task": job.task, "state": job.state, "attempts": job.attempt,
         "runAt": output::time(job.run_at), "lastError": job.last_error,
     })
 }

@@ -5,6 +5,7 @@ mod backup;
 mod exchange;
 mod init;
 mod instance;
+mod license;
 mod logging;
 pub(crate) mod output;
 mod serve;
@@ -56,7 +57,10 @@ enum Command {
     /// Look after the instances that were sold 实例管理
     #[command(subcommand)]
     Instance(instance::Command),
-    /// Fill and count stocks of ready-made accounts 账号库存
+    /// Look after licences: which there are, and make one by hand 授权码管理
+    #[command(subcommand)]
+    License(license::Command),
+    /// Fill and count stocks of ready-made accounts and licence codes 库存
     #[command(subcommand)]
     Stock(stock::Command),
     /// Write a complete copy of the database, beside a running server too 备份
@@ -80,6 +84,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => simulate::run(&config, &args),
         Command::Exchange(command) => exchange::run(&config, &command),
         Command::Instance(command) => instance::run(&config, &command),
+        Command::License(command) => license::run(&config, &command),
         Command::Stock(command) => stock::run(&config, &command),
         Command::Backup(args) => backup::backup(&config, &args),
         Command::Verify(args) => backup::verify(&config, &args),
@@ -140,6 +145,16 @@ fn open_or_create(config: &Config) -> anyhow::Result<Store> {
 fn with_store<T>(config: &Path, work: impl FnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let store = open(&load(config)?)?;
     closing(store, work)
+}
+
+/// What is in a file; `-` is stdin.
+fn read_file(file: &Path) -> anyhow::Result<Vec<u8>> {
+    if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::stdin(), &mut bytes).context("cannot read stdin")?;
+        return Ok(bytes);
+    }
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 /// Closes the database whatever the work comes to.

@@ -1,26 +1,28 @@
-//! `koogate stock`: ready-made accounts.
+//! `koogate stock`: ready-made accounts and licence codes.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::output;
 use crate::config::{Fulfilment, Product};
-use crate::stock_file;
-use crate::store::Store;
+use crate::kind::Kind;
+use crate::stock_file::{self, StockFile};
+use crate::store::{StockEntry, Store};
 
-/// Accounts added in one commit: a running server answers between two of them.
+/// Entries added in one commit: a running server answers between two of them.
 const AT_ONCE: usize = 500;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Add accounts from a CSV file with the columns user_name,password,front_end_url,admin_url,memo
+    /// Add accounts or licence codes from a CSV file
     ///
-    /// A line that KooGallery would not take stops the import before anything is added. Accounts that are in the stock
-    /// already are left out, so a file can be imported twice.
+    /// Accounts have the columns user_name,password,front_end_url,admin_url,memo, licence codes the column license. A
+    /// line that KooGallery would not take stops the import before anything is added. What is in the stock already is
+    /// left out, so a file can be imported twice.
     Import {
         /// The stock's name, as products refer to it
         stock: String,
@@ -41,28 +43,34 @@ pub(super) fn run(config: &Path, command: &Command) -> anyhow::Result<ExitCode> 
             let config = super::load(config)?;
             let takes_from_it =
                 |product: &Product| matches!(&product.fulfilment, Fulfilment::Stock { name, .. } if name == stock);
-            if !config.products.iter().any(takes_from_it) {
+            let Some(product) = config.products.iter().find(|product| takes_from_it(product)) else {
                 bail!("no [[product]] entry takes from a stock {stock:?}; add one, or mend the name");
-            }
+            };
+            let entries = read(file, product)?;
             // A stock may be filled before the first start.
-            super::closing(super::open_or_create(&config)?, |store| import(store, stock, file))?;
+            super::closing(super::open_or_create(&config)?, |store| import(store, stock, &entries))?;
         }
         Command::List { json } => super::with_store(config, |store| list(store, *json))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn import(store: &Store, stock: &str, file: &Path) -> anyhow::Result<()> {
-    let bytes = if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::stdin(), &mut bytes).context("cannot read stdin")?;
-        bytes
-    } else {
-        std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?
-    };
-    let entries = stock_file::read(&bytes)?;
+/// What is in a file, which must be what the product hands out.
+fn read(file: &Path, product: &Product) -> anyhow::Result<Vec<StockEntry>> {
+    let bytes = super::read_file(file)?;
+    match (stock_file::read(&bytes)?, product.kind) {
+        (StockFile::Accounts(accounts), Kind::Saas) => Ok(accounts.into_iter().map(StockEntry::Account).collect()),
+        (StockFile::Licenses(codes), Kind::License | Kind::LicenseOnline) => {
+            Ok(codes.into_iter().map(StockEntry::License).collect())
+        }
+        (StockFile::Accounts(_), kind) => bail!("the stock is for a product of kind {kind}: it needs a column license"),
+        (StockFile::Licenses(_), kind) => bail!("the stock is for a product of kind {kind}: it needs accounts"),
+    }
+}
+
+fn import(store: &Store, stock: &str, entries: &[StockEntry]) -> anyhow::Result<()> {
     let total = entries.len();
-    let progress = output::progress(Some(total as u64), "accounts read:");
+    let progress = output::progress(Some(total as u64), "entries read:");
     let mut added = 0;
     for part in entries.chunks(AT_ONCE) {
         let (name, part, count) = (stock.to_owned(), part.to_vec(), part.len());
@@ -79,7 +87,7 @@ fn import(store: &Store, stock: &str, file: &Path) -> anyhow::Result<()> {
     progress.finish_and_clear();
     let unused = store.read(|tx| tx.unused_stock(stock))?;
     output::line(&format!(
-        "{added} accounts added to stock {stock}, {} were there already; {unused} are unused now",
+        "{added} entries added to stock {stock}, {} were there already; {unused} are unused now",
         total - added
     ))
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 
 use crate::config::template::TemplateError;
+use crate::kind::Kind;
 
 /// Everything that is wrong with one configuration, in the order of the file.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +79,14 @@ pub enum Problem {
         belongs_to: &'static str,
         /// The entry's own fulfilment.
         fulfilment: &'static str,
+    },
+    /// A key, or a value of it, that has no effect for the entry's kind of product.
+    #[error("only for {belongs_to}; this entry has kind = \"{kind}\"")]
+    NotForKind {
+        /// What the key belongs to, in words.
+        belongs_to: &'static str,
+        /// The entry's own kind.
+        kind: Kind,
     },
     /// A value that each on its own would be good contradicts another key.
     #[error("{0}")]

@@ -7,11 +7,13 @@ use super::*;
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const KEY: &str = "de305d54-75b4-431b-adb2-eb6b9e546014";
+const LICENSE_KEY: &str = "11111111-75b4-431b-adb2-eb6b9e546014";
 
 /// The example with keys in place of what a merchant fills in.
 fn filled_in(example: &str) -> String {
     example
-        .replace("CHANGE-ME", KEY)
+        .replace("basic = \"CHANGE-ME\"", &format!("basic = {KEY:?}"))
+        .replace("license = \"CHANGE-ME\"", &format!("license = {LICENSE_KEY:?}"))
         .replace("{ file = \"sealing.key\" }", &format!("{HEX:?}"))
         .replace("{ file = \"admin.token\" }", "\"0123456789abcdef\"")
         .replace("{ file = \"hook.secret\" }", "\"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\"")
@@ -51,7 +53,7 @@ fn the_example_holds_the_defaults() {
     let bare = "[[product]]\nproduct_id = 'OFFI461867333479178240'\nfulfilment = 'http'\n\
                 url = 'http://127.0.0.1:3000/koogate'\n\
                 [[product]]\nproduct_id = 'EXAMPLE-STOCK'\nfulfilment = 'stock'\nstock = 'accounts'\n\
-                [keys]\nbasic = 'CHANGE-ME'\nsealing_key = { file = \"sealing.key\" }\n";
+                [keys]\nbasic = \"CHANGE-ME\"\nsealing_key = { file = \"sealing.key\" }\n";
     let bare = read(bare).unwrap();
     assert_eq!(example.products[0], bare.products[0]);
     assert_eq!(example.products[2], bare.products[1]);

@@ -73,7 +73,7 @@ fn unknown_keys_are_told_with_the_nearest_known_one() {
             "8: server.anwser_within: unknown key; did you mean answer_within?",
             "9: server.tls: unknown key; known here: listen, base_path, answer_within, max_connections, max_body",
             "10: sever: unknown key; did you mean server?",
-            "11: access: unknown key; known here: server, database, keys, signature, lifecycle, jobs, admin, product",
+            "11: access: unknown key; known here: server, database, product, keys, signature, lifecycle, jobs, admin",
         ],
     );
 }
@@ -222,12 +222,12 @@ fn what_works_but_should_be_known_is_a_warning() {
     assert_eq!(
         warnings,
         [
-            "koogate.toml:11: server.listen: this address is reachable from outside and speaks plain HTTP; KooGallery \
-             requires HTTPS, so let a reverse proxy terminate TLS in front of it",
             "koogate.toml:2: keys.basic: the same key stands here twice",
             "koogate.toml:6: product[1].secret: calls to the application are not signed: it cannot tell koogate from \
              others",
             "koogate.toml:6: product[1]: never used: product[0] stands before it and matches everything it matches",
+            "koogate.toml:11: server.listen: this address is reachable from outside and speaks plain HTTP; KooGallery \
+             requires HTTPS, so let a reverse proxy terminate TLS in front of it",
         ]
     );
 }
@@ -239,7 +239,7 @@ fn entries_that_no_v2_purchase_can_match_are_a_warning() {
     assert_eq!(
         warnings,
         [
-            "koogate.toml: product: no entry is without product_id and sku_code: a V2 purchase names no product, so it would \
+            "koogate.toml: product: no entry of kind \"saas\" is without product_id and sku_code: a V2 purchase names no product, so it would \
           match nothing and be answered 000005"
         ]
     );

@@ -38,11 +38,14 @@ pub use self::database::{Database, SnapshotSeries};
 pub use self::error::{ConfigError, ConfigErrors, ConfigWarning, Problem, SecretProblem};
 pub use self::keys::Keys;
 pub use self::listeners::{Admin, Server};
-pub use self::product::{Accept, ChangeCheck, Fulfilment, Product, TestCalls};
-pub use self::rules::{Jobs, Lifecycle, PayloadCandidate, RefreshUnfreezes, Signature};
+pub use self::product::{Accept, ChangeCheck, Fingerprint, Fulfilment, Product, TestCalls};
+pub use self::rules::{
+    ExtendParamsError, Jobs, Lifecycle, PayloadCandidate, RefreshUnfreezes, Signature, TimeZone, UnknownCode,
+};
 use self::section::{Log, Section, Surroundings};
 pub use self::template::{PlaceholderValues, Template, TemplateError};
 pub use self::units::{DurationText, SizeText, parse_duration, parse_size};
+use crate::kind::Kind;
 
 /// Everything the user can decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,12 +109,17 @@ impl Config {
         log.errors = syntax.iter().map(|error| syntax_error(&log, error)).collect();
         // After a syntax error the rest of the document is guesswork: nothing more is said about it.
         let config = if syntax.is_empty() { Section::root(&mut log, document.get_ref(), read_root) } else { None };
-        let Log { mut errors, warnings, holds_secrets, .. } = log;
+        let Log { mut errors, mut warnings, holds_secrets, .. } = log;
+        // In the order of the file; what has no place in it comes last.
+        warnings.sort_by_key(|warning| warning.line.unwrap_or(usize::MAX));
         match config {
             Some(config) if errors.is_empty() => Ok((Self { warnings, ..config }, holds_secrets)),
             _ => {
-                // In the order of the file; what has no place in it comes last.
-                errors.sort_by_key(|error| error.line.unwrap_or(usize::MAX));
+                let place = |error: &ConfigError| {
+                    let nowhere = error.line.is_none().then(|| error.key.clone());
+                    (error.line.unwrap_or(usize::MAX), nowhere)
+                };
+                errors.sort_by_cached_key(place);
                 Err(ConfigErrors { file: surroundings.file.clone(), errors })
             }
         }
@@ -122,7 +130,9 @@ impl Config {
 fn read_root(root: &mut Section<'_, '_>) -> Option<Config> {
     let server = root.section("server", Server::read);
     let database = root.section("database", Database::read);
-    let keys = root.section("keys", Keys::read);
+    let products = read_products(root);
+    let sold: Vec<Kind> = products.iter().flatten().map(|product| product.kind).collect();
+    let keys = root.section("keys", |section| Keys::read(section, &sold));
     let signature = root.section("signature", Signature::read);
     let lifecycle = root.section("lifecycle", Lifecycle::read);
     let jobs = root.section("jobs", Jobs::read);
@@ -133,7 +143,6 @@ fn read_root(root: &mut Section<'_, '_>) -> Option<Config> {
     {
         root.error("admin", Problem::Contradiction("listens where [server] listens; give it another port".to_owned()));
     }
-    let products = read_products(root);
     Some(Config {
         server,
         database,
@@ -161,10 +170,19 @@ fn read_products(root: &mut Section<'_, '_>) -> Option<Vec<Product>> {
             root.warn_at(lines.get(index).copied(), &format!("product[{index}]"), message);
         }
     }
-    if !products.is_empty() && !products.iter().any(|product| product.matches(None, None)) {
-        let message = "no entry is without product_id and sku_code: a V2 purchase names no product, so it would match \
-                       nothing and be answered 000005";
-        root.warn_at(None, "product", message.to_owned());
+    for (kind, calls) in [
+        (Kind::Saas, "a V2 purchase names"),
+        (Kind::LicenseCode, "most calls for licence codes name"),
+        (Kind::LicenseOnline, "a purchase names"),
+    ] {
+        let mut entries = products.iter().filter(|product| product.kind == kind).peekable();
+        if entries.peek().is_some() && !entries.any(|product| product.matches(kind, None, None)) {
+            let message = format!(
+                "no entry of kind \"{kind}\" is without product_id and sku_code: {calls} no product, so it would match \
+                 nothing and be answered 000005"
+            );
+            root.warn_at(None, "product", message);
+        }
     }
     Some(products)
 }

@@ -12,11 +12,15 @@ use crate::config::error::Problem;
 use crate::config::secrets;
 use crate::config::section::Section;
 use crate::config::value::{Mismatch, any_of, boolean, duration, integer, list, one_of, short_text, text};
+use crate::kind::Kind;
+use crate::protocol::field_cipher::EncryptType;
 use crate::secret::Secret;
 
 /// One entry: which products it is for, and what happens when they are bought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
+    /// What is sold.
+    pub kind: Kind,
     /// KooGallery's id of the product; `None` matches every product.
     pub product_id: Option<String>,
     /// KooGallery's code of the specification; `None` matches every specification.
@@ -34,6 +38,21 @@ pub struct Product {
     pub change_check: ChangeCheck,
     /// How long one call of the merchant's application may take.
     pub timeout: Duration,
+    /// How user names and passwords are encrypted in V1 replies, as chosen in the seller console.
+    pub encrypt_type: EncryptType,
+    /// So many licences an instance may have; `None`: the application decides. Only with [`Kind::LicenseOnline`].
+    pub max_licenses: Option<u32>,
+    /// Whether a licence must be for a device. Only with [`Kind::LicenseOnline`].
+    pub fingerprint: Fingerprint,
+}
+
+/// Whether a licence must be for a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fingerprint {
+    /// It may be.
+    Optional,
+    /// A request without a device fingerprint is refused.
+    Required,
 }
 
 /// How an instance comes into being.
@@ -100,7 +119,7 @@ pub enum ChangeCheck {
 
 /// The word behind `fulfilment = `.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Way {
     Http,
     Command,
     Stock,
@@ -108,39 +127,59 @@ enum Kind {
     Manual,
 }
 
-const KINDS: [(&str, Kind); 5] = [
-    ("http", Kind::Http),
-    ("command", Kind::Command),
-    ("stock", Kind::Stock),
-    ("fixed", Kind::Fixed),
-    ("manual", Kind::Manual),
+const WAYS: [(&str, Way); 5] = [
+    ("http", Way::Http),
+    ("command", Way::Command),
+    ("stock", Way::Stock),
+    ("fixed", Way::Fixed),
+    ("manual", Way::Manual),
 ];
 
-/// Which keys belong to which kinds, in words for the message. What is not here belongs to all.
-const BELONGINGS: [(&str, &[Kind], &str); 7] = [
-    ("url", &[Kind::Http], "fulfilment = \"http\""),
-    ("secret", &[Kind::Http], "fulfilment = \"http\""),
-    ("command", &[Kind::Command], "fulfilment = \"command\""),
-    ("timeout", &[Kind::Http, Kind::Command], APPLICATION),
-    ("stock", &[Kind::Stock], "fulfilment = \"stock\""),
-    ("low_stock", &[Kind::Stock], "fulfilment = \"stock\""),
-    ("generate_password", &[Kind::Fixed], "fulfilment = \"fixed\""),
+/// Which keys belong to which fulfilments, in words for the message. What is not here belongs to all.
+const BELONGINGS: [(&str, &[Way], &str); 7] = [
+    ("url", &[Way::Http], "fulfilment = \"http\""),
+    ("secret", &[Way::Http], "fulfilment = \"http\""),
+    ("command", &[Way::Command], "fulfilment = \"command\""),
+    ("timeout", &[Way::Http, Way::Command], APPLICATION),
+    ("stock", &[Way::Stock], "fulfilment = \"stock\""),
+    ("low_stock", &[Way::Stock], "fulfilment = \"stock\""),
+    ("generate_password", &[Way::Fixed], "fulfilment = \"fixed\""),
 ];
 
-/// The kinds with an application of the merchant's that can be asked.
+/// The fulfilments with an application of the merchant's that can be asked.
 const APPLICATION: &str = "fulfilment = \"http\" or \"command\"";
 
 /// From how many entries left a stock counts as low, unless configured.
 pub(super) const DEFAULT_LOW_STOCK: u32 = 5;
+
+/// Which keys belong to which kinds of product, in words for the message. What is not here belongs to all.
+const BELONGINGS_BY_KIND: [(&str, Kind, &str); 5] = [
+    ("encrypt_type", Kind::Saas, "kind = \"saas\""),
+    ("change_check", Kind::Saas, "kind = \"saas\""),
+    ("access", Kind::Saas, "kind = \"saas\""),
+    ("max_licenses", Kind::LicenseOnline, "kind = \"license-online\""),
+    ("fingerprint", Kind::LicenseOnline, "kind = \"license-online\""),
+];
+
+impl Way {
+    /// Whether a product of this kind can be fulfilled so. Licence codes are KooGallery's: nothing is handed out.
+    fn makes(self, kind: Kind) -> bool {
+        match self {
+            Self::Http | Self::Command | Self::Manual => true,
+            Self::Stock => kind != Kind::LicenseCode,
+            Self::Fixed => kind == Kind::Saas,
+        }
+    }
+}
 
 impl Product {
     /// How long one call of the merchant's application may take, unless configured.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
     /// Whether this entry is for a product. What a call does not say matches only an entry that does not ask.
-    pub fn matches(&self, product_id: Option<&str>, sku_code: Option<&str>) -> bool {
+    pub fn matches(&self, kind: Kind, product_id: Option<&str>, sku_code: Option<&str>) -> bool {
         let agrees = |wanted: &Option<String>, given: Option<&str>| wanted.is_none() || wanted.as_deref() == given;
-        agrees(&self.product_id, product_id) && agrees(&self.sku_code, sku_code)
+        self.kind == kind && agrees(&self.product_id, product_id) && agrees(&self.sku_code, sku_code)
     }
 
     /// The configured access data, whichever kind of fulfilment it stands with.
@@ -153,47 +192,71 @@ impl Product {
 
     /// Whether every product that `other` is for is also one for this entry.
     pub(super) fn covers(&self, other: &Self) -> bool {
-        self.matches(other.product_id.as_deref(), other.sku_code.as_deref())
+        self.matches(other.kind, other.product_id.as_deref(), other.sku_code.as_deref())
     }
 
     /// `None` when the entry has no usable fulfilment, which is reported.
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let product_id = section.optional("product_id", short_text(64));
         let sku_code = section.optional("sku_code", short_text(64));
-        section.optional("kind", saas);
-        let kind = section.required("fulfilment", &any_of(KINDS.iter().map(|(word, _)| *word)), one_of(&KINDS));
-        refuse_foreign_keys(section, kind);
-        let accept = read_choice(section, "accept", kind, [("at-once", Accept::AtOnce), ("after", Accept::After)]);
+        let kind = section.or_default("kind", Kind::Saas, one_of(&Kind::ALL.map(|kind| (kind.as_str(), kind))));
+        let way = section.required("fulfilment", &any_of(WAYS.iter().map(|(word, _)| *word)), one_of(&WAYS));
+        refuse_keys_of_other_kinds(section, kind);
+        if let Some(way) = way.filter(|way| !way.makes(kind)) {
+            let found = format!("\"{}\"", word_of(way));
+            let expected = format!("another: kind = \"{kind}\" cannot be fulfilled that way");
+            section.error("fulfilment", Problem::Unexpected { found, expected });
+        }
+        refuse_foreign_keys(section, way);
+        let accept = read_choice(section, "accept", way, [("at-once", Accept::AtOnce), ("after", Accept::After)]);
         let test_calls =
-            read_choice(section, "test_calls", kind, [("answer", TestCalls::Answer), ("forward", TestCalls::Forward)]);
+            read_choice(section, "test_calls", way, [("answer", TestCalls::Answer), ("forward", TestCalls::Forward)]);
         let change_check =
-            read_choice(section, "change_check", kind, [("allow", ChangeCheck::Allow), ("ask", ChangeCheck::Ask)]);
+            read_choice(section, "change_check", way, [("allow", ChangeCheck::Allow), ("ask", ChangeCheck::Ask)]);
         let timeout = section.or_default(
             "timeout",
             Self::DEFAULT_TIMEOUT,
             duration(Duration::from_secs(1)..=Duration::from_secs(600)),
         );
+        let encrypt_types = [EncryptType::Aes256, EncryptType::Aes128].map(|size| (size.code(), size));
+        let encrypt_type = section.or_default("encrypt_type", EncryptType::default(), one_of(&encrypt_types));
+        let max_licenses = section.optional("max_licenses", integer(1..=1_000_000));
+        let words = [("optional", Fingerprint::Optional), ("required", Fingerprint::Required)];
+        let fingerprint = section.or_default("fingerprint", Fingerprint::Optional, one_of(&words));
         let access = section.optional_section("access", AccessTemplate::read).flatten();
-        let fulfilment = read_fulfilment(section, kind, access.clone())?;
-        let default_access = access.filter(|_| kind != Some(Kind::Fixed));
-        Some(Self { product_id, sku_code, fulfilment, default_access, accept, test_calls, change_check, timeout })
+        let fulfilment = read_fulfilment(section, way, access.clone())?;
+        let default_access = access.filter(|_| way != Some(Way::Fixed));
+        Some(Self {
+            kind,
+            product_id,
+            sku_code,
+            fulfilment,
+            default_access,
+            accept,
+            test_calls,
+            change_check,
+            timeout,
+            encrypt_type,
+            max_licenses,
+            fingerprint,
+        })
     }
 }
 
-/// Reads the keys of the kind. All kinds' keys become known on the way, so that a key of another kind is reported as
+/// Reads the keys of the fulfilment. All their keys become known on the way, so that a key of another one is reported as
 /// that, not as unknown.
 fn read_fulfilment(
     section: &mut Section<'_, '_>,
-    kind: Option<Kind>,
+    way: Option<Way>,
     access: Option<AccessTemplate>,
 ) -> Option<Fulfilment> {
     for (key, owners, _) in BELONGINGS {
-        if kind.is_none_or(|kind| !owners.contains(&kind)) {
+        if way.is_none_or(|way| !owners.contains(&way)) {
             section.entry(key);
         }
     }
-    match kind? {
-        Kind::Http => {
+    match way? {
+        Way::Http => {
             let url = section.required("url", "the address of your application", http_url);
             let secret = secrets::optional(section, "secret", &secrets::WEBHOOK_SECRET);
             if !section.has("secret") {
@@ -201,13 +264,13 @@ fn read_fulfilment(
             }
             Some(Fulfilment::Http { url: url?, secret })
         }
-        Kind::Command => read_command(section),
-        Kind::Stock => {
+        Way::Command => read_command(section),
+        Way::Stock => {
             let name = section.required("stock", "the name of a stock", short_text(64));
             let low_stock = section.or_default("low_stock", DEFAULT_LOW_STOCK, integer(0..=1_000_000));
             Some(Fulfilment::Stock { name: name?, low_stock })
         }
-        Kind::Fixed => {
+        Way::Fixed => {
             if !section.has("access") {
                 let expected = "the access data: access = { front_end_url = \"https://…\" }".to_owned();
                 section.error("access", Problem::Missing { expected });
@@ -215,7 +278,7 @@ fn read_fulfilment(
             let generate_password = section.or_default("generate_password", false, boolean);
             Some(Fulfilment::Fixed { access: access?, generate_password })
         }
-        Kind::Manual => Some(Fulfilment::Manual),
+        Way::Manual => Some(Fulfilment::Manual),
     }
 }
 
@@ -238,36 +301,34 @@ fn read_command(section: &mut Section<'_, '_>) -> Option<Fulfilment> {
 fn read_choice<T: Copy + PartialEq>(
     section: &mut Section<'_, '_>,
     key: &'static str,
-    kind: Option<Kind>,
+    way: Option<Way>,
     words: [(&'static str, T); 2],
 ) -> T {
     let [(_, default), (_, asks)] = words;
     let choice = section.or_default(key, default, one_of(&words));
-    if let Some(kind) = kind.filter(|kind| choice == asks && !matches!(kind, Kind::Http | Kind::Command)) {
+    if let Some(way) = way.filter(|way| choice == asks && !matches!(way, Way::Http | Way::Command)) {
         let [(ours, _), (asking, _)] = words;
-        let expected = format!("\"{ours}\": fulfilment = \"{}\" has no application to call", word_of(kind));
+        let expected = format!("\"{ours}\": fulfilment = \"{}\" has no application to call", word_of(way));
         section.error(key, Problem::Unexpected { found: format!("\"{asking}\""), expected });
     }
     choice
 }
 
-fn refuse_foreign_keys(section: &mut Section<'_, '_>, kind: Option<Kind>) {
-    // Without a kind nothing can be said about what belongs to it.
-    let Some(kind) = kind else { return };
-    for (key, owners, belongs_to) in BELONGINGS {
-        if section.has(key) && !owners.contains(&kind) {
-            section.error(key, Problem::NotForFulfilment { belongs_to, fulfilment: word_of(kind) });
+fn refuse_keys_of_other_kinds(section: &mut Section<'_, '_>, kind: Kind) {
+    for (key, owner, belongs_to) in BELONGINGS_BY_KIND {
+        if section.has(key) && kind != owner {
+            section.error(key, Problem::NotForKind { belongs_to, kind });
         }
     }
 }
 
-fn saas(value: &DeValue<'_>) -> Result<(), Mismatch> {
-    match value.as_str() {
-        Some("saas") => Ok(()),
-        Some("license-code" | "license-online") => {
-            Err(Mismatch::new(value, "\"saas\": licences are not supported by this version"))
+fn refuse_foreign_keys(section: &mut Section<'_, '_>, way: Option<Way>) {
+    // Without a fulfilment nothing can be said about what belongs to it.
+    let Some(way) = way else { return };
+    for (key, owners, belongs_to) in BELONGINGS {
+        if section.has(key) && !owners.contains(&way) {
+            section.error(key, Problem::NotForFulfilment { belongs_to, fulfilment: word_of(way) });
         }
-        _ => Err(Mismatch::new(value, "\"saas\"")),
     }
 }
 
@@ -305,6 +366,6 @@ fn command_word(value: &DeValue<'_>) -> Result<String, Mismatch> {
     Ok(word.to_owned())
 }
 
-fn word_of(wanted: Kind) -> &'static str {
-    KINDS.iter().find(|(_, kind)| *kind == wanted).map_or("", |(word, _)| word)
+fn word_of(wanted: Way) -> &'static str {
+    WAYS.iter().find(|(_, way)| *way == wanted).map_or("", |(word, _)| word)
 }

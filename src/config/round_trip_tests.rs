@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::protocol::field_cipher::EncryptType;
 use crate::sealing::SealingKey;
 use crate::secret::Secret;
 
@@ -34,11 +35,11 @@ proptest! {
 
 fn configs() -> impl Strategy<Value = (Config, String)> {
     let sealing_key = any::<[u8; 32]>().prop_map(|bytes| HEXLOWER.encode(&bytes));
-    let keys = (vec(access_key(), 1..4), sealing_key);
+    let keys = (vec(access_key(), 1..4), vec(access_key(), 1..3), sealing_key);
     let rules = (signatures(), lifecycles(), jobs());
     (servers(), databases(), keys, rules, of(admins()), vec(products(), 1..5)).prop_map(
-        |(server, database, (basic, hex), (signature, lifecycle, jobs), admin, products)| {
-            let keys = Keys { basic, sealing: SealingKey::from_hex(&hex).unwrap() };
+        |(server, database, (basic, license, hex), (signature, lifecycle, jobs), admin, products)| {
+            let keys = Keys { basic, license, sealing: SealingKey::from_hex(&hex).unwrap() };
             // Two listeners on one address are refused.
             let admin = admin.filter(|admin| admin.listen.port() != server.listen.port());
             let warnings = Vec::new();
@@ -78,9 +79,10 @@ fn databases() -> impl Strategy<Value = Database> {
 fn signatures() -> impl Strategy<Value = Signature> {
     use PayloadCandidate::{Raw, Sorted, SortedWithNulls};
     let candidates = proptest::sample::subsequence(vec![Raw, Sorted, SortedWithNulls], 1..=3).prop_shuffle();
-    (millis(1_000, 3_600_000), any::<[bool; 3]>(), candidates).prop_map(
-        |(timestamp_window, [reject_future_timestamps, nonce_replay_check, body_sign_v2], payload_candidates)| {
+    (millis(1_000, 3_600_000), any::<[bool; 3]>(), candidates, of(millis(60_000, 31_536_000_000))).prop_map(
+        |(timestamp_window, [reject_future_timestamps, nonce_replay_check, body_sign_v2], payload_candidates, age)| {
             Signature {
+                v1_max_age: age,
                 timestamp_window,
                 reject_future_timestamps,
                 nonce_replay_check,
@@ -92,9 +94,15 @@ fn signatures() -> impl Strategy<Value = Signature> {
 }
 
 fn lifecycles() -> impl Strategy<Value = Lifecycle> {
-    (select(vec![RefreshUnfreezes::Always, RefreshUnfreezes::Never]), "[0-9]{5}[1-9]").prop_map(
-        |(refresh_unfreezes, change_check_refusal_code)| Lifecycle { refresh_unfreezes, change_check_refusal_code },
-    )
+    ("[0-9]{5}[1-9]", any::<[bool; 4]>()).prop_map(|(change_check_refusal_code, [never, beijing, ignore, reject])| {
+        Lifecycle {
+            refresh_unfreezes: if never { RefreshUnfreezes::Never } else { RefreshUnfreezes::Always },
+            change_check_refusal_code,
+            v1_expire_time_zone: if beijing { TimeZone::UtcPlus8 } else { TimeZone::Utc },
+            extend_params_error: if ignore { ExtendParamsError::Ignore } else { ExtendParamsError::Reject },
+            l2_unknown_code: if reject { UnknownCode::Reject } else { UnknownCode::Accept },
+        }
+    })
 }
 
 fn jobs() -> impl Strategy<Value = Jobs> {
@@ -125,15 +133,27 @@ fn products() -> impl Strategy<Value = Product> {
             .prop_map(|(access, generate_password)| Fulfilment::Fixed { access, generate_password }),
         Just(Fulfilment::Manual),
     ];
-    (of(name()), of(name()), fulfilment, of(accesses()), any::<[bool; 3]>(), millis(1_000, 600_000)).prop_map(
-        |(product_id, sku_code, fulfilment, access, choices, timeout)| {
+    let licences = (select(Kind::ALL.to_vec()), of(1_u32..=1_000_000), any::<[bool; 2]>());
+    (of(name()), of(name()), fulfilment, of(accesses()), any::<[bool; 3]>(), millis(1_000, 600_000), licences).prop_map(
+        |(product_id, sku_code, fulfilment, access, choices, timeout, (kind, most, [small, required]))| {
             let applies = matches!(fulfilment, Fulfilment::Http { .. } | Fulfilment::Command { .. });
+            // What a kind cannot be fulfilled by is that of SaaS.
+            let kind = match (&fulfilment, kind) {
+                (Fulfilment::Fixed { .. }, _) | (Fulfilment::Stock { .. }, Kind::LicenseCode) => Kind::Saas,
+                (_, kind) => kind,
+            };
+            let (saas, online) = (kind == Kind::Saas, kind == Kind::LicenseOnline);
             let [accept, test_calls, change_check] = choices.map(|choice| choice && applies);
+            let change_check = change_check && saas;
             Product {
+                kind,
                 product_id,
                 sku_code,
-                default_access: access.filter(|_| !matches!(fulfilment, Fulfilment::Fixed { .. })),
+                default_access: access.filter(|_| saas && !matches!(fulfilment, Fulfilment::Fixed { .. })),
                 fulfilment,
+                encrypt_type: if small && saas { EncryptType::Aes128 } else { EncryptType::Aes256 },
+                max_licenses: most.filter(|_| online),
+                fingerprint: if required && online { Fingerprint::Required } else { Fingerprint::Optional },
                 accept: if accept { Accept::After } else { Accept::AtOnce },
                 test_calls: if test_calls { TestCalls::Forward } else { TestCalls::Answer },
                 change_check: if change_check { ChangeCheck::Ask } else { ChangeCheck::Allow },
@@ -199,12 +219,14 @@ fn print(config: &Config, sealing_key: &str) -> String {
     }
     out.head("[keys]");
     out.texts("basic", keys.basic.iter().map(Secret::expose));
+    out.texts("license", keys.license.iter().map(Secret::expose));
     out.text("sealing_key", sealing_key);
     out.head("[signature]");
     out.text("timestamp_window", DurationText(signature.timestamp_window));
     out.plain("reject_future_timestamps", signature.reject_future_timestamps);
     out.plain("nonce_replay_check", signature.nonce_replay_check);
     out.plain("body_sign_v2", signature.body_sign_v2);
+    signature.v1_max_age.iter().for_each(|age| out.text("v1_max_age", DurationText(*age)));
     out.texts(
         "payload_candidates",
         signature.payload_candidates.iter().map(|candidate| match candidate {
@@ -219,6 +241,10 @@ fn print(config: &Config, sealing_key: &str) -> String {
         if lifecycle.refresh_unfreezes == RefreshUnfreezes::Always { "always" } else { "never" },
     );
     out.text("change_check_refusal_code", &lifecycle.change_check_refusal_code);
+    out.text("v1_expire_time_zone", if lifecycle.v1_expire_time_zone == TimeZone::Utc { "UTC" } else { "UTC+8" });
+    let rejects = lifecycle.extend_params_error == ExtendParamsError::Reject;
+    out.text("extend_params_error", if rejects { "reject" } else { "ignore" });
+    out.text("l2_unknown_code", if lifecycle.l2_unknown_code == UnknownCode::Accept { "accept" } else { "reject" });
     out.head("[jobs]");
     out.plain("workers", jobs.workers);
     out.text("give_up_after", DurationText(jobs.give_up_after));
@@ -240,13 +266,21 @@ struct Printer(String);
 impl Printer {
     fn product(&mut self, product: &Product) {
         self.head("[[product]]");
-        self.text("kind", "saas");
+        self.text("kind", product.kind);
+        if product.kind == Kind::Saas {
+            self.text("encrypt_type", product.encrypt_type.code());
+            self.text("change_check", if product.change_check == ChangeCheck::Ask { "ask" } else { "allow" });
+        }
+        if product.kind == Kind::LicenseOnline {
+            product.max_licenses.iter().for_each(|most| self.plain("max_licenses", most));
+            let required = product.fingerprint == Fingerprint::Required;
+            self.text("fingerprint", if required { "required" } else { "optional" });
+        }
         for (key, value) in [("product_id", &product.product_id), ("sku_code", &product.sku_code)] {
             value.iter().for_each(|value| self.text(key, value));
         }
         self.text("accept", if product.accept == Accept::After { "after" } else { "at-once" });
         self.text("test_calls", if product.test_calls == TestCalls::Forward { "forward" } else { "answer" });
-        self.text("change_check", if product.change_check == ChangeCheck::Ask { "ask" } else { "allow" });
         match &product.fulfilment {
             Fulfilment::Http { url, secret } => {
                 self.text("fulfilment", "http");

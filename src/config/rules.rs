@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::tz::Offset;
 use toml::de::DeValue;
 
 use crate::config::error::Problem;
@@ -23,6 +24,8 @@ pub struct Signature {
     pub payload_candidates: Vec<PayloadCandidate>,
     /// Whether V2 answers carry `Body-Sign`.
     pub body_sign_v2: bool,
+    /// The greatest age of a V1 call; `None`: any, as the V1 documents have it.
+    pub v1_max_age: Option<Duration>,
 }
 
 /// A form of the body that KooGallery may have signed.
@@ -50,6 +53,7 @@ impl Default for Signature {
             nonce_replay_check: true,
             payload_candidates: PAYLOAD_CANDIDATES.map(|(_, candidate)| candidate).to_vec(),
             body_sign_v2: true,
+            v1_max_age: None,
         }
     }
 }
@@ -75,6 +79,8 @@ impl Signature {
                 payload_candidates,
             ),
             body_sign_v2: section.or_default("body_sign_v2", default.body_sign_v2, boolean),
+            v1_max_age: section
+                .optional("v1_max_age", duration(Duration::from_secs(60)..=Duration::from_secs(365 * 86_400))),
         }
     }
 }
@@ -86,6 +92,49 @@ pub struct Lifecycle {
     pub refresh_unfreezes: RefreshUnfreezes,
     /// The six digits that answer a refused renewal change.
     pub change_check_refusal_code: String,
+    /// The zone of `expireTime` in V1 and L1 calls.
+    pub v1_expire_time_zone: TimeZone,
+    /// What happens to a call whose extension parameters cannot be read.
+    pub extend_params_error: ExtendParamsError,
+    /// What happens to calls about a licence code that nobody has heard of.
+    pub l2_unknown_code: UnknownCode,
+}
+
+/// A zone without summer time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeZone {
+    /// The later of the two possible readings, which never ends a service early.
+    Utc,
+    /// Beijing.
+    UtcPlus8,
+}
+
+impl TimeZone {
+    /// The difference to UTC.
+    pub fn offset(self) -> Offset {
+        match self {
+            Self::Utc => Offset::UTC,
+            Self::UtcPlus8 => Offset::constant(8),
+        }
+    }
+}
+
+/// What happens to a call whose extension parameters cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtendParamsError {
+    /// It is refused.
+    Reject,
+    /// It counts as one without.
+    Ignore,
+}
+
+/// What happens to calls about a licence code that nobody has heard of: bought, and never activated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownCode {
+    /// Its record begins with the call.
+    Accept,
+    /// It is answered 000003.
+    Reject,
 }
 
 /// Whether a renewal unfreezes a frozen instance.
@@ -99,7 +148,13 @@ pub enum RefreshUnfreezes {
 
 impl Default for Lifecycle {
     fn default() -> Self {
-        Self { refresh_unfreezes: RefreshUnfreezes::Always, change_check_refusal_code: "000005".to_owned() }
+        Self {
+            refresh_unfreezes: RefreshUnfreezes::Always,
+            change_check_refusal_code: "000005".to_owned(),
+            v1_expire_time_zone: TimeZone::Utc,
+            extend_params_error: ExtendParamsError::Reject,
+            l2_unknown_code: UnknownCode::Accept,
+        }
     }
 }
 
@@ -113,6 +168,21 @@ impl Lifecycle {
                 "change_check_refusal_code",
                 default.change_check_refusal_code,
                 refusal_code,
+            ),
+            v1_expire_time_zone: section.or_default(
+                "v1_expire_time_zone",
+                default.v1_expire_time_zone,
+                one_of(&[("UTC", TimeZone::Utc), ("UTC+8", TimeZone::UtcPlus8)]),
+            ),
+            extend_params_error: section.or_default(
+                "extend_params_error",
+                default.extend_params_error,
+                one_of(&[("reject", ExtendParamsError::Reject), ("ignore", ExtendParamsError::Ignore)]),
+            ),
+            l2_unknown_code: section.or_default(
+                "l2_unknown_code",
+                default.l2_unknown_code,
+                one_of(&[("accept", UnknownCode::Accept), ("reject", UnknownCode::Reject)]),
             ),
         }
     }

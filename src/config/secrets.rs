@@ -32,6 +32,13 @@ pub(super) const ACCESS_KEY: SecretKind = SecretKind {
     fault: |value| visible_ascii_fault(value, 8, 256),
 };
 
+/// The access key of the licence interface.
+pub(super) const LICENSE_KEY: SecretKind = SecretKind {
+    expected: "8 to 256 visible ASCII characters",
+    mend: "paste the access key of the licence interface (License授权码交付接口) from the seller console: 应用工具 > 密钥管理",
+    fault: |value| visible_ascii_fault(value, 8, 256),
+};
+
 /// The key that seals secret columns.
 pub(super) const SEALING_KEY: SecretKind = SecretKind {
     expected: "32 bytes as 64 hex digits",
@@ -83,15 +90,10 @@ pub(super) fn required(section: &mut Section<'_, '_>, key: &'static str, kind: &
     optional(section, key, kind)
 }
 
-/// Reads one secret or a list of them; empty when there is none, which is reported.
-pub(super) fn one_or_more(section: &mut Section<'_, '_>, key: &'static str, kind: &SecretKind) -> Vec<Secret<String>> {
-    let value = match section.entry(key) {
-        None => {
-            section.error(key, missing(kind));
-            return Vec::new();
-        }
-        Some(entry) => entry.value,
-    };
+/// Reads one secret or a list of them; empty when there is none, or when it was reported.
+pub(super) fn any_number(section: &mut Section<'_, '_>, key: &'static str, kind: &SecretKind) -> Vec<Secret<String>> {
+    let Some(entry) = section.entry(key) else { return Vec::new() };
+    let value = entry.value;
     let Some(list) = value.as_array().filter(|list| !list.is_empty()) else {
         return one(section, key, value, kind).into_iter().collect();
     };
@@ -179,7 +181,8 @@ fn forms(kind: &SecretKind) -> String {
     format!("{} in quotes, {{ file = \"…\" }} or {{ env = \"NAME\" }}", kind.expected)
 }
 
-fn missing(kind: &SecretKind) -> Problem {
+/// What to say about a secret that must be there and is not.
+pub(super) fn missing(kind: &SecretKind) -> Problem {
     Problem::Missing { expected: format!("{}; {}", forms(kind), kind.mend) }
 }
 

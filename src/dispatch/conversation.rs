@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::http::Reply;
 use crate::protocol::call::{Call, Outcome};
+use crate::protocol::field_cipher::EncryptType;
 use crate::protocol::key::AccessKey;
 use crate::protocol::reply_checks::{self, Severity};
 use crate::protocol::result_code::ResultCode;
-use crate::protocol::{Family, body_sign};
+use crate::protocol::{Family, body_sign, field_cipher};
+use crate::random;
 use crate::settings::Settings;
 use crate::store::{AnswerBytes, Answered, NewExchange, StoreError, Tx};
 
@@ -37,8 +39,8 @@ pub(super) struct Prepared {
     pub(super) code: ResultCode,
     /// What is sent.
     pub(super) bytes: AnswerBytes,
-    /// The body for the journal, where the one that is sent holds secrets.
-    blanked: Option<Vec<u8>>,
+    /// The body for people, where the one that is sent holds secrets.
+    pub(super) shown: Option<Vec<u8>>,
 }
 
 /// A call's row in the journal.
@@ -67,15 +69,18 @@ impl Conversation {
     /// An outcome in the bytes that are sent and in the bytes that are kept. What KooGallery would reject is replaced by a
     /// plain `000005`, and said loudly.
     pub(super) fn prepare(&self, outcome: &Outcome) -> Prepared {
-        let body = self.family.reply(self.call.as_ref(), outcome);
+        let encrypt = |size: EncryptType, text: &str| field_cipher::encrypt(&self.key, size, random::iv(), text);
+        let body = self.family.reply(self.call.as_ref(), outcome, &encrypt);
         if let Some(fault) = self.fault_in(&body) {
             log::error!("{}: the answer broke KooGallery's rules and was not sent: {fault}", self.title());
             let code = ResultCode::INTERNAL;
-            let body = self.family.reply(None, &Outcome::refusal(code, "internal error"));
-            return Prepared { code, blanked: None, bytes: self.signed(body) };
+            let body = self.family.reply(None, &Outcome::refusal(code, "internal error"), &encrypt);
+            return Prepared { code, shown: None, bytes: self.signed(body) };
         }
-        let blanked = outcome.has_secrets().then(|| self.family.reply(self.call.as_ref(), &outcome.without_secrets()));
-        Prepared { code: outcome.code, blanked, bytes: self.signed(body) }
+        // Blanks need no encryption.
+        let plain = |_: EncryptType, text: &str| text.to_owned();
+        let blanked = || self.family.reply(self.call.as_ref(), &outcome.without_secrets(), &plain);
+        Prepared { code: outcome.code, shown: outcome.has_secrets().then(blanked), bytes: self.signed(body) }
     }
 
     /// Writes the call's row with the answer that is sent, passwords blanked.
@@ -86,7 +91,7 @@ impl Conversation {
         row: Option<Row>,
         belongs: &Belongs,
     ) -> Result<i64, StoreError> {
-        let body = prepared.blanked.as_ref().unwrap_or(&prepared.bytes.body);
+        let body = prepared.shown.as_ref().unwrap_or(&prepared.bytes.body);
         self.write_row(tx, prepared.code, Some(body), row, belongs)
     }
 
@@ -149,7 +154,8 @@ impl Conversation {
         findings.into_iter().find(|finding| finding.severity == Severity::Fail).map(|finding| finding.text)
     }
 
-    fn signed(&self, body: Vec<u8>) -> AnswerBytes {
+    /// A body with the signature its family gives it.
+    pub(super) fn signed(&self, body: Vec<u8>) -> AnswerBytes {
         let signs = self.family.signs_replies(&self.settings.rules);
         let body_sign = if signs { body_sign::header_value(&self.key, &body) } else { String::new() };
         AnswerBytes { body, body_sign }

@@ -1,20 +1,27 @@
 //! The events that tell the merchant's application what a call asks for.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::fulfilment::event::{
-    Change as EventChange, ChangeTarget, Event, InstanceFacts, Order, Product, RenewScene, Renewal, Upgrade,
+    Buyer, Change as EventChange, ChangeTarget, Event, InstanceFacts, LicenseRequest as EventLicenseRequest, Order,
+    Product, RenewScene, Renewal, Upgrade,
 };
 use crate::instance::{Change, Request};
+use crate::kind::Kind;
 use crate::operation::Environment;
-use crate::protocol::call::Call;
+use crate::protocol::call::{self, Call, LicenseRequest, Terms};
 use crate::store::InstanceRow;
 
-/// `instance.create`.
+/// `instance.create`; for a licence that is handed out in the reply, `license.issue`.
 pub(super) fn creation(call: &Call, instance: &InstanceRow, operation_id: &str) -> Event {
-    let event = head(call, instance, operation_id, EventChange::InstanceCreate);
+    let kind = match call.kind {
+        Kind::License => EventChange::LicenseIssue(EventLicenseRequest {
+            expire_time: instance.life.expire_time,
+            ..EventLicenseRequest::default()
+        }),
+        _ => EventChange::InstanceCreate,
+    };
+    let event = head(call, instance, operation_id, kind);
     Event { product: Some(product(instance, None)), ..event }
 }
 
@@ -27,14 +34,18 @@ pub(super) fn of_change(
     scene: Option<&str>,
     operation_id: &str,
 ) -> Event {
-    let after = instance.life.after(change);
     let kind = match change {
+        // No request leads to these; `creation`, `issue` and `supervision` tell them.
         Change::Ready => EventChange::InstanceCreate,
-        Change::Renew { expire_time, .. } => EventChange::InstanceRenew(Renewal {
-            scene: renew_scene(scene, request),
-            expire_time: *expire_time,
-            previous_expire_time: instance.life.expire_time,
-        }),
+        Change::License => EventChange::LicenseIssue(EventLicenseRequest::default()),
+        Change::Renew { expire_time, .. } | Change::Supervise { expire_time, .. } => {
+            EventChange::InstanceRenew(Renewal {
+                scene: renew_scene(scene, request),
+                expire_time: *expire_time,
+                previous_expire_time: instance.life.expire_time,
+                terms: Terms::new(),
+            })
+        }
         Change::Freeze => EventChange::InstanceFreeze,
         Change::Unfreeze => EventChange::InstanceUnfreeze,
         Change::Upgrade { .. } => EventChange::InstanceUpgrade(Upgrade {
@@ -43,6 +54,40 @@ pub(super) fn of_change(
         }),
         Change::Release => EventChange::InstanceRelease,
     };
+    changed(call, instance, change, kind, operation_id)
+}
+
+/// `instance.renew` for a repeated purchase call that carries other dates.
+pub(super) fn supervision(
+    call: &Call,
+    instance: &InstanceRow,
+    change: &Change,
+    terms: &Terms,
+    operation_id: &str,
+) -> Event {
+    let kind = EventChange::InstanceRenew(Renewal {
+        scene: RenewScene::ServiceSupervision,
+        expire_time: instance.life.after(change).expire_time,
+        previous_expire_time: instance.life.expire_time,
+        terms: terms.clone(),
+    });
+    changed(call, instance, change, kind, operation_id)
+}
+
+/// `license.issue` for a device.
+pub(super) fn issue(call: &Call, instance: &InstanceRow, request: &LicenseRequest, operation_id: &str) -> Event {
+    let kind = EventChange::LicenseIssue(EventLicenseRequest {
+        event_id: Some(request.event_id.clone()),
+        effective_time: Some(request.effective_time),
+        expire_time: request.expire_time,
+        device_fingerprint: request.device_fingerprint.clone(),
+    });
+    changed(call, instance, &Change::License, kind, operation_id)
+}
+
+/// An event about an instance as it is once `change` is done.
+fn changed(call: &Call, instance: &InstanceRow, change: &Change, kind: EventChange, operation_id: &str) -> Event {
+    let after = instance.life.after(change);
     let facts = InstanceFacts { status: after.status, expire_time: after.expire_time };
     let event = head(call, instance, operation_id, kind);
     Event { product: Some(product(instance, Some(change))), instance: Some(facts), ..event }
@@ -71,22 +116,47 @@ pub(super) fn stored_change(change: &Change) -> String {
 }
 
 fn head(call: &Call, instance: &InstanceRow, operation_id: &str, change: EventChange) -> Event {
-    let order = call.order.as_ref().map(|order| Order {
-        order_id: order.order_id.clone(),
-        order_line_id: order.order_line_id.clone(),
-        ..Order::default()
-    });
     Event {
         change,
         operation_id: operation_id.to_owned(),
         attempt: 1,
         test: call.environment == Environment::Test,
+        kind: call.kind,
         instance_id: Some(instance.instance_id.clone()),
         product: None,
-        order,
-        buyer: None,
+        order: call.order.as_ref().map(order),
+        buyer: call.buyer.as_ref().map(buyer),
         instance: None,
-        parameters: BTreeMap::new(),
+        parameters: call.parameters.clone(),
+    }
+}
+
+fn order(told: &call::Order) -> Order {
+    let told = told.clone();
+    Order {
+        order_id: told.order_id,
+        order_line_id: told.order_line_id,
+        order_type: told.order_type.map(str::to_owned),
+        charging_mode: told.charging_mode,
+        period_type: told.period_type,
+        period_number: told.period_number,
+        quantity: told.quantity,
+        disk_size: told.disk_size,
+        band_width: told.band_width,
+        amount: told.amount,
+        expire_time: told.expire_time,
+    }
+}
+
+fn buyer(told: &call::Buyer) -> Buyer {
+    let told = told.clone();
+    Buyer {
+        customer_id: told.customer_id,
+        customer_name: told.customer_name,
+        user_id: told.user_id,
+        user_name: told.user_name,
+        mobile_phone: told.mobile_phone,
+        email: told.email,
     }
 }
 

@@ -29,6 +29,7 @@ use crate::pool::Pool;
 use crate::protocol::call::{BadCall, Call, Intent, Outcome};
 use crate::protocol::key::AccessKey;
 use crate::protocol::result_code::ResultCode;
+use crate::protocol::signature::SignatureRefusal;
 use crate::protocol::{self, Family, Received};
 use crate::settings::Settings;
 use crate::store::{AnswerBytes, NewExchange, Store, StoreError};
@@ -87,16 +88,22 @@ impl Dispatcher {
         &self.refused
     }
 
-    /// Answers a request to the production address.
-    pub fn answer(&self, family: &'static dyn Family, request: Request) -> Reply {
+    /// Answers a request to the production address. It is of `family`, or, where that does not verify it, of `other`.
+    pub fn answer(&self, family: &'static dyn Family, other: Option<&'static dyn Family>, request: Request) -> Reply {
         let settings = self.settings();
         let now = Timestamp::now();
         let header = |name: &str| request.header(name);
         let received = Received { query: request.query(), header: &header, body: &request.body };
-        let verified = match protocol::verify(family, &received, &settings.keyring, now, &settings.rules) {
+        let verify = |family| protocol::verify(family, &received, &settings.keyring, now, &settings.rules);
+        let by_other = |refusal| {
+            let other = other.and_then(|other| verify(other).ok().map(|verified| (other, verified)));
+            other.ok_or(refusal)
+        };
+        let verified = verify(family).map(|verified| (family, verified)).or_else(by_other);
+        let (family, verified) = match verified {
             Ok(verified) => verified,
             Err(refusal) => {
-                self.refused.note(family.name(), request.peer, &refusal.to_string(), now);
+                self.refused.note(family.name(), request.peer, &reason(family, &settings, &refusal), now);
                 let message = if refusal.result_code() == ResultCode::AUTHENTICATION {
                     "authentication failed".to_owned()
                 } else {
@@ -115,7 +122,7 @@ impl Dispatcher {
             return unrecorded(family, Some(verified.key()), &settings, &outcome);
         }
         let key = verified.key().clone();
-        let read = family.read(&verified);
+        let read = family.read(&verified, &settings.rules);
         let started = request.received;
         let (call, bad) = match read {
             Ok(call) => (Some(call), None),
@@ -125,6 +132,9 @@ impl Dispatcher {
         // Here and not in the transaction: the writer is one thread for all.
         let content_digest = call.as_ref().map(|call| operation::content_digest(&call.content)).unwrap_or_default();
         let conversation = Conversation { family, settings, key, started, exchange, call, content_digest };
+        for remark in conversation.call.iter().flat_map(|call| &call.remarks) {
+            log::warn!("{}: {remark}", conversation.title());
+        }
         self.converse(&Arc::new(conversation), bad)
     }
 
@@ -146,7 +156,9 @@ impl Dispatcher {
         let mut row = None;
         let answered = match (&conversation.call, bad) {
             (Some(call), _) => match &call.intent {
-                Intent::Create { .. } | Intent::Change { .. } => self.operate(conversation, &mut row),
+                Intent::Create { .. } | Intent::Change { .. } | Intent::Issue { .. } => {
+                    self.operate(conversation, &mut row)
+                }
                 Intent::Query { .. } | Intent::CheckChange { .. } | Intent::Notify => {
                     queries::outcome(&self.store, &self.questions, conversation, call)
                         .and_then(|outcome| self.record(conversation, outcome, None))
@@ -229,11 +241,19 @@ impl Dispatcher {
     }
 }
 
+/// Why a request was refused, for the operator.
+fn reason(family: &dyn Family, settings: &Settings, refusal: &SignatureRefusal) -> String {
+    if *refusal == SignatureRefusal::NoKeyMatches && family.keys(&settings.keyring).is_empty() {
+        return format!("no access key for {} calls is configured: see [keys]", family.name());
+    }
+    refusal.to_string()
+}
+
 /// A signed refusal of a request that leaves no record. Where no key has verified the request, the first of the family
-/// signs, whatever key might have been meant.
+/// signs, or else of the basic interfaces, whatever key might have been meant (spec README §7.2).
 fn unrecorded(family: &dyn Family, key: Option<&AccessKey>, settings: &Settings, outcome: &Outcome) -> Reply {
-    let body = family.reply(None, outcome);
-    let key = key.or_else(|| family.keys(&settings.keyring).first());
+    let body = family.reply(None, outcome, &|_, text| text.to_owned());
+    let key = key.or_else(|| family.keys(&settings.keyring).first()).or_else(|| settings.keyring.basic().first());
     let key = key.filter(|_| family.signs_replies(&settings.rules));
     let body_sign = key.map(|key| protocol::body_sign::header_value(key, &body)).unwrap_or_default();
     AnswerBytes { body, body_sign }.into()

@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use super::conversation::Conversation;
 use super::events;
-use crate::access::{Access, AccessParts};
 use crate::config::PlaceholderValues;
 use crate::fulfilment;
 use crate::fulfilment::answer::Answer;
@@ -20,7 +19,7 @@ use crate::operation::Environment;
 use crate::pool::Pool;
 use crate::protocol::call::{Call, Detail, InstanceInfo, Intent, Outcome, UsageInfo};
 use crate::protocol::result_code::ResultCode;
-use crate::secret::Secret;
+use crate::settings::Product;
 use crate::store::{Store, StoreError};
 
 /// The outcome of a call that changes nothing.
@@ -37,7 +36,9 @@ pub(super) fn outcome(
         }
         // The order is read with the Open API, once that is configured; the notification itself needs nothing.
         Intent::Notify => Ok(Outcome::success()),
-        Intent::Create { .. } | Intent::Change { .. } => Ok(Outcome::refusal(ResultCode::INTERNAL, "internal error")),
+        Intent::Create { .. } | Intent::Change { .. } | Intent::Issue { .. } => {
+            Ok(Outcome::refusal(ResultCode::INTERNAL, "internal error"))
+        }
     }
 }
 
@@ -49,54 +50,42 @@ fn query(
     instance_ids: &[String],
 ) -> Result<Outcome, StoreError> {
     let is_test = call.environment == Environment::Test;
+    let settings = &conversation.settings;
+    let entry = settings.product_for(call.kind, None, None);
     store.read(|tx| {
         let mut found = Vec::new();
         let mut creating = false;
+        let mut encrypt_type = None;
         for id in instance_ids {
-            let instance = tx.instance(call.environment, call.namespace, id)?;
+            let instance = tx.instance(call.environment, call.kind, id)?;
             let access = match &instance {
                 Some(instance) => tx.access_of(instance)?,
                 None => None,
             };
+            let product = instance.as_ref().and_then(|instance| settings.product_of(instance)).or(entry);
             match instance.map(|instance| instance.life.status) {
                 _ if is_test => {
-                    let access = access.or_else(|| demonstration_access(conversation, id));
+                    let values = PlaceholderValues { instance_id: id, ..PlaceholderValues::default() };
+                    let access = access.or_else(|| fulfilment::demonstration_access(product, &values));
                     let usage = vec![UsageInfo { usage_value: 0.into(), statistical_time: Timestamp::now() }];
                     found.push(InstanceInfo { instance_id: id.clone(), access, usage });
                 }
                 Some(Status::Active | Status::Frozen) => {
                     found.push(InstanceInfo { instance_id: id.clone(), access, usage: Vec::new() });
                 }
-                Some(Status::Creating) => creating = true,
-                Some(Status::Released) | None => {}
+                // Where there is no "processing", nobody knows the id yet.
+                Some(Status::Creating) => creating = call.may_answer_processing,
+                Some(Status::Released) | None => continue,
             }
+            // One for the whole answer: instances of a seller are encrypted alike.
+            encrypt_type = encrypt_type.or(product.map(Product::encrypt_type));
         }
         let outcome = match (found.is_empty(), creating) {
             (false, _) => Outcome::success(),
             (true, true) => Outcome::refusal(ResultCode::PROCESSING, "the instances are still being created"),
             (true, false) => Outcome::refusal(ResultCode::UNKNOWN_INSTANCE, "none of the instance ids exists"),
         };
-        Ok(outcome.with(Detail::Instances(found)))
-    })
-}
-
-/// Test calls name made-up instances; KooGallery's debugger wants complete access data all the same: the configured one
-/// where there is one, else an example.
-fn demonstration_access(conversation: &Conversation, id: &str) -> Option<Access> {
-    let product = conversation.settings.product_for(None, None);
-    let configured = product.and_then(|product| product.entry().access()).and_then(|template| {
-        let values = PlaceholderValues { instance_id: id, ..PlaceholderValues::default() };
-        fulfilment::fill(template, &values, None).ok()
-    });
-    configured.or_else(|| {
-        Access::accept(AccessParts {
-            front_end_url: "https://www.example.com/login".to_owned(),
-            admin_url: Some("https://www.example.com/admin".to_owned()),
-            user_name: Some(Secret::new("demo".to_owned())),
-            password: Some(Secret::new("demo-password".to_owned())),
-            memo: Some("Answer to a test call / 调试应答".to_owned()),
-        })
-        .ok()
+        Ok(outcome.with(Detail::Instances { found, encrypt_type: encrypt_type.unwrap_or_default() }))
     })
 }
 
@@ -112,15 +101,14 @@ fn check_change(
         return Ok(Outcome::success());
     }
     let settings = &conversation.settings;
-    let Some(instance) = store.read(|tx| tx.instance(call.environment, call.namespace, instance_id))? else {
+    let Some(instance) = store.read(|tx| tx.instance(call.environment, call.kind, instance_id))? else {
         return Ok(Outcome::refusal(ResultCode::UNKNOWN_INSTANCE, "instance id does not exist"));
     };
     if let Verdict::Refuse(code, message) = instance.life.decide(&Request::CheckChange, Timestamp::now(), settings.life)
     {
         return Ok(Outcome::refusal(code, message));
     }
-    let (product_id, sku_code) = (instance.life.product_id.as_deref(), instance.life.sku_code.as_deref());
-    let Some(product) = settings.product_for(product_id, sku_code) else {
+    let Some(product) = settings.product_of(&instance) else {
         log::error!("ALERT {}: no [[product]] entry matches the instance's product", conversation.title());
         return Ok(Outcome::refusal(ResultCode::INTERNAL, "internal error"));
     };

@@ -6,6 +6,8 @@
 mod answers;
 mod change;
 mod creation;
+mod issue;
+mod supervision;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -81,15 +83,16 @@ pub(super) fn run(
     let then = AfterCommit::default();
     let mut script = Script { tx, conversation, call, waiters, pass, row: pass.row(), now, then };
     match &call.intent {
-        Intent::Create { identity, product_id, sku_code, expire_time } => {
+        Intent::Create { identity, product_id, sku_code, expire_time, terms } => {
             let parts = identity.iter().map(String::as_str);
-            let identity = Identity::new(call.environment, call.namespace, "create", parts);
+            let identity = Identity::new(call.environment, call.kind, "create", parts);
             let (product_id, sku_code) = (product_id.as_deref(), sku_code.as_deref());
-            script.create(&identity, &creation::Wanted { product_id, sku_code, expire_time: *expire_time })
+            script.create(&identity, &creation::Wanted { product_id, sku_code, expire_time: *expire_time, terms })
         }
         Intent::Change { instance_id, request, identity, scene } => {
-            script.change(instance_id, request, identity, scene.as_deref())
+            script.change(instance_id, request, identity, *scene)
         }
+        Intent::Issue { instance_id, request } => script.issue(instance_id, request),
         Intent::Query { .. } | Intent::CheckChange { .. } | Intent::Notify => {
             // The dispatcher sends none of these here.
             script.answer(&Outcome::refusal(ResultCode::INTERNAL, "internal error"), Belongs::default())
@@ -131,8 +134,7 @@ impl Script<'_> {
 
     /// The entry an instance belongs to.
     fn product_of(&self, instance: &InstanceRow) -> Option<&Product> {
-        let life = &instance.life;
-        self.conversation.settings.product_for(life.product_id.as_deref(), life.sku_code.as_deref())
+        self.conversation.settings.product_of(instance)
     }
 
     /// The number of the call's row, which is written once, with its answer or when the call begins to wait.
@@ -197,8 +199,8 @@ impl Script<'_> {
         let new = NewJob {
             instance: instance.row,
             operation: operation.row,
-            event_name: event.name().as_str(),
-            event: &event.to_json(),
+            task: event.name().as_str(),
+            event: Some(&event.to_json()),
             change: change.as_deref(),
         };
         self.tx.insert_job(&new, self.now).map(drop)
@@ -211,7 +213,7 @@ impl Script<'_> {
         })
     }
 
-    fn cause(&mut self, note: Option<&'static str>) -> Result<Cause<'static>, StoreError> {
+    fn cause<'n>(&mut self, note: Option<&'n str>) -> Result<Cause<'n>, StoreError> {
         Ok(Cause { exchange: Some(self.number()?), job: None, note })
     }
 }

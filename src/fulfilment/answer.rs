@@ -3,20 +3,22 @@
 //! A fault tells the merchant's developer what to mend and never shows a value, since any value may be a password. Pure:
 //! transports bring the bytes, the job runner decides what an answer leads to.
 
+use data_encoding::BASE64;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::event::EventName;
 use super::excerpt::excerpt;
 use crate::access::{Access, AccessFault, AccessParts};
+use crate::license::{License, LicenseFault};
 use crate::protocol::result_code::ResultCode;
 use crate::secret::Secret;
 
 /// What the application said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Done; for `instance.check_change`: allowed. Access data is for the buyer, if there is any to hand out here.
-    Ready(Option<Access>),
+    /// Done; for `instance.check_change`: allowed.
+    Ready(Handout),
     /// Begun; the application will report on the admin listener when it is done.
     Pending,
     /// It will not do it.
@@ -26,6 +28,15 @@ pub enum Answer {
         /// Why, in words for people; may be empty. Not yet cut to KooGallery's 255 characters.
         message: String,
     },
+}
+
+/// What is handed out to the buyer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Handout {
+    /// How to get in; counts for `instance.create`.
+    pub access: Option<Access>,
+    /// The licence; counts for `license.issue`.
+    pub license: Option<License>,
 }
 
 /// The result codes a seller may refuse with: `000005`, `000100` to `000107` (result codes of the basic interfaces), and
@@ -47,6 +58,18 @@ pub enum AnswerFault {
          get it through KooGallery), {{\"status\":\"pending\"}} or {{\"status\":\"refused\", …}}"
     )]
     EmptyForCreate,
+    /// No licence was answered where one was asked for.
+    #[error(
+        "the answer to license.issue has no \"license\": answer {{\"status\":\"ready\",\"license\":\"…\"}} with the licence \
+         as text, or as a file: {{\"fileName\":\"…\",\"content\":\"base64\"}}"
+    )]
+    NoLicense,
+    /// A licence that cannot be handed out.
+    #[error("licence not accepted: {0}")]
+    License(#[from] LicenseFault),
+    /// A file that is not base64.
+    #[error("\"license.content\" must be the file in base64 (standard alphabet, with padding)")]
+    LicenseContent,
     /// Bytes that are not text.
     #[error("the answer is not UTF-8")]
     NotUtf8,
@@ -114,7 +137,8 @@ impl Answer {
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(text).trim();
         match (text.is_empty(), event) {
             (true, EventName::InstanceCreate) => return Err(AnswerFault::EmptyForCreate),
-            (true, _) => return Ok(Self::Ready(None)),
+            (true, EventName::LicenseIssue) => return Err(AnswerFault::NoLicense),
+            (true, _) => return Ok(Self::Ready(Handout::default())),
             (false, _) => {}
         }
         let object = match serde_json::from_str(text).map_err(|error| AnswerFault::not_json(text, &error))? {
@@ -123,7 +147,7 @@ impl Answer {
         };
         match optional_text(&object, "status")?.as_deref() {
             None => Err(AnswerFault::NoStatus),
-            Some("ready") => access(&object).map(Self::Ready),
+            Some("ready") => handout(event, &object).map(Self::Ready),
             Some("pending") if event == EventName::InstanceCheckChange => Err(AnswerFault::PendingCheck),
             Some("pending") => Ok(Self::Pending),
             Some("refused") => refusal(&object),
@@ -146,6 +170,32 @@ impl AnswerFault {
             _ => "",
         };
         Self::NotJson { reason: error.to_string(), hint }
+    }
+}
+
+fn handout(event: EventName, object: &Map<String, Value>) -> Result<Handout, AnswerFault> {
+    let license = match event {
+        EventName::LicenseIssue => Some(license(object)?.ok_or(AnswerFault::NoLicense)?),
+        // The report that an instance is ready is read as its creation's answer, and may bring a licence.
+        EventName::InstanceCreate => license(object)?,
+        _ => None,
+    };
+    Ok(Handout { access: access(object)?, license })
+}
+
+fn license(object: &Map<String, Value>) -> Result<Option<License>, AnswerFault> {
+    match object.get("license") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(License::text(Secret::new(text.clone()))?)),
+        Some(Value::Object(file)) => {
+            let name = optional_text(file, "fileName")?.unwrap_or_default();
+            let content = optional_text(file, "content")?.unwrap_or_default();
+            let content = BASE64.decode(content.as_bytes()).map_err(|_| AnswerFault::LicenseContent)?;
+            Ok(Some(License::file(&name, Secret::new(content))?))
+        }
+        Some(other) => {
+            Err(AnswerFault::WrongType { member: "license", expected: "text or a JSON object", found: kind(other) })
+        }
     }
 }
 
@@ -210,8 +260,9 @@ mod tests {
 
     fn check(event: EventName, body: &str, expected: &str) {
         let actual = match Answer::parse(event, body.as_bytes()) {
-            Ok(Answer::Ready(None)) => "ready".to_owned(),
-            Ok(Answer::Ready(Some(access))) => format!("ready {}", access.front_end_url()),
+            Ok(Answer::Ready(Handout { license: Some(license), .. })) => format!("licence {license:?}"),
+            Ok(Answer::Ready(Handout { access: None, .. })) => "ready".to_owned(),
+            Ok(Answer::Ready(Handout { access: Some(access), .. })) => format!("ready {}", access.front_end_url()),
             Ok(Answer::Pending) => "pending".to_owned(),
             Ok(Answer::Refused { result_code, message }) => format!("refused {} {message}", result_code.as_str()),
             Err(fault) => fault.to_string(),
@@ -233,10 +284,31 @@ mod tests {
 
     #[test]
     fn an_empty_answer_means_done_except_for_a_creation() {
-        for event in EventName::ALL.into_iter().filter(|event| *event != CREATE) {
+        let wants_more = |event: &EventName| matches!(event, EventName::InstanceCreate | EventName::LicenseIssue);
+        for event in EventName::ALL.into_iter().filter(|event| !wants_more(event)) {
             check(event, " \r\n", "ready");
         }
         assert_eq!(Answer::parse(CREATE, b"\n"), Err(AnswerFault::EmptyForCreate));
+        assert_eq!(Answer::parse(EventName::LicenseIssue, b"\n"), Err(AnswerFault::NoLicense));
+    }
+
+    #[test]
+    fn a_licence_is_a_text_or_a_file_and_never_missing() {
+        let license = |answer: &str| match Answer::parse(EventName::LicenseIssue, answer.as_bytes()) {
+            Ok(Answer::Ready(Handout { license, .. })) => Ok(license),
+            Ok(other) => panic!("{other:?}"),
+            Err(fault) => Err(fault),
+        };
+        let text = License::text(Secret::new("A-1".to_owned())).unwrap();
+        assert_eq!(license(r#"{"status":"ready","license":"A-1"}"#), Ok(Some(text)));
+        let file = License::file("a.lic", Secret::new(vec![0, 255])).unwrap();
+        let answer = r#"{"status":"ready","license":{"fileName":"a.lic","content":"AP8="}}"#;
+        assert_eq!(license(answer), Ok(Some(file)));
+        assert_eq!(license(r#"{"status":"ready"}"#), Err(AnswerFault::NoLicense));
+        assert_eq!(license(r#"{"status":"ready","license":""}"#), Err(LicenseFault::Empty.into()));
+        let answer = r#"{"status":"ready","license":{"fileName":"a","content":"?"}}"#;
+        assert_eq!(license(answer), Err(AnswerFault::LicenseContent));
+        assert!(matches!(license(r#"{"status":"ready","license":7}"#), Err(AnswerFault::WrongType { .. })));
     }
 
     #[test]

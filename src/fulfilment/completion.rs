@@ -3,14 +3,16 @@
 use jiff::Timestamp;
 
 use super::AttemptResult;
+use super::answer::Handout;
 use crate::access::Access;
 use crate::fulfilment;
 use crate::instance::{Change, Status};
+use crate::license::License;
 use crate::operation::State;
 use crate::protocol::result_code::ResultCode;
 use crate::protocol::text;
 use crate::settings::Settings;
-use crate::store::{Cause, InstanceRow, JobRow, StoreError, Tx};
+use crate::store::{Cause, InstanceRow, JobRow, LicenseRow, NewJob, StoreError, Tx, UPLOAD};
 
 /// When to try again.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +53,8 @@ pub fn record(
         return tx.end_job(job.row, "cancelled", Some("done another way"), now);
     }
     match result {
-        AttemptResult::Ready(access) => ready(tx, settings, &job, change.as_ref(), access, now),
+        AttemptResult::Ready(handout) => ready(tx, settings, &job, change.as_ref(), handout, now),
+        AttemptResult::Postponed(reason) => tx.postpone_job(job.row, retry.pending_at, &reason),
         AttemptResult::Pending => {
             log::info!("job {}: the application works on {}", job.row, title(&job));
             tx.put_off_job(job.row, retry.pending_at, None)
@@ -79,7 +82,8 @@ pub fn record(
     }
 }
 
-/// Finishes the creation of an instance by the operator's or the application's later word.
+/// Finishes the creation of an instance by the operator's or the application's later word; returns the operations that
+/// ended.
 ///
 /// # Errors
 /// When the rows cannot be written.
@@ -87,11 +91,17 @@ pub fn finish_creation(
     tx: &Tx<'_>,
     settings: &Settings,
     instance: &InstanceRow,
-    access: Option<Access>,
+    handout: Handout,
     note: &str,
     now: Timestamp,
 ) -> Result<Vec<i64>, StoreError> {
-    set_access(tx, settings, instance, access)?;
+    set_access(tx, settings, instance, handout.access)?;
+    if let Some(license) = &handout.license {
+        // A licence that is handed out in the reply is the only one of its instance.
+        for requested in tx.licenses_of(instance.row)? {
+            tx.issue_license(requested.row, license, now)?;
+        }
+    }
     let cause = Cause { exchange: None, job: None, note: Some(note) };
     tx.apply(instance, &Change::Ready, cause, now)?;
     // Only the creation: a release that waits for the application is still to be done.
@@ -99,12 +109,38 @@ pub fn finish_creation(
     tx.finish_creations(instance.row, now)
 }
 
+/// Records a licence that was made for a device: it is stored, noted in the instance's history, and a job hands it to
+/// KooGallery. A licence that was made before stays as it is. Returns whether this one is it now.
+///
+/// # Errors
+/// When the rows cannot be written.
+pub fn issue(
+    tx: &Tx<'_>,
+    instance: &InstanceRow,
+    requested: &LicenseRow,
+    license: &License,
+    cause: Cause<'_>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if !tx.issue_license(requested.row, license, now)? {
+        return Ok(false);
+    }
+    tx.apply(instance, &Change::License, cause, now)?;
+    tx.end_issue_jobs(requested.operation, now)?;
+    // Open until KooGallery has it; an earlier refusal counts no more.
+    tx.set_operation(requested.operation, State::Open, None, now)?;
+    let upload =
+        NewJob { instance: instance.row, operation: requested.operation, task: UPLOAD, event: None, change: None };
+    tx.insert_job(&upload, now)?;
+    Ok(true)
+}
+
 fn ready(
     tx: &Tx<'_>,
     settings: &Settings,
     job: &JobRow,
     change: Option<&Change>,
-    access: Option<Access>,
+    handout: Handout,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.end_job(job.row, "done", None, now)?;
@@ -116,11 +152,18 @@ fn ready(
         return Ok(());
     }
     let note = remark(&instance, change, now);
-    if *change == Change::Ready {
-        set_access(tx, settings, &instance, access)?;
-    }
     let exchange = tx.operation(job.operation)?.map(|operation| operation.first_exchange);
     let cause = Cause { exchange, job: Some(job.row), note };
+    let requested = tx.license_of(job.operation)?;
+    if let (Change::License, Some(requested), Some(license)) = (change, &requested, &handout.license) {
+        return issue(tx, &instance, requested, license, cause, now).map(drop);
+    }
+    if *change == Change::Ready {
+        if let (Some(requested), Some(license)) = (requested, &handout.license) {
+            tx.issue_license(requested.row, license, now)?;
+        }
+        set_access(tx, settings, &instance, handout.access)?;
+    }
     tx.apply(&instance, change, cause, now)?;
     tx.set_operation(job.operation, State::Done, Some((ResultCode::SUCCESS, "success")), now)
 }
@@ -154,9 +197,11 @@ fn set_access(
 
 /// The product's own access data, for those who say "ready" without any.
 fn configured_access(settings: &Settings, instance: &InstanceRow) -> Result<Option<Access>, String> {
-    let (product_id, sku_code) = (instance.life.product_id.as_deref(), instance.life.sku_code.as_deref());
-    let template = settings.product_for(product_id, sku_code).and_then(|product| product.entry().access());
-    template.map(|template| fulfilment::fill(template, &fulfilment::placeholder_values(instance), None)).transpose()
+    let template = settings.product_of(instance).and_then(|product| product.entry().access());
+    let Some(template) = template else { return Ok(None) };
+    let access = fulfilment::fill(template, &fulfilment::placeholder_values(instance), None)?;
+    instance.check_access(&access).map_err(|fault| format!("the product's access cannot be handed out: {fault}"))?;
+    Ok(Some(access))
 }
 
 /// Ends a job without success. An operation that waited for it has failed: the next call of it works on.
@@ -171,6 +216,7 @@ fn dead(
 ) -> Result<(), StoreError> {
     tx.end_job(job.row, "dead", Some(error), now)?;
     if job.change.is_some() {
+        tx.refuse_license(job.operation)?;
         tx.set_operation(job.operation, State::Failed, Some((code, told)), now)?;
     }
     Ok(())
@@ -182,5 +228,5 @@ fn stored_change(job: &JobRow) -> Result<Option<Change>, StoreError> {
 }
 
 fn title(job: &JobRow) -> String {
-    format!("{} for instance {}", job.event_name, job.instance_id)
+    format!("{} for instance {}", job.task, job.instance_id)
 }

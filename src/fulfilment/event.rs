@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::change::{Change, ChangeTarget, LicenseRequest, RenewScene, Renewal, Upgrade};
 pub use self::directory::{ApplicationSync, Department, DepartmentsSync, SyncAction, TenantSync, User, UsersSync};
 use crate::instance::Status;
+use crate::kind::Kind;
 use crate::secret::Secret;
 
 /// One event, as it is stored with its job and sent to the merchant's application.
@@ -35,7 +36,9 @@ pub struct Event {
     pub attempt: u32,
     /// A debugging call from the seller console that was forwarded: it must have no real effect.
     pub test: bool,
-    /// The instance; `null` where there is none (`order.notify`, directory calls while a credential is applied for).
+    /// The kind of product, as in the configuration.
+    pub kind: Kind,
+    /// The instance; for kind `license-code` the code. `null` where there is none (`order.notify`, directory calls while a credential is applied for).
     pub instance_id: Option<String>,
     /// What was bought, as it is after this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -250,7 +253,7 @@ mod tests {
     use super::*;
 
     const CREATE: &str = concat!(
-        r#"{"event":"instance.create","operationId":"op-1","attempt":1,"test":false,"instanceId":"i-1","#,
+        r#"{"event":"instance.create","operationId":"op-1","attempt":1,"test":false,"kind":"saas","instanceId":"i-1","#,
         r#""product":{"productId":"OFFI461867333479178240","skuCode":"sku-1","name":"Mail"},"#,
         r#""order":{"orderId":"CS1","orderLineId":"CS1-000001","orderType":"NEW","chargingMode":"PERIOD","#,
         r#""periodType":"year","periodNumber":1,"quantity":10,"amount":"12.78","expireTime":"2027-11-23T15:59:59Z"},"#,
@@ -283,6 +286,7 @@ mod tests {
             operation_id: "op-2".into(),
             attempt: 1,
             test: true,
+            kind: Kind::Saas,
             instance_id: None,
             product: None,
             order: Some(Order { order_id: "CS2".into(), ..Order::default() }),
@@ -293,7 +297,7 @@ mod tests {
         assert_eq!(
             event.to_json(),
             concat!(
-                r#"{"event":"order.notify","operationId":"op-2","attempt":1,"test":true,"instanceId":null,"#,
+                r#"{"event":"order.notify","operationId":"op-2","attempt":1,"test":true,"kind":"saas","instanceId":null,"#,
                 r#""order":{"orderId":"CS2","orderLineId":null,"orderType":null,"chargingMode":null,"#,
                 r#""periodType":null,"periodNumber":null,"quantity":null,"amount":null,"expireTime":null},"#,
                 r#""parameters":{}}"#

@@ -17,22 +17,20 @@ use jiff::Timestamp;
 
 use crate::access::{Access, AccessParts};
 use crate::config::{AccessTemplate, Fulfilment, PlaceholderValues};
+use crate::kind::Kind;
+use crate::license::License;
 use crate::protocol::result_code::ResultCode;
+use crate::random;
 use crate::secret::Secret;
 use crate::settings::Product;
 use crate::store::{InstanceRow, StoreError, Tx};
-
-/// Length of generated passwords: 16 of 56 characters are more than 90 bits.
-const PASSWORD_LENGTH: usize = 16;
-
-/// Letters and digits that are not mistaken for one another.
-const PASSWORD_ALPHABET: &[u8; 56] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789";
+use answer::Handout;
 
 /// How a creation goes on.
 #[derive(Debug)]
 pub enum Begun {
     /// It is finished.
-    Ready(Access),
+    Ready(Handout),
     /// There is nothing left to hand out.
     NoStock {
         /// The stock's name.
@@ -50,7 +48,7 @@ pub enum Begun {
 #[derive(Debug, Clone)]
 pub enum AttemptResult {
     /// It has done it.
-    Ready(Option<Access>),
+    Ready(Handout),
     /// It has begun and will report.
     Pending,
     /// It will not do it.
@@ -62,34 +60,102 @@ pub enum AttemptResult {
     },
     /// No answer, or none that counts.
     Failed(String),
+    /// It cannot be tried yet, for a reason that is nobody's failure.
+    Postponed(String),
 }
 
-/// Begins the creation of an instance, in the transaction that answers the call.
+/// Begins the creation of an instance, or of the licence in row `license`, in the transaction that answers the call.
 ///
 /// # Errors
 /// When the stock cannot be read.
-pub fn begin(tx: &Tx<'_>, product: &Product, instance: &InstanceRow, now: Timestamp) -> Result<Begun, StoreError> {
-    Ok(match &product.entry().fulfilment {
+pub fn begin(
+    tx: &Tx<'_>,
+    product: &Product,
+    instance: &InstanceRow,
+    license: Option<i64>,
+    now: Timestamp,
+) -> Result<Begun, StoreError> {
+    let begun = match &product.entry().fulfilment {
         Fulfilment::Http { .. } | Fulfilment::Command { .. } => Begun::Application,
+        // Such an instance is nothing by itself: what is made by hand or taken from the stock is each licence of it.
+        Fulfilment::Manual | Fulfilment::Stock { .. } if instance.kind == Kind::LicenseOnline && license.is_none() => {
+            Begun::Ready(Handout::default())
+        }
         Fulfilment::Manual => Begun::Operator,
         Fulfilment::Fixed { access, generate_password } => {
-            let password = if *generate_password { generated_password() } else { Ok(None) };
+            let password = generate_password.then(random::password).transpose().map_err(|error| error.to_string());
             match password.and_then(|password| fill(access, &placeholder_values(instance), password)) {
-                Ok(access) => Begun::Ready(access),
+                Ok(access) => Begun::Ready(Handout { access: Some(access), license: None }),
                 Err(problem) => Begun::Misconfigured(problem),
             }
         }
-        Fulfilment::Stock { name, low_stock } => match tx.take_stock(name, instance, now)? {
-            None => Begun::NoStock { stock: name.clone() },
-            Some(access) => {
-                let left = tx.unused_stock(name)?;
-                if left <= i64::from(*low_stock) {
-                    log::warn!("ALERT stock {name:?} is low: {left} left; `koogate stock import` adds more");
-                }
-                Begun::Ready(access)
-            }
+        Fulfilment::Stock { name, low_stock } => from_stock(tx, name, *low_stock, instance, license, now)?,
+    };
+    Ok(match begun {
+        Begun::Ready(handout) => match check(instance, &handout) {
+            Ok(()) => Begun::Ready(handout),
+            Err(problem) => Begun::Misconfigured(problem),
         },
+        begun => begun,
     })
+}
+
+fn from_stock(
+    tx: &Tx<'_>,
+    stock: &str,
+    low: u32,
+    instance: &InstanceRow,
+    license: Option<i64>,
+    now: Timestamp,
+) -> Result<Begun, StoreError> {
+    let handout = match license {
+        None => tx.take_account(stock, instance, now)?.map(|access| Handout { access: Some(access), license: None }),
+        Some(license) => match tx.take_license(stock, license, now)?.map(License::text).transpose() {
+            Ok(code) => code.map(|code| Handout { access: None, license: Some(code) }),
+            Err(fault) => return Ok(Begun::Misconfigured(format!("an entry of stock {stock:?}: {fault}"))),
+        },
+    };
+    let Some(handout) = handout else { return Ok(Begun::NoStock { stock: stock.to_owned() }) };
+    let left = tx.unused_stock(stock)?;
+    if left <= i64::from(low) {
+        log::warn!("ALERT stock {stock:?} is low: {left} left; `koogate stock import` adds more");
+    }
+    Ok(Begun::Ready(handout))
+}
+
+/// Checks that the interface that bought an instance can hand this out.
+///
+/// # Errors
+/// Which member breaks which limit, without its value.
+pub fn check(instance: &InstanceRow, handout: &Handout) -> Result<(), String> {
+    if let Some(access) = &handout.access {
+        instance.check_access(access).map_err(|fault| format!("access data not accepted: {fault}"))?;
+    }
+    if let (Kind::License, Some(license)) = (instance.kind, &handout.license) {
+        license.as_text().map_err(|fault| format!("licence not accepted: {fault}"))?;
+    }
+    Ok(())
+}
+
+/// Access data for answers to test calls, which name made-up instances but must be complete (spec 1-basic-v2 §8): the
+/// product's own where there is one, else an example.
+pub fn demonstration_access(product: Option<&Product>, values: &PlaceholderValues<'_>) -> Option<Access> {
+    let configured = product.and_then(|product| product.entry().access());
+    configured.and_then(|template| fill(template, values, None).ok()).or_else(|| {
+        Access::accept(AccessParts {
+            front_end_url: "https://www.example.com/login".to_owned(),
+            admin_url: Some("https://www.example.com/admin".to_owned()),
+            user_name: Some(Secret::new("demo".to_owned())),
+            password: Some(Secret::new("demo-password".to_owned())),
+            memo: Some("Answer to a test call / 调试应答".to_owned()),
+        })
+        .ok()
+    })
+}
+
+/// The licence in answers to test calls.
+pub fn demonstration_license(instance_id: &str) -> Secret<String> {
+    Secret::new(format!("TEST-LICENSE-{instance_id}"))
 }
 
 /// A product's access data with its placeholders filled in.
@@ -119,34 +185,5 @@ pub fn placeholder_values(instance: &InstanceRow) -> PlaceholderValues<'_> {
         order_id: instance.order_id.as_deref().unwrap_or_default(),
         order_line_id: instance.order_line_id.as_deref().unwrap_or_default(),
         product_id: instance.life.product_id.as_deref().unwrap_or_default(),
-    }
-}
-
-fn generated_password() -> Result<Option<Secret<String>>, String> {
-    use ring::rand::{SecureRandom, SystemRandom};
-    let random = SystemRandom::new();
-    let mut password = String::with_capacity(PASSWORD_LENGTH);
-    let mut bytes = [0; 64];
-    while password.len() < PASSWORD_LENGTH {
-        random.fill(&mut bytes).map_err(|_| "the system's random numbers are not available".to_owned())?;
-        // 224 is the greatest multiple of 56 below 256: every character is equally likely.
-        let usable = bytes.iter().filter(|byte| **byte < 224);
-        let left = PASSWORD_LENGTH - password.len();
-        password.extend(usable.take(left).map(|byte| char::from(PASSWORD_ALPHABET[usize::from(*byte) % 56])));
-    }
-    Ok(Some(Secret::new(password)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn generated_passwords_are_long_plain_and_different() {
-        let one = generated_password().unwrap().unwrap();
-        let two = generated_password().unwrap().unwrap();
-        assert_ne!(one, two);
-        assert_eq!(one.expose().len(), PASSWORD_LENGTH);
-        assert!(one.expose().bytes().all(|byte| PASSWORD_ALPHABET.contains(&byte)));
     }
 }

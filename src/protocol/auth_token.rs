@@ -20,7 +20,7 @@ use crate::protocol::signature::SignatureRefusal;
 use crate::protocol::time;
 
 /// The parameter that is never signed.
-const AUTH_TOKEN: &str = "authToken";
+pub(super) const AUTH_TOKEN: &str = "authToken";
 /// The parameter that salts the HMAC key, and is signed like the others.
 const TIME_STAMP: &str = "timeStamp";
 /// Parameters that hold base64, in which a blank can only be a `+` that the caller did not percent-encode.

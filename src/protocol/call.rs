@@ -3,13 +3,18 @@
 //! A family reads its wire form into a [`Call`] and writes an [`Outcome`] in its wire form; everything between (identity,
 //! life-cycle, fulfilment, journal) works on these types alone.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::access::Access;
 use crate::instance;
+use crate::kind::Kind;
 use crate::operation::Environment;
+use crate::protocol::field_cipher::EncryptType;
 use crate::protocol::result_code::ResultCode;
+use crate::secret::Secret;
 
 /// An authenticated, well-formed call.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,27 +23,72 @@ pub struct Call {
     pub activity: &'static str,
     /// Real, or a test call (`testFlag` 1).
     pub environment: Environment,
-    /// Which families share instance ids with this one.
-    pub namespace: &'static str,
+    /// The kind of product it is about; instances of one kind share their ids.
+    pub kind: Kind,
     /// What it asks for.
     pub intent: Intent,
     /// The order it names.
-    pub order: Option<OrderLine>,
+    pub order: Option<Order>,
+    /// Who bought, where the interface tells it.
+    pub buyer: Option<Buyer>,
+    /// The extension parameters the buyer filled in, where the interface tells them.
+    pub parameters: BTreeMap<String, String>,
     /// Differs in every request; the first one of a creation becomes the instance id.
     pub business_id: Option<String>,
     /// The interface has a "processing" answer (`000004`) for this call.
     pub may_answer_processing: bool,
+    /// The interface encrypts user name and password, which bounds their length.
+    pub encrypts_credentials: bool,
+    /// A change of an instance nobody has heard of begins its record instead of being refused.
+    pub adopts_unknown: bool,
+    /// What could not be read and was left out; for the operator, without values.
+    pub remarks: Vec<String>,
     /// The request's members without those that differ in every retry.
     pub content: Map<String, Value>,
 }
 
-/// An order, and the line in it where the family knows lines.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrderLine {
+/// An order, as far as a call tells of it. In words of the event, whatever the interface calls them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Order {
     /// `orderId`.
     pub order_id: String,
-    /// `orderLineId`.
+    /// `orderLineId`, where the family knows lines.
     pub order_line_id: Option<String>,
+    /// `NEW`, `TRIAL`, `RENEW` …
+    pub order_type: Option<&'static str>,
+    /// `PERIOD`, `ON_DEMAND`, `ONE_TIME`, `ON_DEMAND_PKG`, or what else was said.
+    pub charging_mode: Option<String>,
+    /// `year`, `month` …
+    pub period_type: Option<String>,
+    /// How many periods.
+    pub period_number: Option<u32>,
+    /// The linear attribute "quantity", a total.
+    pub quantity: Option<u64>,
+    /// The linear attribute disk size in GB, a total.
+    pub disk_size: Option<u64>,
+    /// The linear attribute bandwidth in Mbit/s, a total.
+    pub band_width: Option<u64>,
+    /// What the customer paid, a decimal number.
+    pub amount: Option<String>,
+    /// End of the paid time, an estimate.
+    pub expire_time: Option<Timestamp>,
+}
+
+/// Who bought.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Buyer {
+    /// Account id.
+    pub customer_id: Option<String>,
+    /// Account name.
+    pub customer_name: Option<String>,
+    /// IAM user id.
+    pub user_id: Option<String>,
+    /// IAM user name.
+    pub user_name: Option<String>,
+    /// Mobile number, decrypted.
+    pub mobile_phone: Option<Secret<String>>,
+    /// E-mail address, decrypted.
+    pub email: Option<Secret<String>>,
 }
 
 /// What a call asks for.
@@ -46,7 +96,7 @@ pub struct OrderLine {
 pub enum Intent {
     /// Create an instance.
     Create {
-        /// What makes two of these calls the same, beside environment and namespace.
+        /// What makes two of these calls the same, beside environment and kind.
         identity: Vec<String>,
         /// The product, where the call names it.
         product_id: Option<String>,
@@ -54,6 +104,8 @@ pub enum Intent {
         sku_code: Option<String>,
         /// The expiry date, where the call names it; an estimate.
         expire_time: Option<Timestamp>,
+        /// What a repeat of the call may change (service supervision).
+        terms: Terms,
     },
     /// Change an instance.
     Change {
@@ -64,7 +116,14 @@ pub enum Intent {
         /// What makes two of these calls the same, beside instance and request kind.
         identity: Vec<String>,
         /// The reason KooGallery gives for a new date.
-        scene: Option<String>,
+        scene: Option<&'static str>,
+    },
+    /// Make a licence for an instance.
+    Issue {
+        /// Which one.
+        instance_id: String,
+        /// For what.
+        request: LicenseRequest,
     },
     /// Access data and usage of instances.
     Query {
@@ -82,11 +141,38 @@ pub enum Intent {
     Notify,
 }
 
+/// The members of a purchase call that service supervision (服务监管) may send again with other values, as received; those
+/// that are absent say nothing (spec 2-basic-v1 §11.5, §12 d).
+pub type Terms = BTreeMap<String, String>;
+
+/// What a licence is asked for (spec 4-license §4.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LicenseRequest {
+    /// KooGallery's id of the event; the upload names it.
+    pub event_id: String,
+    /// The licence holds from here.
+    pub effective_time: Timestamp,
+    /// The licence holds until here.
+    pub expire_time: Option<Timestamp>,
+    /// The device it is for.
+    pub device_fingerprint: Option<String>,
+}
+
+impl LicenseRequest {
+    /// What makes two requests of an instance the same: a broken transfer is repeated with the same event for the same
+    /// device, and must find the same licence.
+    pub fn identity(&self) -> [&str; 2] {
+        [&self.event_id, self.device_fingerprint.as_deref().unwrap_or_default()]
+    }
+}
+
 impl Intent {
     /// The one instance the call is about.
     pub fn instance_id(&self) -> Option<&str> {
         match self {
-            Self::Change { instance_id, .. } | Self::CheckChange { instance_id, .. } => Some(instance_id),
+            Self::Change { instance_id, .. }
+            | Self::Issue { instance_id, .. }
+            | Self::CheckChange { instance_id, .. } => Some(instance_id),
             Self::Query { instance_ids } if instance_ids.len() == 1 => instance_ids.first().map(String::as_str),
             Self::Create { .. } | Self::Query { .. } | Self::Notify => None,
         }
@@ -127,9 +213,18 @@ pub enum Detail {
         instance_id: String,
         /// How to get in, where it is known.
         access: Option<Access>,
+        /// The licence, where it is handed out in the reply.
+        license: Option<Secret<String>>,
+        /// How user name and password are encrypted, in families that do.
+        encrypt_type: EncryptType,
     },
     /// The instances a query found.
-    Instances(Vec<InstanceInfo>),
+    Instances {
+        /// They.
+        found: Vec<InstanceInfo>,
+        /// How user names and passwords are encrypted, in families that do.
+        encrypt_type: EncryptType,
+    },
 }
 
 /// One instance in the answer to a query.
@@ -163,35 +258,35 @@ impl Outcome {
         Self { code, message: message.into(), detail: Detail::None }
     }
 
-    /// Whether a user name or a password is in it.
+    /// Whether a user name, a password or a licence is in it.
     pub fn has_secrets(&self) -> bool {
         let in_access = |access: &Option<Access>| {
             access.as_ref().is_some_and(|access| access.user_name().is_some() || access.password().is_some())
         };
         match &self.detail {
             Detail::None => false,
-            Detail::Created { access, .. } => in_access(access),
-            Detail::Instances(instances) => instances.iter().any(|instance| in_access(&instance.access)),
+            Detail::Created { access, license, .. } => in_access(access) || license.is_some(),
+            Detail::Instances { found, .. } => found.iter().any(|instance| in_access(&instance.access)),
         }
     }
 
-    /// The same without user names and passwords, for the journal.
+    /// The same with user names, passwords and licences blanked, for the journal.
     #[must_use]
     pub fn without_secrets(&self) -> Self {
-        let blanked = |access: &Option<Access>| access.as_ref().map(Access::blanked);
-        let detail = match &self.detail {
-            Detail::None => Detail::None,
-            Detail::Created { instance_id, access } => {
-                Detail::Created { instance_id: instance_id.clone(), access: blanked(access) }
+        let mut blanked = self.clone();
+        match &mut blanked.detail {
+            Detail::None => {}
+            Detail::Created { access, license, .. } => {
+                *access = access.as_ref().map(Access::blanked);
+                *license = license.as_ref().map(|_| Secret::new("***".to_owned()));
             }
-            Detail::Instances(instances) => Detail::Instances(
-                instances
-                    .iter()
-                    .map(|instance| InstanceInfo { access: blanked(&instance.access), ..instance.clone() })
-                    .collect(),
-            ),
-        };
-        Self { code: self.code, message: self.message.clone(), detail }
+            Detail::Instances { found, .. } => {
+                for instance in found {
+                    instance.access = instance.access.as_ref().map(Access::blanked);
+                }
+            }
+        }
+        blanked
     }
 
     /// The same with a detail.

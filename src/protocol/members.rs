@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use serde_json::{Map, Value};
 
 use crate::protocol::time;
@@ -66,8 +67,59 @@ impl<'a> Members<'a> {
     /// # Errors
     /// As [`Members::required`], and when it is no date.
     pub fn required_time(self, name: &'static str) -> Result<Timestamp, MemberFault> {
-        let text = self.required(name)?;
-        time::parse(&text).map_err(|fault| MemberFault::IllFormed { name, expected: format!("is no date: {fault}") })
+        self.time_at(name, Offset::UTC)?.ok_or(MemberFault::Missing(name))
+    }
+
+    /// A date of 14 or 17 digits in a zone.
+    ///
+    /// # Errors
+    /// As [`Members::text`], and when it is no date.
+    pub fn time_at(self, name: &'static str, offset: Offset) -> Result<Option<Timestamp>, MemberFault> {
+        self.time_by(name, |text| time::parse_at(text, offset))
+    }
+
+    /// A date with separators, as licences have it.
+    ///
+    /// # Errors
+    /// As [`Members::text`], and when it is no date.
+    pub fn spaced_time(self, name: &'static str) -> Result<Option<Timestamp>, MemberFault> {
+        self.time_by(name, time::parse_spaced)
+    }
+
+    fn time_by(
+        self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<Timestamp, time::TimeError>,
+    ) -> Result<Option<Timestamp>, MemberFault> {
+        let parsed = self.text(name)?.map(|text| parse(&text)).transpose();
+        parsed.map_err(|fault| MemberFault::IllFormed { name, expected: format!("is no date: {fault}") })
+    }
+
+    /// A whole number, not negative.
+    ///
+    /// # Errors
+    /// As [`Members::text`], and when it is another number or none.
+    pub fn whole_number<T: std::str::FromStr>(self, name: &'static str) -> Result<Option<T>, MemberFault> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| digits);
+        number.map(Some).ok_or_else(|| MemberFault::IllFormed { name, expected: "must be a whole number".to_owned() })
+    }
+
+    /// A decimal number such as `-12.780`, as its text: an amount of money must not pass through binary fractions.
+    ///
+    /// # Errors
+    /// As [`Members::text`], and when it is no such number.
+    pub fn decimal(self, name: &'static str) -> Result<Option<String>, MemberFault> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(&text);
+        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if digits(whole) && digits(fraction) {
+            Ok(Some(text.into_owned()))
+        } else {
+            Err(MemberFault::IllFormed { name, expected: "must be a decimal number".to_owned() })
+        }
     }
 
     /// Whether this is a test call: `testFlag` is `1`, as text or number; everything else is real.
@@ -110,5 +162,22 @@ mod tests {
         assert_eq!(members.required("c").as_deref(), Ok("12"));
         assert_eq!(members.required("d").as_deref(), Ok("true"));
         assert_eq!(members.required("e").unwrap_err().to_string(), "e must be a text");
+    }
+
+    #[test]
+    fn numbers_are_read_to_the_digit_or_refused() {
+        let map = json!({"a": "10", "b": 7, "c": "-1", "d": "1e3", "e": "12.780", "f": "-0.5", "g": 12.5, "h": ".5"});
+        let map = map.as_object().unwrap().clone();
+        let members = Members(&map);
+        assert_eq!(members.whole_number::<u64>("a"), Ok(Some(10)));
+        assert_eq!(members.whole_number::<u32>("b"), Ok(Some(7)));
+        assert_eq!(members.whole_number::<u32>("x"), Ok(None));
+        for name in ["c", "d", "e"] {
+            assert!(members.whole_number::<u64>(name).is_err(), "{name}");
+        }
+        assert_eq!(members.decimal("e"), Ok(Some("12.780".to_owned())));
+        assert_eq!(members.decimal("f"), Ok(Some("-0.5".to_owned())));
+        assert_eq!(members.decimal("g"), Ok(Some("12.5".to_owned())));
+        assert!(members.decimal("h").is_err() && members.decimal("d").is_err());
     }
 }

@@ -4,8 +4,10 @@
 //! basic, V1 basic, the kit, licences) is one implementation of [`Family`] in a file of its own; dispatcher, journal and
 //! store know only [`Call`] and [`Outcome`].
 
+mod activity;
 pub mod ascii_json;
 pub mod auth_token;
+pub mod basic_v1;
 pub mod basic_v2;
 pub mod body_sign;
 pub mod call;
@@ -13,18 +15,27 @@ pub mod canonical_json;
 pub mod extend_params;
 pub mod field_cipher;
 pub mod key;
+pub mod license;
+pub mod license_code;
+pub mod license_online;
 pub mod members;
 pub mod query;
+mod reply;
 pub mod reply_checks;
 pub mod result_code;
 pub mod signature;
+mod signed_post;
 pub mod text;
 pub mod time;
+mod token_get;
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use serde_json::{Map, Value};
 
+use crate::protocol::auth_token::AuthTokenRules;
 use crate::protocol::call::{BadCall, Call, Outcome};
+use crate::protocol::field_cipher::EncryptType;
 use crate::protocol::key::AccessKey;
 use crate::protocol::reply_checks::ReplyShape;
 use crate::protocol::signature::{SignatureRefusal, SignatureRules};
@@ -42,9 +53,36 @@ pub struct Received<'a> {
 /// The access keys by interface type. Several of one type are a rotation: any of them verifies.
 #[derive(Debug, Clone, Default)]
 pub struct Keyring {
-    /// Keys of the basic interfaces (基础接口).
-    pub basic: Vec<AccessKey>,
+    basic: Vec<AccessKey>,
+    license: Vec<AccessKey>,
+    license_then_basic: Vec<AccessKey>,
 }
+
+impl Keyring {
+    /// The keys of each interface type, most likely one first.
+    pub fn new(basic: Vec<AccessKey>, license: Vec<AccessKey>) -> Self {
+        let license_then_basic = license.iter().chain(&basic).cloned().collect();
+        Self { basic, license, license_then_basic }
+    }
+
+    /// Keys of the basic interfaces (基础接口).
+    pub fn basic(&self) -> &[AccessKey] {
+        &self.basic
+    }
+
+    /// Keys of the licence interface (License授权码交付接口).
+    pub fn license(&self) -> &[AccessKey] {
+        &self.license
+    }
+
+    /// Both, for the licence families whose interface type the documents do not say (spec README §4).
+    pub fn license_then_basic(&self) -> &[AccessKey] {
+        &self.license_then_basic
+    }
+}
+
+/// Encrypts a user name or a password for a reply, under a fresh IV. Handed in, because the core knows no randomness.
+pub type Encrypt<'a> = &'a dyn Fn(EncryptType, &str) -> String;
 
 /// A family of calls: how its requests are authenticated and read, and how its replies are written.
 pub trait Family: Send + Sync {
@@ -74,14 +112,14 @@ pub trait Family: Send + Sync {
     ///
     /// # Errors
     /// Which member is missing or ill-formed.
-    fn read(&self, call: &VerifiedCall<'_>) -> Result<Call, BadCall>;
+    fn read(&self, call: &VerifiedCall<'_>, rules: &Rules) -> Result<Call, BadCall>;
 
     /// The members of a request that was read before, without those that differ in every retry: what a repeat is
     /// compared with. `None` when it is not one of this family's.
     fn content(&self, query: &str, body: &[u8]) -> Option<Map<String, Value>>;
 
     /// The body of the reply to `call`, or to a request that could not be read (`None`).
-    fn reply(&self, call: Option<&Call>, outcome: &Outcome) -> Vec<u8>;
+    fn reply(&self, call: Option<&Call>, outcome: &Outcome, encrypt: Encrypt<'_>) -> Vec<u8>;
 
     /// What KooGallery will check in the reply to `call`.
     fn reply_shape(&self, call: Option<&Call>) -> ReplyShape;
@@ -94,6 +132,16 @@ pub struct Rules {
     pub signature: SignatureRules,
     /// Whether V2 replies carry `Body-Sign`.
     pub body_sign_v2: bool,
+    /// How V1 tokens are verified.
+    pub auth_token: AuthTokenRules,
+    /// The zone of `expireTime` in V1 and L1, which the documents do not say.
+    pub v1_expire_time_offset: Offset,
+    /// The size that encrypted members of V1 requests are tried with first.
+    pub request_encrypt_type: EncryptType,
+    /// Unreadable `saasExtendParams` are left out instead of refused.
+    pub ignores_bad_extend_params: bool,
+    /// A licence code nobody has heard of begins its record instead of being refused.
+    pub adopts_unknown_codes: bool,
 }
 
 /// What authentication found.

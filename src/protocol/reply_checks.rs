@@ -17,6 +17,17 @@ pub enum ReplyShape {
     NewInstance,
     /// And `info`, when the query succeeded.
     QueryInstance,
+    /// And `instanceId` and `license`, when the licence is handed out.
+    GetLicense,
+}
+
+/// Whether a reply must carry `Body-Sign`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodySign {
+    /// V1 and L1: without it the call counts as failed.
+    Mandatory,
+    /// V2's documents disagree (spec README §13, U5).
+    Advised,
 }
 
 /// How bad a finding is.
@@ -53,7 +64,7 @@ impl Finding {
 
 /// Checks a whole reply; `key` is the access key that must have signed it. `headers` are as received, spelling and all.
 pub fn check_reply(
-    shape: &ReplyShape,
+    (shape, signing): (&ReplyShape, BodySign),
     status: u16,
     headers: &[(String, String)],
     body: &[u8],
@@ -63,7 +74,7 @@ pub fn check_reply(
     findings.extend(check_status(status));
     findings.extend(check_content_type(headers));
     findings.extend(check_content_encoding(headers));
-    findings.extend(check_body_sign(headers, body, key));
+    findings.extend(check_body_sign(signing, headers, body, key));
     findings.append(&mut check_body(shape, body));
     findings
 }
@@ -116,7 +127,7 @@ fn check_content_encoding(headers: &[(String, String)]) -> Option<Finding> {
     Some(Finding::fail("content-encoding", text))
 }
 
-fn check_body_sign(headers: &[(String, String)], body: &[u8], key: &AccessKey) -> Option<Finding> {
+fn check_body_sign(signing: BodySign, headers: &[(String, String)], body: &[u8], key: &AccessKey) -> Option<Finding> {
     let mut first_fault: Option<BodySignFault> = None;
     for (name, value) in headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(body_sign::HEADER_NAME)) {
         match body_sign::verify_header(key, name, value, body) {
@@ -126,10 +137,12 @@ fn check_body_sign(headers: &[(String, String)], body: &[u8], key: &AccessKey) -
             }
         }
     }
-    Some(match first_fault {
-        Some(fault) => Finding::fail("body-sign", format!("Body-Sign: {fault}")),
-        // The V2 documents disagree whether replies are signed (spec README §13, U5).
-        None => Finding::warn(
+    Some(match (first_fault, signing) {
+        (Some(fault), _) => Finding::fail("body-sign", format!("Body-Sign: {fault}")),
+        (None, BodySign::Mandatory) => {
+            Finding::fail("body-sign", "no Body-Sign header: every reply of this generation must have it, errors too")
+        }
+        (None, BodySign::Advised) => Finding::warn(
             "body-sign",
             "no Body-Sign header: V1 needs it, the V2 documents disagree; sign every reply, errors too",
         ),

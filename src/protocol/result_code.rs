@@ -22,6 +22,15 @@ impl ResultCode {
     /// No instance resource available.
     pub const NO_RESOURCE: Self = Self(*b"000100");
 
+    /// The licence quota of the instance is used up.
+    pub const LICENSE_QUOTA: Self = Self(*b"000900");
+    /// The licence would hold outside the order's validity.
+    pub const LICENSE_VALIDITY: Self = Self(*b"000901");
+    /// A licence of a period product needs an expiry date.
+    pub const LICENSE_EXPIRY: Self = Self(*b"000902");
+    /// A licence needs a device fingerprint.
+    pub const LICENSE_FINGERPRINT: Self = Self(*b"000903");
+
     /// Reads six digits.
     pub fn parse(text: &str) -> Option<Self> {
         let digits: [u8; 6] = text.as_bytes().try_into().ok()?;

@@ -57,6 +57,20 @@ pub fn parse_at(text: &str, offset: Offset) -> Result<Timestamp, TimeError> {
     })
 }
 
+/// Reads `yyyy-MM-dd HH:mm:ss` with or without a `z` behind it, or the compact forms, as UTC (spec 4-license §4.5).
+///
+/// # Errors
+/// As [`parse_at`].
+pub fn parse_spaced(text: &str) -> Result<Timestamp, TimeError> {
+    let plain = text.strip_suffix(['z', 'Z']).map_or(text, str::trim_end);
+    let bytes = plain.as_bytes();
+    let separated = [(4, b'-'), (7, b'-'), (10, b' '), (13, b':'), (16, b':')];
+    if bytes.len() != 19 || separated.iter().any(|(at, separator)| bytes[*at] != *separator) {
+        return parse(text);
+    }
+    parse(&plain.replace(['-', ' ', ':'], ""))
+}
+
 /// Writes `yyyyMMddHHmmss`, UTC; what is below a second is cut off.
 pub fn print_seconds(instant: Timestamp) -> String {
     instant.strftime("%Y%m%d%H%M%S").to_string()
@@ -104,6 +118,24 @@ mod tests {
     }
 
     #[test]
+    fn licence_times_have_separators_and_may_end_in_z() {
+        let expected = Ok("2023-10-27T10:30:15Z".parse::<Timestamp>().unwrap());
+        for text in [
+            "2023-10-27 10:30:15 z",
+            "2023-10-27 10:30:15z",
+            "2023-10-27 10:30:15 Z",
+            "2023-10-27 10:30:15",
+            "20231027103015",
+        ] {
+            assert_eq!(parse_spaced(text), expected, "{text}");
+        }
+        for text in ["2023-10-27", "2023-10-27T10:30:15", "2023-10-27 10:30:15+08", "z", "", "2023:10:27 10:30:15"] {
+            assert_eq!(parse_spaced(text), Err(TimeError::Form), "{text}");
+        }
+        assert_eq!(parse_spaced("2023-02-29 10:30:15 z"), Err(TimeError::Range));
+    }
+
+    #[test]
     fn an_offset_moves_the_instant() {
         let beijing = parse_at("20220413093539534", Offset::constant(8)).unwrap();
         assert_eq!(beijing, "2022-04-13T01:35:39.534Z".parse().unwrap());
@@ -128,6 +160,7 @@ mod tests {
         #[test]
         fn any_text_is_taken_without_a_panic(text in any::<String>()) {
             let _ = parse(&text);
+            let _ = parse_spaced(&text);
         }
 
         #[test]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::call::{Call, Order};
 use super::client::{Answer, ClientError};
 use super::{Observed, Options, Target};
-use crate::protocol::reply_checks::{self, Finding};
+use crate::protocol::reply_checks::{self, BodySign, Finding};
 
 /// An older requirement page and the European site give a server 5 s (spec README §7.4).
 const SLOW: Duration = Duration::from_secs(5);
@@ -212,7 +212,9 @@ impl<'r> Stage<'r> {
         self.world.answered = true;
         self.world.unanswered = 0;
         let Answer { status, headers, body, .. } = &answer;
-        for finding in reply_checks::check_reply(&call.shape, *status, headers, body, &self.target.key) {
+        for finding in
+            reply_checks::check_reply((&call.shape, BodySign::Advised), *status, headers, body, &self.target.key)
+        {
             self.add(what, finding);
         }
         self.check_time(what, &answer);

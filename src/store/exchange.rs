@@ -201,20 +201,31 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Fixes the final answer of an operation for a key.
+    /// Fixes the final answer of an operation for a key. `shown` is the body for people, where secrets in the one that is
+    /// sent had to be blanked; that one is sealed then.
     pub fn insert_answer(
         &self,
         operation: i64,
         access_key: &str,
         answer: &AnswerBytes,
+        shown: Option<&[u8]>,
         exchange: i64,
     ) -> Result<(), StoreError> {
+        let sealed = match shown {
+            Some(_) => Some(self.sealing.seal(&sealed_answer(operation, access_key), &answer.body)?),
+            None => None,
+        };
         self.execute(
             "record the final answer",
-            "INSERT INTO answer (operation, access_key, body, body_sign, exchange) VALUES (?1, ?2, ?3, ?4, ?5)",
-            (operation, access_key, &answer.body, &answer.body_sign, exchange),
+            "INSERT INTO answer (operation, access_key, body, shown, body_sign, exchange) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (operation, access_key, sealed.as_ref().unwrap_or(&answer.body), shown, &answer.body_sign, exchange),
         )
         .map(drop)
+    }
+
+    /// The body of a final answer as it is stored.
+    pub(super) fn open_answer(&self, operation: i64, access_key: &str, body: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        Ok(self.sealing.open(&sealed_answer(operation, access_key), &body)?.expose().clone())
     }
 
     /// Line and body of a recorded request; `None` once it is purged.
@@ -296,6 +307,11 @@ impl Tx<'_> {
     }
 }
 
+/// A sealed answer belongs to its operation and access key and opens nowhere else.
+fn sealed_answer(operation: i64, access_key: &str) -> String {
+    format!("answer.body:{operation}:{access_key}")
+}
+
 fn count(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
@@ -312,7 +328,7 @@ const FAILED: &str = "failed";
 
 const SELECT: &str = "SELECT exchange.id, received_at, duration_us, environment, family, activity, peer, \
     exchange.access_key, request_line, coalesce(request_body, x''), order_id, exchange.instance_id, \
-    exchange.operation, exchange.result_code, coalesce(exchange.answer, answer.body), replayed, difference, \
+    exchange.operation, exchange.result_code, coalesce(exchange.answer, answer.shown, answer.body), replayed, difference, \
     operation.identity, operation.first_exchange \
     FROM exchange LEFT JOIN operation ON operation.id = exchange.operation \
     LEFT JOIN answer ON answer.operation = exchange.operation AND answer.access_key = exchange.access_key";

@@ -2,19 +2,19 @@
 
 use jiff::Timestamp;
 
-use super::{StoreError, Tx, instant, millis};
-use crate::access::{Access, AccessParts};
+use super::{StoreError, Tx, instant, millis, word};
+use crate::access::{Access, AccessFault};
 use crate::instance::{Change, Instance, Status};
+use crate::kind::Kind;
 use crate::operation::Environment;
-use crate::secret::Secret;
 
 /// An instance that is being created.
 #[derive(Debug, Clone)]
 pub struct NewInstance<'a> {
     /// Real or test.
     pub environment: Environment,
-    /// Which families share ids.
-    pub namespace: &'a str,
+    /// The kind of product.
+    pub kind: Kind,
     /// Its id on the wire.
     pub instance_id: &'a str,
     /// The order that bought it.
@@ -27,6 +27,10 @@ pub struct NewInstance<'a> {
     pub sku_code: Option<&'a str>,
     /// The estimated expiry, where known.
     pub expire_time: Option<Timestamp>,
+    /// The call that buys it encrypts user name and password.
+    pub encrypts_credentials: bool,
+    /// What the call said that its repeats may say anew, JSON.
+    pub terms: Option<&'a str>,
 }
 
 /// A recorded instance. Secrets are read apart ([`Tx::access_of`]).
@@ -36,8 +40,8 @@ pub struct InstanceRow {
     pub row: i64,
     /// Real or test.
     pub environment: Environment,
-    /// Which families share ids.
-    pub namespace: String,
+    /// The kind of product.
+    pub kind: Kind,
     /// Its id on the wire.
     pub instance_id: String,
     /// What the life-cycle works on.
@@ -48,10 +52,26 @@ pub struct InstanceRow {
     pub order_line_id: Option<String>,
     /// Site of the application.
     pub front_end_url: Option<String>,
+    /// The call that bought it encrypts user name and password, which bounds their length.
+    pub encrypts_credentials: bool,
+    /// What the purchase call last said of dates and period, JSON; `None`: nothing that counts any more.
+    pub terms: Option<String>,
+    /// Counts the changes of the terms.
+    pub terms_serial: i64,
     /// When it was ordered.
     pub created_at: Timestamp,
     /// When it could be used first.
     pub ready_at: Option<Timestamp>,
+}
+
+impl InstanceRow {
+    /// Checks that access data can be handed out through the interface that bought the instance.
+    ///
+    /// # Errors
+    /// Which member has no room once it is encrypted.
+    pub fn check_access(&self, access: &Access) -> Result<(), AccessFault> {
+        if self.encrypts_credentials { access.check_v1() } else { Ok(()) }
+    }
 }
 
 /// What made an instance change.
@@ -100,13 +120,13 @@ impl Tx<'_> {
     pub fn instance(
         &self,
         environment: Environment,
-        namespace: &str,
+        kind: Kind,
         instance_id: &str,
     ) -> Result<Option<InstanceRow>, StoreError> {
         self.first(
             "look up the instance",
-            &format!("{SELECT} WHERE environment = ?1 AND namespace = ?2 AND instance_id = ?3"),
-            (environment.as_str(), namespace, instance_id),
+            &format!("{SELECT} WHERE environment = ?1 AND kind = ?2 AND instance_id = ?3"),
+            (environment.as_str(), kind.as_str(), instance_id),
             read_row,
         )
     }
@@ -116,9 +136,9 @@ impl Tx<'_> {
         self.first("look up the instance", &format!("{SELECT} WHERE id = ?1"), [row], read_row)
     }
 
-    /// All instances of an id, whatever namespace and environment; for the operator's commands.
+    /// All instances of an id, whatever kind and environment; for the operator's commands.
     pub fn instances_named(&self, instance_id: &str) -> Result<Vec<InstanceRow>, StoreError> {
-        let sql = format!("{SELECT} WHERE instance_id = ?1 ORDER BY environment, namespace");
+        let sql = format!("{SELECT} WHERE instance_id = ?1 ORDER BY environment, kind");
         self.all("look up the instance", &sql, [instance_id], read_row)
     }
 
@@ -142,11 +162,12 @@ impl Tx<'_> {
     ) -> Result<InstanceRow, StoreError> {
         let row = self.insert(
             "create the instance",
-            "INSERT INTO instance (environment, namespace, instance_id, status, order_id, order_line_id, product_id, \
-             sku_code, expire_time, created_at) VALUES (?1, ?2, ?3, 'creating', ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO instance (environment, kind, instance_id, status, order_id, order_line_id, product_id, \
+             sku_code, expire_time, created_at, encrypts_credentials, terms) \
+             VALUES (?1, ?2, ?3, 'creating', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             (
                 new.environment.as_str(),
-                new.namespace,
+                new.kind.as_str(),
                 new.instance_id,
                 new.order_id,
                 new.order_line_id,
@@ -154,12 +175,14 @@ impl Tx<'_> {
                 new.sku_code,
                 new.expire_time.map(millis),
                 millis(now),
+                new.encrypts_credentials,
+                new.terms,
             ),
         )?;
         let created = InstanceRow {
             row,
             environment: new.environment,
-            namespace: new.namespace.to_owned(),
+            kind: new.kind,
             instance_id: new.instance_id.to_owned(),
             life: Instance {
                 status: Status::Creating,
@@ -171,6 +194,9 @@ impl Tx<'_> {
             order_id: new.order_id.map(str::to_owned),
             order_line_id: new.order_line_id.map(str::to_owned),
             front_end_url: None,
+            encrypts_credentials: new.encrypts_credentials,
+            terms: new.terms.map(str::to_owned),
+            terms_serial: 0,
             created_at: now,
             ready_at: None,
         };
@@ -188,14 +214,22 @@ impl Tx<'_> {
     ) -> Result<InstanceRow, StoreError> {
         let mut after = instance.clone();
         after.life = instance.life.after(change);
-        if matches!(change, Change::Ready) {
-            after.ready_at = after.ready_at.or(Some(now));
+        match change {
+            Change::Ready => after.ready_at = after.ready_at.or(Some(now)),
+            // From now on the purchase call has nothing to say about dates any more.
+            Change::Renew { .. } => after.terms = None,
+            Change::Supervise { terms, .. } => {
+                after.terms = serde_json::to_string(terms).ok();
+                after.terms_serial += 1;
+            }
+            _ => {}
         }
         let life = &after.life;
         self.execute(
             "change the instance",
             "UPDATE instance SET status = ?2, status_serial = ?3, expire_time = ?4, product_id = ?5, sku_code = ?6, \
-             ready_at = ?7, released_at = CASE WHEN ?2 = 'released' THEN coalesce(released_at, ?8) END WHERE id = ?1",
+             ready_at = ?7, released_at = CASE WHEN ?2 = 'released' THEN coalesce(released_at, ?8) END, terms = ?9, \
+             terms_serial = ?10 WHERE id = ?1",
             (
                 after.row,
                 life.status.as_str(),
@@ -205,6 +239,8 @@ impl Tx<'_> {
                 &life.sku_code,
                 after.ready_at.map(millis),
                 millis(now),
+                &after.terms,
+                after.terms_serial,
             ),
         )?;
         self.add_history(&after, change.word(), cause, now)?;
@@ -257,96 +293,20 @@ impl Tx<'_> {
             },
         )
     }
-
-    /// Stores how to get into an instance; user name and password sealed.
-    pub fn set_access(&self, instance: &InstanceRow, access: &Access) -> Result<(), StoreError> {
-        self.execute(
-            "store the access data",
-            "UPDATE instance SET front_end_url = ?2, admin_url = ?3, memo = ?4, user_name_sealed = ?5, \
-             password_sealed = ?6 WHERE id = ?1",
-            (
-                instance.row,
-                access.front_end_url(),
-                access.admin_url(),
-                access.memo(),
-                self.seal_text(&sealed_in(instance.row, "user_name"), access.user_name())?,
-                self.seal_text(&sealed_in(instance.row, "password"), access.password())?,
-            ),
-        )
-        .map(drop)
-    }
-
-    /// How to get into an instance; `None` while nothing is known.
-    pub fn access_of(&self, instance: &InstanceRow) -> Result<Option<Access>, StoreError> {
-        type Sealed = Option<Vec<u8>>;
-        type Columns = (Option<String>, Option<String>, Option<String>, Sealed, Sealed);
-        let found: Option<Columns> = self.first(
-            "read the access data",
-            "SELECT front_end_url, admin_url, memo, user_name_sealed, password_sealed FROM instance WHERE id = ?1",
-            [instance.row],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
-        )?;
-        let Some((Some(front_end_url), admin_url, memo, user_name, password)) = found else { return Ok(None) };
-        self.accepted(
-            "instance",
-            AccessParts {
-                front_end_url,
-                admin_url,
-                memo,
-                user_name: self.open_text(&sealed_in(instance.row, "user_name"), user_name)?,
-                password: self.open_text(&sealed_in(instance.row, "password"), password)?,
-            },
-        )
-        .map(Some)
-    }
-
-    /// Stored access data was accepted once; if it is not any more, somebody has changed the file by hand.
-    pub(super) fn accepted(&self, table: &'static str, parts: AccessParts) -> Result<Access, StoreError> {
-        Access::accept(parts).map_err(|fault| StoreError::BadRow { table, problem: fault.to_string() })
-    }
-
-    /// Seals a text column.
-    pub(super) fn seal_text(
-        &self,
-        context: &str,
-        text: Option<&Secret<String>>,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(text.map(|text| self.sealing.seal(context, text.expose().as_bytes())).transpose()?)
-    }
-
-    /// Opens a sealed text column.
-    pub(super) fn open_text(
-        &self,
-        context: &str,
-        sealed: Option<Vec<u8>>,
-    ) -> Result<Option<Secret<String>>, StoreError> {
-        let Some(sealed) = sealed else { return Ok(None) };
-        let plain = self.sealing.open(context, &sealed)?;
-        let text = String::from_utf8(plain.expose().clone())
-            .map_err(|_| StoreError::BadRow { table: "instance", problem: format!("{context} is not UTF-8") })?;
-        Ok(Some(Secret::new(text)))
-    }
 }
 
-/// A sealed value belongs to its row and column and opens nowhere else.
-fn sealed_in(row: i64, column: &str) -> String {
-    format!("instance.{column}:{row}")
-}
-
-const SELECT: &str = "SELECT id, environment, namespace, instance_id, status, status_serial, expire_time, product_id, \
-    sku_code, order_id, order_line_id, front_end_url, created_at, ready_at FROM instance";
+const SELECT: &str = "SELECT id, environment, kind, instance_id, status, status_serial, expire_time, product_id, \
+    sku_code, order_id, order_line_id, front_end_url, created_at, ready_at, encrypts_credentials, terms, terms_serial FROM instance";
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<InstanceRow> {
     let environment = if row.get_ref(1)?.as_str()? == "test" { Environment::Test } else { Environment::Real };
-    let status: String = row.get(4)?;
-    let status = status.parse().map_err(|_| rusqlite::Error::InvalidColumnName(status))?;
     Ok(InstanceRow {
         row: row.get(0)?,
         environment,
-        namespace: row.get(2)?,
+        kind: word(row.get(2)?)?,
         instance_id: row.get(3)?,
         life: Instance {
-            status,
+            status: word(row.get(4)?)?,
             status_serial: row.get(5)?,
             expire_time: row.get::<_, Option<i64>>(6)?.map(instant).transpose()?,
             product_id: row.get(7)?,
@@ -357,5 +317,8 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<InstanceRow> {
         front_end_url: row.get(11)?,
         created_at: instant(row.get(12)?)?,
         ready_at: row.get::<_, Option<i64>>(13)?.map(instant).transpose()?,
+        encrypts_credentials: row.get(14)?,
+        terms: row.get(15)?,
+        terms_serial: row.get(16)?,
     })
 }

@@ -1,8 +1,12 @@
-//! Rows of `job`: durable work for the merchant's application, in order per instance.
+//! Rows of `job`: durable work in the background. Events reach the merchant's application in order per instance; uploads
+//! go to KooGallery and hold nobody up.
 
 use jiff::Timestamp;
 
 use super::{StoreError, Tx, instant, millis};
+
+/// The task of handing a licence to KooGallery.
+pub const UPLOAD: &str = "license.upload";
 
 /// A job to be done.
 #[derive(Debug, Clone)]
@@ -11,10 +15,10 @@ pub struct NewJob<'a> {
     pub instance: i64,
     /// Row of the operation.
     pub operation: i64,
-    /// The event's name.
-    pub event_name: &'a str,
-    /// The event, JSON.
-    pub event: &'a str,
+    /// What is to be done: the event's name, or [`UPLOAD`].
+    pub task: &'a str,
+    /// The event, JSON; `None` for [`UPLOAD`].
+    pub event: Option<&'a str>,
     /// What happens to the instance when the application agrees, JSON; `None` when it has happened already.
     pub change: Option<&'a str>,
 }
@@ -32,9 +36,9 @@ pub struct JobRow {
     pub operation: i64,
     /// `waiting`, `running`, `done`, `dead` or `cancelled`.
     pub state: String,
-    /// The event's name.
-    pub event_name: String,
-    event_sealed: Vec<u8>,
+    /// What is to be done: the event's name, or [`UPLOAD`].
+    pub task: String,
+    event_sealed: Option<Vec<u8>>,
     /// What happens to the instance when it is done, JSON.
     pub change: Option<String>,
     /// Attempts begun.
@@ -53,18 +57,24 @@ impl Tx<'_> {
     /// Adds a job that is due at once.
     pub fn insert_job(&self, new: &NewJob<'_>, now: Timestamp) -> Result<i64, StoreError> {
         // A job is known by its operation when its event is sealed: it has no row id yet.
-        let sealed = self.sealing.seal(&sealed_in(new.operation), new.event.as_bytes())?;
+        let seal = |event: &str| self.sealing.seal(&sealed_in(new.operation), event.as_bytes());
+        let sealed = new.event.map(seal).transpose()?;
         self.insert(
             "add the job",
-            "INSERT INTO job (instance, operation, state, event, event_sealed, change, run_at, created_at) \
+            "INSERT INTO job (instance, operation, state, task, event_sealed, change, run_at, created_at) \
              VALUES (?1, ?2, 'waiting', ?3, ?4, ?5, ?6, ?6)",
-            (new.instance, new.operation, new.event_name, sealed, new.change, millis(now)),
+            (new.instance, new.operation, new.task, sealed, new.change, millis(now)),
         )
     }
 
     /// The event of a job, JSON.
     pub fn event_of(&self, job: &JobRow) -> Result<String, StoreError> {
-        let plain = self.sealing.open(&sealed_in(job.operation), &job.event_sealed)?;
+        let sealed = job.event_sealed.as_deref();
+        let sealed = sealed.ok_or_else(|| StoreError::BadRow {
+            table: "job",
+            problem: format!("job {} has no event to tell", job.row),
+        })?;
+        let plain = self.sealing.open(&sealed_in(job.operation), sealed)?;
         String::from_utf8(plain.expose().clone())
             .map_err(|_| StoreError::BadRow { table: "job", problem: format!("event of job {} is not UTF-8", job.row) })
     }
@@ -147,6 +157,17 @@ impl Tx<'_> {
         .map(drop)
     }
 
+    /// Lets a job wait until `run_at` for something that is nobody's failure; it never dies of that.
+    pub fn postpone_job(&self, row: i64, run_at: Timestamp, reason: &str) -> Result<(), StoreError> {
+        self.execute(
+            "postpone the job",
+            "UPDATE job SET state = 'waiting', lease_until = NULL, run_at = ?2, last_error = ?3, trying_since = NULL \
+             WHERE id = ?1",
+            (row, millis(run_at), reason),
+        )
+        .map(drop)
+    }
+
     /// Cancels what waits for an instance.
     pub fn cancel_waiting_jobs(&self, instance: i64, reason: &str, now: Timestamp) -> Result<(), StoreError> {
         self.execute(
@@ -164,9 +185,9 @@ impl Tx<'_> {
         let found = self.first(
             "look for a release",
             "SELECT 1 FROM instance WHERE id = ?1 AND ?3 <> 'instance.release' AND (status = 'released' OR EXISTS \
-             (SELECT 1 FROM job WHERE instance = ?1 AND id > ?2 AND event = 'instance.release' \
+             (SELECT 1 FROM job WHERE instance = ?1 AND id > ?2 AND task = 'instance.release' \
              AND state IN ('waiting', 'running')))",
-            (job.instance, job.row, &job.event_name),
+            (job.instance, job.row, &job.task),
             |_| Ok(()),
         )?;
         Ok(found.is_some())
@@ -177,8 +198,19 @@ impl Tx<'_> {
         self.execute(
             "end the creation's jobs",
             "UPDATE job SET state = 'done', lease_until = NULL, finished_at = ?2 \
-             WHERE instance = ?1 AND state IN ('waiting', 'running', 'dead') AND event = 'instance.create'",
+             WHERE instance = ?1 AND state IN ('waiting', 'running', 'dead') AND change ->> '$.change' = 'ready'",
             (instance, millis(now)),
+        )
+        .map(drop)
+    }
+
+    /// Ends the jobs by which an operation asks the application for a licence, dead ones too: it has been made.
+    pub fn end_issue_jobs(&self, operation: i64, now: Timestamp) -> Result<(), StoreError> {
+        self.execute(
+            "end the licence's jobs",
+            "UPDATE job SET state = 'done', lease_until = NULL, finished_at = coalesce(finished_at, ?2) \
+             WHERE operation = ?1 AND state IN ('waiting', 'running', 'dead') AND change ->> '$.change' = 'license'",
+            (operation, millis(now)),
         )
         .map(drop)
     }
@@ -195,7 +227,8 @@ impl Tx<'_> {
     pub fn retry_jobs(&self, instance: i64, now: Timestamp) -> Result<usize, StoreError> {
         let retried = "instance = ?1 AND (state = 'waiting' OR (state = 'dead' AND NOT EXISTS (SELECT 1 FROM job AS later \
              WHERE later.instance = job.instance AND later.id > job.id \
-             AND (later.operation = job.operation OR later.state IN ('done', 'running', 'waiting')))))";
+             AND (later.operation = job.operation OR (later.task <> 'license.upload' \
+             AND later.state IN ('done', 'running', 'waiting'))))))";
         self.execute(
             "open the operations again",
             &format!(
@@ -218,7 +251,7 @@ impl Tx<'_> {
         self.first(
             "look for unfinished changes",
             "SELECT operation FROM job WHERE instance = ?1 AND state IN ('waiting', 'running') \
-             AND change ->> '$.change' IN ('renew', 'freeze', 'unfreeze', 'release') LIMIT 1",
+             AND change ->> '$.change' IN ('renew', 'freeze', 'unfreeze', 'supervise', 'release') LIMIT 1",
             [instance],
             |row| row.get(0),
         )
@@ -242,16 +275,18 @@ impl Tx<'_> {
     }
 }
 
-/// Operations on one instance reach the application in the order KooGallery asked for them.
-const NOT_HELD_BACK: &str = "NOT EXISTS (SELECT 1 FROM job AS earlier WHERE earlier.instance = job.instance \
-    AND earlier.id < job.id AND earlier.state IN ('waiting', 'running'))";
+/// Operations on one instance reach the application in the order KooGallery asked for them. An upload is no matter of the
+/// application's: it neither waits nor is waited for.
+const NOT_HELD_BACK: &str = "(job.task = 'license.upload' OR NOT EXISTS (SELECT 1 FROM job AS earlier \
+    WHERE earlier.instance = job.instance AND earlier.id < job.id AND earlier.state IN ('waiting', 'running') \
+    AND earlier.task <> 'license.upload'))";
 
 /// A sealed event belongs to its operation and opens nowhere else.
 fn sealed_in(operation: i64) -> String {
     format!("job.event:{operation}")
 }
 
-const SELECT: &str = "SELECT job.id, job.instance, instance.instance_id, job.operation, job.state, job.event, \
+const SELECT: &str = "SELECT job.id, job.instance, instance.instance_id, job.operation, job.state, job.task, \
     job.event_sealed, job.change, job.attempt, job.run_at, job.last_error, job.trying_since, job.created_at \
     FROM job JOIN instance ON instance.id = job.instance";
 
@@ -262,7 +297,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<JobRow> {
         instance_id: row.get(2)?,
         operation: row.get(3)?,
         state: row.get(4)?,
-        event_name: row.get(5)?,
+        task: row.get(5)?,
         event_sealed: row.get(6)?,
         change: row.get(7)?,
         attempt: row.get(8)?,

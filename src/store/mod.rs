@@ -7,10 +7,12 @@
 //! No code in this process may open the database, its `-wal` or its `-shm` with ordinary file calls: closing such a
 //! descriptor drops SQLite's POSIX locks. (`metadata` is harmless: it opens nothing.)
 
+mod access;
 mod error;
 mod exchange;
 mod instance;
 mod job;
+mod license;
 mod lock;
 mod open;
 mod operation;
@@ -35,7 +37,8 @@ use rusqlite::{CachedStatement, Connection};
 pub use error::{OpenError, StoreError};
 pub use exchange::{AnswerBytes, Answered, ExchangeFilter, ExchangeRow, NewExchange};
 pub use instance::{Cause, HistoryRow, InstanceFilter, InstanceRow, NewInstance};
-pub use job::{JobRow, NewJob};
+pub use job::{JobRow, NewJob, UPLOAD};
+pub use license::{LicenseFilter, LicenseRow, LicensedRow, NewLicense};
 pub use open::{Role, SCHEMA_VERSION, Settings};
 pub use operation::{NewOperation, OperationRow};
 pub use stock::{StockCount, StockEntry};
@@ -182,4 +185,9 @@ fn millis(instant: jiff::Timestamp) -> i64 {
 /// The instant of stored Unix milliseconds.
 fn instant(millis: i64) -> rusqlite::Result<jiff::Timestamp> {
     jiff::Timestamp::from_millisecond(millis).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, millis))
+}
+
+/// The meaning of a word that the schema's checks let through.
+fn word<T: std::str::FromStr>(word: String) -> rusqlite::Result<T> {
+    word.parse().map_err(|_| rusqlite::Error::InvalidColumnName(word))
 }

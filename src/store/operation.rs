@@ -52,7 +52,7 @@ pub struct OperationRow {
 macro_rules! select {
     () => {
         "SELECT operation.id, operation_id, instance, state, result_code, result_message, content_digest, \
-         first_exchange, instance.instance_id, answer.body, answer.body_sign \
+         first_exchange, instance.instance_id, answer.body, answer.body_sign, answer.shown IS NOT NULL \
          FROM operation JOIN instance ON instance.id = operation.instance \
          LEFT JOIN answer ON answer.operation = operation.id AND answer.access_key = ?2"
     };
@@ -61,12 +61,17 @@ macro_rules! select {
 impl Tx<'_> {
     /// The operation of an identity, with its final answer for an access key: all that a repeat needs.
     pub fn operation_of(&self, identity: &Identity, access_key: &str) -> Result<Option<OperationRow>, StoreError> {
-        self.first(
+        let found = self.first(
             "look up the operation",
             concat!(select!(), " WHERE identity = ?1"),
             (identity.as_str(), access_key),
-            read_row,
-        )
+            |row| Ok((read_row(row)?, row.get::<_, Option<bool>>(11)?.unwrap_or(false))),
+        )?;
+        let Some((mut operation, is_sealed)) = found else { return Ok(None) };
+        if let Some(answer) = operation.answer.as_mut().filter(|_| is_sealed) {
+            answer.body = self.open_answer(operation.row, access_key, std::mem::take(&mut answer.body))?;
+        }
+        Ok(Some(operation))
     }
 
     /// An operation by its row; without an answer, which belongs to a key.

@@ -60,7 +60,7 @@ fn the_application_gets_the_documented_event_and_can_verify_its_signature() {
         *event,
         json!({
             "event": "instance.create", "operationId": event["operationId"], "attempt": 1, "test": false,
-            "instanceId": answer.json()["instanceId"],
+            "kind": "saas", "instanceId": answer.json()["instanceId"],
             "product": { "productId": null, "skuCode": null, "name": null },
             "order": {
                 "orderId": "CS1", "orderLineId": "CS1-000001", "orderType": null, "chargingMode": null,

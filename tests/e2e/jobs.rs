@@ -219,7 +219,7 @@ fn a_release_is_accepted_while_the_application_is_down_and_overtakes_what_it_mak
     moody.set_down(false);
     let shown = scratch.wait_for_instance(&id, |shown| {
         let jobs = shown["jobs"].as_array().unwrap();
-        jobs.iter().any(|job| job["event"] == "instance.release" && job["state"] == "done")
+        jobs.iter().any(|job| job["task"] == "instance.release" && job["state"] == "done")
     });
     assert!(shown["jobs"].as_array().unwrap().iter().all(|job| job["state"] != "waiting"), "{shown:#}");
     assert_eq!(moody.wait_for(&id, 2).last().unwrap(), "instance.release");

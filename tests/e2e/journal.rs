@@ -97,8 +97,8 @@ fn a_row_names_its_operation_and_the_first_call_of_it() {
     for call in [freeze(&id), query(&id), freeze(&id), new_instance("CS1"), as_test(new_instance("CS1"))] {
         shop.expect("000000", &call);
     }
-    let create = json!(["real", "basic", "create", "CS1", "CS1-000001"]);
-    let test = json!(["test", "basic", "create", "CS1", "CS1-000001"]);
+    let create = json!(["real", "saas", "create", "CS1", "CS1-000001"]);
+    let test = json!(["test", "saas", "create", "CS1", "CS1-000001"]);
     let rows = rows(&shop, &[]);
     let found: Vec<_> = rows.iter().map(|row| json!([row["operation"], row["firstExchange"]])).collect();
     let frozen = &rows[1]["operation"];

@@ -12,7 +12,7 @@ use crate::shop::{
     FIXED, FUTURE, Shop, as_test, change_check, freeze, instance_id, look_up, order_notify, query, release, renewal,
     unfreeze, upgrade, with, without,
 };
-use koogate::protocol::reply_checks::{ReplyShape, check_reply};
+use koogate::protocol::reply_checks::{BodySign, ReplyShape, check_reply};
 
 /// Whether a refused call stands in the journal.
 #[derive(Clone, Copy, PartialEq)]
@@ -30,7 +30,13 @@ fn refused(shop: &Shop, what: &str, request: (&str, &str, &[u8]), code: &str, jo
     let (method, target, body) = request;
     let (effects, rows) = (effects(shop), shop.count("exchange"));
     let answer = send(shop.koogate.address, method, target, &[], body).unwrap();
-    let findings = check_reply(&ReplyShape::Plain, answer.status, &answer.headers, &answer.body, &access_key(KEY));
+    let findings = check_reply(
+        (&ReplyShape::Plain, BodySign::Mandatory),
+        answer.status,
+        &answer.headers,
+        &answer.body,
+        &access_key(KEY),
+    );
     assert!(findings.is_empty(), "{what}: {findings:?} in {answer:?}");
     assert_eq!(answer.header("Content-Type"), Some("application/json"), "{what}");
     assert_eq!(answer.code(), code, "{what}: {}", answer.json());
@@ -215,7 +221,7 @@ fn other_methods_on_the_production_address_get_a_signed_000002() {
     let body = new_instance("CS1").to_string();
     let signed = Signed::now(KEY, body.as_bytes()).query();
     for path in ["/saasproduce", "/saasproduce/"] {
-        for target in [path.to_owned(), format!("{path}?{signed}"), format!("{path}?activity=newInstance")] {
+        for target in [path.to_owned(), format!("{path}?{signed}")] {
             let mut answers = Vec::new();
             for method in ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"] {
                 let what = format!("{method} {target}");
@@ -230,6 +236,18 @@ fn other_methods_on_the_production_address_get_a_signed_000002() {
             }
         }
     }
+}
+
+#[test]
+fn a_get_that_names_an_activity_and_has_no_token_is_000001() {
+    let shop = shop();
+    for activity in ["newInstance", "getLicense", "nothing"] {
+        let target = format!("/saasproduce?activity={activity}&timeStamp=20200727073711903");
+        refused(&shop, activity, ("GET", &target, b""), "000001", Journal::Nothing);
+    }
+    let target = "/saasproduce?activity=newInstance&authToken=x";
+    refused(&shop, "no timeStamp", ("GET", target, b""), "000002", Journal::Nothing);
+    refused(&shop, "no UTF-8", ("GET", "/saasproduce?activity=%FF", b""), "000002", Journal::Nothing);
 }
 
 #[test]

@@ -49,12 +49,39 @@ fn each_fulfilment_has_its_own_mandatory_keys() {
 }
 
 #[test]
-fn licences_are_not_supported_by_this_version() {
+fn a_kind_has_its_own_fulfilments_and_keys() {
     check_added(
-        "kind = 'license-code'\n",
-        &["6: product[0].kind: found \"license-code\", expected \"saas\": licences are not supported by this version"],
+        "kind = 'sass'\n",
+        &["6: product[0].kind: found \"sass\", expected \"saas\", \"license\", \"license-code\" or \"license-online\""],
     );
-    check_added("kind = 'sass'\n", &["6: product[0].kind: found \"sass\", expected \"saas\""]);
+    let licensed = |lines: &str| {
+        MINIMAL.replace("[keys]\n", "[keys]\nlicense = 'another-key-1'\n").replace("fulfilment = \"manual\"", lines)
+    };
+    for (lines, expected) in [
+        (
+            "fulfilment = 'stock'\nstock = 's'\nkind = 'license-code'",
+            "product[0].fulfilment: found \"stock\", expected another: kind = \"license-code\" cannot be fulfilled that way",
+        ),
+        (
+            "fulfilment = 'manual'\nkind = 'license'\naccess = { front_end_url = 'https://a' }",
+            "product[0].access: only for kind = \"saas\"; this entry has kind = \"license\"",
+        ),
+        (
+            "fulfilment = 'manual'\nkind = 'license'\nencrypt_type = '2'",
+            "product[0].encrypt_type: only for kind = \"saas\"; this entry has kind = \"license\"",
+        ),
+        (
+            "fulfilment = 'manual'\nmax_licenses = 3",
+            "product[0].max_licenses: only for kind = \"license-online\"; this entry has kind = \"saas\"",
+        ),
+    ] {
+        let errors = read(&licensed(lines)).unwrap_err().to_string();
+        assert!(errors.ends_with(expected) && errors.lines().count() == 1, "{errors}");
+    }
+    for kind in ["license", "license-code", "license-online"] {
+        let config = read(&licensed(&format!("fulfilment = 'manual'\nkind = '{kind}'"))).unwrap();
+        assert_eq!(config.products[0].kind.as_str(), kind);
+    }
 }
 
 #[test]
@@ -147,11 +174,11 @@ fn the_first_matching_product_wins() {
         (None, None, None),
     ] {
         let name =
-            config.products.iter().find(|product| product.matches(product_id, sku_code)).map(|product| match &product
-                .fulfilment
-            {
-                Fulfilment::Stock { name, .. } => name.as_str(),
-                other => panic!("{other:?}"),
+            config.products.iter().find(|product| product.matches(Kind::Saas, product_id, sku_code)).map(|product| {
+                match &product.fulfilment {
+                    Fulfilment::Stock { name, .. } => name.as_str(),
+                    other => panic!("{other:?}"),
+                }
             });
         assert_eq!(name, expected, "{product_id:?} {sku_code:?}");
     }

@@ -117,3 +117,34 @@ fn a_file_that_holds_secrets_should_not_be_open_to_others() {
     );
     assert_eq!(config.database.path, folder.path().join("koogate.db"));
 }
+
+#[test]
+fn what_is_sold_decides_which_access_keys_there_must_be() {
+    let hex = "sealing_key = '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f'";
+    let outcome = |keys: &str, kinds: &[&str]| {
+        let entry = |kind: &&str| format!("[[product]]\nkind = '{kind}'\nfulfilment = 'manual'\n");
+        let text = format!("[keys]\n{keys}\n{hex}\n{}", kinds.iter().map(entry).collect::<String>());
+        match read(&text) {
+            Ok(config) => config.warnings.iter().map(|warning| format!("warning: {}", warning.key)).collect::<Vec<_>>(),
+            Err(errors) => errors.errors.iter().map(|error| error.key.clone()).collect(),
+        }
+    };
+    let (basic, license) = ("basic = 'basic-key-1'", "license = 'license-key-1'");
+    let both = format!("{basic}\n{license}");
+    let none: [&str; 0] = [];
+    assert_eq!(outcome(basic, &["saas"]), none);
+    assert_eq!(outcome(license, &["saas"]), ["keys.basic"]);
+    assert_eq!(outcome(license, &["license-code"]), none);
+    assert_eq!(outcome(basic, &["license-code"]), ["keys.license"]);
+    for kind in ["license", "license-online"] {
+        assert_eq!(outcome(basic, &[kind]), none, "{kind}");
+        assert_eq!(outcome(license, &[kind]), none, "{kind}");
+        assert_eq!(outcome("", &[kind]), ["keys.license"], "{kind}");
+    }
+    assert_eq!(outcome(basic, &["saas", "license"]), none);
+    assert_eq!(outcome(&both, &["saas", "license-online"]), none);
+    assert_eq!(outcome(basic, &["saas", "license-online"]), ["keys.license"]);
+    let same = format!("{basic}\nlicense = 'basic-key-1'");
+    assert_eq!(outcome(&same, &["saas", "license-online"]), ["warning: keys.license"]);
+    assert_eq!(outcome(&same, &["saas", "license-code"]), none);
+}

@@ -1,11 +1,16 @@
 //! How a pass ends: from the record, with a final answer, without one, or waiting.
 
 use super::{Script, Step};
-use crate::access::Access;
 use crate::dispatch::conversation::{Belongs, Row};
-use crate::operation::{self, Next, State};
+use crate::fulfilment;
+use crate::fulfilment::answer::Handout;
+use crate::kind::Kind;
+use crate::license::{Form, License};
+use crate::operation::{self, Environment, Next, State};
 use crate::protocol::call::{Detail, Intent, Outcome};
+use crate::protocol::field_cipher::EncryptType;
 use crate::protocol::result_code::ResultCode;
+use crate::settings::Product;
 use crate::store::{AnswerBytes, InstanceRow, OperationRow, StoreError};
 
 impl Script<'_> {
@@ -32,12 +37,16 @@ impl Script<'_> {
         let replayed = self.pass.waited_for != Some(operation.row);
         let difference = if replayed { self.difference(&operation)? } else { None };
         let belongs = Belongs { replayed, difference, ..self.belongs(&operation) };
-        if let Some(bytes) = operation.answer.take() {
+        if let Some(mut bytes) = operation.answer.take() {
             self.conversation.record_final(self.tx, self.row, &belongs)?;
+            if bytes.body_sign.is_empty() {
+                // Recorded for a family that signs no replies; this one may.
+                bytes = self.conversation.signed(bytes.body);
+            }
             return Ok(self.step(bytes));
         }
         let instance = self.instance_of(&operation)?;
-        let outcome = self.success(&instance, None)?;
+        let outcome = self.success(&operation, &instance, None)?;
         self.fix_answer(&operation, &outcome, belongs)
     }
 
@@ -59,29 +68,66 @@ impl Script<'_> {
             return Ok(self.step(prepared.bytes));
         }
         let exchange = self.conversation.record_final(self.tx, self.row, &belongs)?;
-        self.tx.insert_answer(operation.row, self.conversation.key.id(), &prepared.bytes, exchange)?;
+        let shown = prepared.shown.as_deref();
+        self.tx.insert_answer(operation.row, self.conversation.key.id(), &prepared.bytes, shown, exchange)?;
         Ok(self.step(prepared.bytes))
     }
 
-    /// The final success of a call, as its family will write it; access data that is not at hand is read.
-    pub(super) fn success(&self, instance: &InstanceRow, access: Option<Access>) -> Result<Outcome, StoreError> {
+    /// The final success of a call, as its family will write it; what is to be handed out and not at hand is read.
+    pub(super) fn success(
+        &self,
+        operation: &OperationRow,
+        instance: &InstanceRow,
+        handout: Option<Handout>,
+    ) -> Result<Outcome, StoreError> {
         let Intent::Create { .. } = &self.call.intent else { return Ok(Outcome::success()) };
-        let access = match access {
-            Some(access) => Some(access),
-            None => self.tx.access_of(instance)?,
+        let handout = match handout {
+            Some(handout) => handout,
+            None => self.handed_out(operation, instance)?,
         };
-        Ok(Outcome::success().with(Detail::Created { instance_id: instance.instance_id.clone(), access }))
+        let license = match handout.license.as_ref().map(|license| license.form()) {
+            Some(Form::Text(text)) if self.call.kind == Kind::License => Some(text.clone()),
+            _ => None,
+        };
+        let encrypt_type = self.product_of(instance).map(Product::encrypt_type).unwrap_or_default();
+        let instance_id = instance.instance_id.clone();
+        let detail = Detail::Created { instance_id, access: handout.access, license, encrypt_type };
+        Ok(Outcome::success().with(detail))
+    }
+
+    /// What was handed out with an instance. Answers to test calls must be complete, whoever keeps nothing for them.
+    fn handed_out(&self, operation: &OperationRow, instance: &InstanceRow) -> Result<Handout, StoreError> {
+        let access = self.tx.access_of(instance)?;
+        let license = match self.tx.license_of(operation.row)? {
+            Some(license) => self.tx.license_content(&license)?,
+            None => None,
+        };
+        if self.call.environment == Environment::Real {
+            return Ok(Handout { access, license });
+        }
+        let values = fulfilment::placeholder_values(instance);
+        let example = || fulfilment::demonstration_license(&instance.instance_id);
+        Ok(Handout {
+            access: access.or_else(|| fulfilment::demonstration_access(self.product_of(instance), &values)),
+            license: license.or_else(|| License::text(example()).ok()),
+        })
     }
 
     /// The operation goes on in the background: "processing" where the interface knows it, else "call again".
     pub(super) fn provisional(&mut self, operation: &OperationRow) -> Result<Step, StoreError> {
         let outcome = if self.call.may_answer_processing {
-            let detail = Detail::Created { instance_id: operation.instance_id.clone(), access: None };
-            Outcome::refusal(ResultCode::PROCESSING, "processing").with(detail)
+            Outcome::refusal(ResultCode::PROCESSING, "processing").with(self.begun(&operation.instance_id))
         } else {
             Outcome::refusal(ResultCode::INTERNAL, "not finished yet, please call again")
         };
         self.answer(&outcome, self.belongs(operation))
+    }
+
+    /// What is told of a creation that goes on.
+    fn begun(&self, instance_id: &str) -> Detail {
+        let Intent::Create { .. } = &self.call.intent else { return Detail::None };
+        let (instance_id, encrypt_type) = (instance_id.to_owned(), EncryptType::default());
+        Detail::Created { instance_id, access: None, license: None, encrypt_type }
     }
 
     /// Answers without fixing anything: the next call of this identity works on.
@@ -122,9 +168,10 @@ impl Script<'_> {
     /// Nothing is created for a product nobody has configured: KooGallery calls again for hours, time to mend the file.
     pub(super) fn no_product(&mut self, product_id: Option<&str>, sku_code: Option<&str>) -> Result<Step, StoreError> {
         log::error!(
-            "ALERT {}: no [[product]] entry matches product {product_id:?}, sku {sku_code:?}; \
+            "ALERT {}: no [[product]] entry matches product {product_id:?}, sku {sku_code:?} of kind {}; \
              add one and reload (SIGHUP) within the hours in which KooGallery tries again",
-            self.conversation.title()
+            self.conversation.title(),
+            self.call.kind
         );
         self.answer(&Outcome::refusal(ResultCode::INTERNAL, "internal error"), Belongs::default())
     }

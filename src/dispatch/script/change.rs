@@ -10,7 +10,7 @@ use crate::operation::{Environment, Identity, Next, State};
 use crate::protocol::call::Outcome;
 use crate::protocol::result_code::ResultCode;
 use crate::settings::TestCalls;
-use crate::store::{InstanceRow, OperationRow, StoreError};
+use crate::store::{InstanceRow, NewInstance, OperationRow, StoreError};
 
 impl Script<'_> {
     pub(super) fn change(
@@ -18,30 +18,30 @@ impl Script<'_> {
         instance_id: &str,
         request: &Request,
         fields: &[String],
-        scene: Option<&str>,
+        scene: Option<&'static str>,
     ) -> Result<Step, StoreError> {
         let call = self.call;
-        let instance = self.tx.instance(call.environment, call.namespace, instance_id)?;
+        let mut instance = self.tx.instance(call.environment, call.kind, instance_id)?;
         if call.environment == Environment::Test
             && !instance.as_ref().is_some_and(|instance| self.forwards_tests(instance))
         {
             // Test calls name made-up instances and must succeed whether or not they exist.
             return self.answer(&Outcome::success(), Belongs::default());
         }
+        if instance.is_none() && call.adopts_unknown {
+            let product_id = if let Request::Renew { product_id, .. } = request { product_id.as_deref() } else { None };
+            if self.conversation.settings.product_for(call.kind, product_id, None).is_none() {
+                return self.no_product(product_id, None);
+            }
+            instance = Some(self.adopt(instance_id, product_id)?);
+        }
         let Some(instance) = instance else {
             let outcome = Outcome::refusal(ResultCode::UNKNOWN_INSTANCE, "instance id does not exist");
             return self.answer(&outcome, Belongs::default());
         };
         let verdict = instance.life.decide(request, self.now, self.conversation.settings.life);
-        let identity = Identity::of_change(
-            call.environment,
-            call.namespace,
-            instance_id,
-            &instance.life,
-            request,
-            &verdict,
-            fields,
-        );
+        let identity =
+            Identity::of_change(call.environment, call.kind, instance_id, &instance.life, request, &verdict, fields);
         let recorded = self.tx.operation_of(&identity, self.conversation.key.id())?;
         if let Request::Freeze | Request::Unfreeze = request {
             // What such a call means depends on the status, and somebody is changing that: an old record may not answer.
@@ -64,7 +64,7 @@ impl Script<'_> {
         instance: InstanceRow,
         request: &Request,
         verdict: Verdict,
-        scene: Option<&str>,
+        scene: Option<&'static str>,
     ) -> Result<Step, StoreError> {
         let change = match verdict {
             // Test calls succeed whatever stands; the application is not told of what cannot be.
@@ -120,6 +120,28 @@ impl Script<'_> {
         let cause = self.cause(note)?;
         self.tx.apply(&instance, &change, cause, self.now)?;
         self.done(&operation, &Outcome::success())
+    }
+
+    /// Begins the record of what was sold without koogate being told: an authorisation code that KooGallery made and
+    /// nobody has activated (spec 4-license §3.5).
+    fn adopt(&mut self, instance_id: &str, product_id: Option<&str>) -> Result<InstanceRow, StoreError> {
+        let call = self.call;
+        let new = NewInstance {
+            environment: call.environment,
+            kind: call.kind,
+            instance_id,
+            // The call's order is not the one that bought it.
+            order_id: None,
+            order_line_id: None,
+            product_id,
+            sku_code: None,
+            expire_time: None,
+            encrypts_credentials: call.encrypts_credentials,
+            terms: None,
+        };
+        let cause = self.cause(Some("first heard of by this call"))?;
+        let instance = self.tx.insert_instance(&new, cause, self.now)?;
+        self.tx.apply(&instance, &Change::Ready, cause, self.now)
     }
 
     /// A release ends whatever is still going on with the instance. A job that runs at this moment ends by itself; the

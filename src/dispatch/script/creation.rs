@@ -3,16 +3,17 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Script, Step};
-use crate::access::Access;
+use super::{Script, Step, supervision};
 use crate::dispatch::events;
+use crate::fulfilment::answer::Handout;
 use crate::fulfilment::{self, Begun};
 use crate::instance::{Change, Status};
+use crate::kind::Kind;
 use crate::operation::{Environment, Identity, Next, State};
-use crate::protocol::call::Outcome;
+use crate::protocol::call::{Outcome, Terms};
 use crate::protocol::result_code::ResultCode;
 use crate::settings::TestCalls;
-use crate::store::{InstanceRow, NewInstance, OperationRow, StoreError};
+use crate::store::{InstanceRow, NewInstance, NewLicense, OperationRow, StoreError};
 
 /// Documented maximum of `instanceId`, in characters.
 const MAX_INSTANCE_ID: usize = 64;
@@ -22,6 +23,7 @@ pub(super) struct Wanted<'a> {
     pub(super) product_id: Option<&'a str>,
     pub(super) sku_code: Option<&'a str>,
     pub(super) expire_time: Option<Timestamp>,
+    pub(super) terms: &'a Terms,
 }
 
 impl Script<'_> {
@@ -29,6 +31,7 @@ impl Script<'_> {
         let recorded = self.tx.operation_of(identity, self.conversation.key.id())?;
         match self.next(recorded.as_ref())? {
             Next::Run => self.begin_creation(identity, recorded, wanted),
+            Next::Replay => self.repeat_creation(recorded, wanted.terms),
             next => self.answer_from(next, recorded),
         }
     }
@@ -48,7 +51,7 @@ impl Script<'_> {
         let life = instance.as_ref().map(|instance| &instance.life);
         let product_id = life.and_then(|life| life.product_id.as_deref()).or(wanted.product_id);
         let sku_code = life.and_then(|life| life.sku_code.as_deref()).or(wanted.sku_code);
-        let product = self.conversation.settings.product_for(product_id, sku_code);
+        let product = self.conversation.settings.product_for(self.call.kind, product_id, sku_code);
         // Test calls must succeed, whatever is configured.
         let is_test = self.call.environment == Environment::Test;
         let product = product.filter(|product| !is_test || product.test_calls() == TestCalls::Forward);
@@ -63,33 +66,53 @@ impl Script<'_> {
             let operation = self.operation(recorded, identity, &instance, State::Done)?;
             return self.created(&operation, &instance, None);
         };
-        let begun = fulfilment::begin(self.tx, product, &instance, self.now)?;
+        let mut operation = None;
+        let mut license = None;
+        if instance.kind == Kind::License {
+            // The licence is a row of its own from the start, and belongs to the operation.
+            let begun = self.operation(recorded.clone(), identity, &instance, State::Open)?;
+            let new = NewLicense { instance: instance.row, operation: begun.row, request: None };
+            license = Some(self.tx.request_license(&new, self.now)?);
+            operation = Some(begun);
+        }
+        let begun = fulfilment::begin(self.tx, product, &instance, license, self.now)?;
         let state = if matches!(begun, Begun::Ready(_)) { State::Done } else { State::Open };
-        let operation = self.operation(recorded, identity, &instance, state)?;
+        let operation = self.operation(operation.or(recorded), identity, &instance, state)?;
         match begun {
-            Begun::Ready(access) => self.created(&operation, &instance, Some(access)),
-            Begun::NoStock { stock } => {
-                let title = self.conversation.title();
-                log::error!(
-                    "ALERT stock {stock:?} is empty: {title} fails with 000100; `koogate stock import` adds more"
-                );
-                self.fail(&operation, &Outcome::refusal(ResultCode::NO_RESOURCE, "no instance resource available"))
-            }
-            Begun::Misconfigured(problem) => {
-                log::error!("ALERT {}: {problem}", self.conversation.title());
-                self.fail(&operation, &Outcome::refusal(ResultCode::INTERNAL, "internal error"))
-            }
-            Begun::Operator => {
-                let (id, command) = (&instance.instance_id, "koogate instance ready");
-                log::warn!("ALERT instance {id} waits for the operator: {command} {id} --front-end-url …");
-                self.provisional(&operation)
+            Begun::Ready(handout) => {
+                if let (Some(license), Some(made)) = (license, &handout.license) {
+                    self.tx.issue_license(license, made, self.now)?;
+                }
+                self.created(&operation, &instance, Some(handout))
             }
             Begun::Application => {
                 let event = events::creation(self.call, &instance, &operation.operation_id);
                 self.add_job(&instance, &operation, &event, Some(&Change::Ready))?;
                 self.wait_for(operation.row)
             }
+            Begun::Operator => {
+                let id = &instance.instance_id;
+                let command = match license {
+                    Some(license) => format!("koogate license issue {license} --text FILE"),
+                    None => format!("koogate instance ready {id} --front-end-url …"),
+                };
+                log::warn!("ALERT instance {id} waits for the operator: {command}");
+                self.provisional(&operation)
+            }
+            Begun::NoStock { stock } => {
+                self.alert_empty_stock(&stock, ResultCode::NO_RESOURCE);
+                self.fail(&operation, &Outcome::refusal(ResultCode::NO_RESOURCE, "no instance resource available"))
+            }
+            Begun::Misconfigured(problem) => {
+                log::error!("ALERT {}: {problem}", self.conversation.title());
+                self.fail(&operation, &Outcome::refusal(ResultCode::INTERNAL, "internal error"))
+            }
         }
+    }
+
+    pub(super) fn alert_empty_stock(&self, stock: &str, code: ResultCode) {
+        let title = self.conversation.title();
+        log::error!("ALERT stock {stock:?} is empty: {title} fails with {code}; `koogate stock import` adds more");
     }
 
     /// A creation that failed earlier, or was never answered, while its instance went on: nothing is to be created.
@@ -107,7 +130,7 @@ impl Script<'_> {
             Status::Active | Status::Frozen => {
                 let result = Some((ResultCode::SUCCESS, "success"));
                 self.tx.set_operation(operation.row, State::Done, result, self.now)?;
-                let outcome = self.success(instance, None)?;
+                let outcome = self.success(operation, instance, None)?;
                 self.done(operation, &outcome).map(Some)
             }
             Status::Released => {
@@ -122,14 +145,14 @@ impl Script<'_> {
         &mut self,
         operation: &OperationRow,
         instance: &InstanceRow,
-        access: Option<Access>,
+        handout: Option<Handout>,
     ) -> Result<Step, StoreError> {
-        if let Some(access) = &access {
+        if let Some(access) = handout.as_ref().and_then(|handout| handout.access.as_ref()) {
             self.tx.set_access(instance, access)?;
         }
         let cause = self.cause(None)?;
         let instance = self.tx.apply(instance, &Change::Ready, cause, self.now)?;
-        let outcome = self.success(&instance, access)?;
+        let outcome = self.success(operation, &instance, handout)?;
         self.done(operation, &outcome)
     }
 
@@ -139,20 +162,25 @@ impl Script<'_> {
         let call = self.call;
         let proposed = call.business_id.as_deref().filter(|id| can_be_queried(id));
         let instance_id = match proposed {
-            Some(id) if self.tx.instance(call.environment, call.namespace, id)?.is_none() => id.to_owned(),
+            Some(id) if self.tx.instance(call.environment, call.kind, id)?.is_none() => id.to_owned(),
             _ => Uuid::new_v4().to_string(),
         };
+        let terms = (!wanted.terms.is_empty()).then(|| supervision::stored(wanted.terms));
         let new = NewInstance {
             environment: call.environment,
-            namespace: call.namespace,
+            kind: call.kind,
             instance_id: &instance_id,
             order_id: call.order.as_ref().map(|order| order.order_id.as_str()),
             order_line_id: call.order.as_ref().and_then(|order| order.order_line_id.as_deref()),
             product_id: wanted.product_id,
             sku_code: wanted.sku_code,
             expire_time: wanted.expire_time,
+            encrypts_credentials: call.encrypts_credentials,
+            terms: terms.as_deref(),
         };
-        let cause = self.cause(None)?;
+        // What could not be read is for the operator to see, long after the log is gone.
+        let remarks = call.remarks.join("; ");
+        let cause = self.cause((!remarks.is_empty()).then_some(&remarks))?;
         self.tx.insert_instance(&new, cause, self.now)
     }
 }

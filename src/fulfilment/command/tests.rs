@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::fulfilment::answer::AnswerFault;
+use crate::fulfilment::answer::Handout;
 use crate::protocol::result_code::ResultCode;
 
 /// Long enough for every script that ends by itself, even on a busy machine.
@@ -16,7 +17,7 @@ const SHORT: Duration = Duration::from_millis(500);
 
 fn event() -> Event {
     serde_json::from_str(
-        r#"{"event":"instance.create","operationId":"op-1","attempt":1,"test":false,"instanceId":"i-1","parameters":{}}"#,
+        r#"{"event":"instance.create","operationId":"op-1","attempt":1,"test":false,"kind":"saas","instanceId":"i-1","parameters":{}}"#,
     )
     .unwrap()
 }
@@ -67,7 +68,9 @@ fn the_event_comes_on_stdin_and_the_answer_from_stdout() {
     let copy = directory.path().join("event");
     let script = r#"cat > "$0"; echo '{"status":"ready","access":{"frontEndUrl":"https://a/"}}'"#;
     let answer = shell(script, &copy, PATIENT).call(&event(), &NEVER).unwrap();
-    assert!(matches!(answer, Answer::Ready(Some(access)) if access.front_end_url() == "https://a/"));
+    assert!(
+        matches!(answer, Answer::Ready(Handout { access: Some(access), .. }) if access.front_end_url() == "https://a/")
+    );
     assert_eq!(fs::read_to_string(&copy).unwrap(), event().to_json());
 }
 
@@ -97,7 +100,10 @@ fn an_exit_code_fails_the_attempt_and_shows_the_last_line_of_stderr() {
 fn an_empty_answer_means_done_except_for_a_creation() {
     assert_eq!(failure_of("true"), AnswerFault::EmptyForCreate.to_string());
     let release = Event { change: crate::fulfilment::event::Change::InstanceRelease, ..event() };
-    assert_eq!(shell("true", Path::new("sh"), PATIENT).call(&release, &NEVER).unwrap(), Answer::Ready(None));
+    assert_eq!(
+        shell("true", Path::new("sh"), PATIENT).call(&release, &NEVER).unwrap(),
+        Answer::Ready(Handout::default())
+    );
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! What directory calls carry is in `directory`. The examples are part of the user documentation; a test reads them from this file and holds them to the types.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,7 +19,7 @@ pub enum Change {
     /// Something was bought: create the instance and answer how to get in.
     ///
     /// ```json
-    /// {"event":"instance.create","operationId":"4f1c","attempt":1,"test":false,"instanceId":"87b94795",
+    /// {"event":"instance.create","operationId":"4f1c","attempt":1,"test":false,"kind":"saas","instanceId":"87b94795",
     ///  "product":{"productId":"OFFI461867333479178240","skuCode":"basic","name":"Mail"},
     ///  "order":{"orderId":"CS2211","orderLineId":"CS2211-000001","orderType":"NEW","chargingMode":"PERIOD",
     ///           "periodType":"year","periodNumber":1,"quantity":10,"amount":"12.78",
@@ -32,7 +34,7 @@ pub enum Change {
     /// usable: a renewal unfreezes a frozen one.
     ///
     /// ```json
-    /// {"event":"instance.renew","operationId":"4f1d","attempt":1,"test":false,"instanceId":"87b94795",
+    /// {"event":"instance.renew","operationId":"4f1d","attempt":1,"test":false,"kind":"saas","instanceId":"87b94795",
     ///  "product":{"productId":"OFFI461867333479178240","skuCode":"basic","name":"Mail"},
     ///  "order":{"orderId":"CS2212","orderLineId":"CS2212-000001","orderType":"RENEW","chargingMode":"PERIOD",
     ///           "periodType":"year","periodNumber":1,"quantity":10,"amount":"12.78",
@@ -46,7 +48,7 @@ pub enum Change {
     /// Deny use and keep the data. KooGallery does not tell expiry from violation.
     ///
     /// ```json
-    /// {"event":"instance.freeze","operationId":"4f1e","attempt":1,"test":false,"instanceId":"87b94795",
+    /// {"event":"instance.freeze","operationId":"4f1e","attempt":1,"test":false,"kind":"saas","instanceId":"87b94795",
     ///  "product":{"productId":"OFFI461867333479178240","skuCode":"basic","name":"Mail"},
     ///  "instance":{"status":"frozen","expireTime":"2027-11-23T15:59:59Z"},"parameters":{}}
     /// ```
@@ -55,7 +57,7 @@ pub enum Change {
     /// Allow use again.
     ///
     /// ```json
-    /// {"event":"instance.unfreeze","operationId":"4f1f","attempt":1,"test":false,"instanceId":"87b94795",
+    /// {"event":"instance.unfreeze","operationId":"4f1f","attempt":1,"test":false,"kind":"saas","instanceId":"87b94795",
     ///  "product":{"productId":"OFFI461867333479178240","skuCode":"basic","name":"Mail"},
     ///  "instance":{"status":"active","expireTime":"2027-11-23T15:59:59Z"},"parameters":{}}
     /// ```
@@ -64,7 +66,7 @@ pub enum Change {
     /// Another specification or a larger quantity, at once: `product` and `order.quantity` are the new totals.
     ///
     /// ```json
-    /// {"event":"instance.upgrade","operationId":"4f20","attempt":2,"test":false,"instanceId":"87b94795",
+    /// {"event":"instance.upgrade","operationId":"4f20","attempt":2,"test":false,"kind":"saas","instanceId":"87b94795",
     ///  "product":{"productId":"OFFI461867333479178241","skuCode":"pro","name":"Mail"},
     ///  "order":{"orderId":"CS2213","orderLineId":"CS2213-000001","orderType":"CHANGE","chargingMode":"PERIOD",
     ///           "periodType":"year","periodNumber":1,"quantity":20,"amount":"40.00","expireTime":null},
@@ -78,7 +80,7 @@ pub enum Change {
     /// Delete the instance: not renewed in time, or refunded (then with the refund's `order`).
     ///
     /// ```json
-    /// {"event":"instance.release","operationId":"4f21","attempt":1,"test":false,"instanceId":"87b94795",
+    /// {"event":"instance.release","operationId":"4f21","attempt":1,"test":false,"kind":"saas","instanceId":"87b94795",
     ///  "product":{"productId":"OFFI461867333479178240","skuCode":"basic","name":"Mail"},
     ///  "instance":{"status":"released","expireTime":"2027-11-23T15:59:59Z"},"parameters":{}}
     /// ```
@@ -87,7 +89,7 @@ pub enum Change {
     /// May this instance be renewed as that product? Answer `ready` or `refused`, and change nothing.
     ///
     /// ```json
-    /// {"event":"instance.check_change","operationId":"4f22","attempt":1,"test":false,"instanceId":"87b94795",
+    /// {"event":"instance.check_change","operationId":"4f22","attempt":1,"test":false,"kind":"saas","instanceId":"87b94795",
     ///  "product":{"productId":"OFFI461867333479178240","skuCode":"basic","name":"Mail"},
     ///  "instance":{"status":"active","expireTime":"2027-11-23T15:59:59Z"},
     ///  "change":{"product":{"productId":"OFFI461867333479178239","skuCode":"small","name":"Mail"},"quantity":5,
@@ -99,7 +101,7 @@ pub enum Change {
     /// Make a licence for an instance. The same operation must always give the same licence.
     ///
     /// ```json
-    /// {"event":"license.issue","operationId":"4f23","attempt":1,"test":false,"instanceId":"87b94795",
+    /// {"event":"license.issue","operationId":"4f23","attempt":1,"test":false,"kind":"license-online","instanceId":"87b94795",
     ///  "product":{"productId":"OFFI461867333479178240","skuCode":"basic","name":"CAD"},
     ///  "instance":{"status":"active","expireTime":"2027-11-23T15:59:59Z"},
     ///  "change":{"eventId":"e-77","effectiveTime":"2026-10-27T10:30:15Z","expireTime":"2027-10-27T10:30:15Z",
@@ -111,7 +113,7 @@ pub enum Change {
     /// An enterprise was bound to an instance, changed, or unbound.
     ///
     /// ```json
-    /// {"event":"tenant.sync","operationId":"4f24","attempt":1,"test":false,"instanceId":"87b94795",
+    /// {"event":"tenant.sync","operationId":"4f24","attempt":1,"test":false,"kind":"saas","instanceId":"87b94795",
     ///  "change":{"action":"upsert","orderId":"CS2211","tenantId":"68cb","tenantCode":"huawei","name":"Example Ltd",
     ///            "domainName":"https://example.tenantaccount.com"},
     ///  "parameters":{}}
@@ -121,7 +123,7 @@ pub enum Change {
     /// The OAuth credentials of an enterprise for an application. The client secret is decrypted.
     ///
     /// ```json
-    /// {"event":"application.sync","operationId":"4f25","attempt":1,"test":false,"instanceId":"87b94795",
+    /// {"event":"application.sync","operationId":"4f25","attempt":1,"test":false,"kind":"saas","instanceId":"87b94795",
     ///  "change":{"action":"upsert","tenantId":"68cb","appId":"KSIDJF1234456","clientId":"cid","clientSecret":"cs-77"},
     ///  "parameters":{}}
     /// ```
@@ -131,7 +133,7 @@ pub enum Change {
     /// attempt, none.
     ///
     /// ```json
-    /// {"event":"users.sync","operationId":"4f26","attempt":1,"test":false,"instanceId":"87b94795",
+    /// {"event":"users.sync","operationId":"4f26","attempt":1,"test":false,"kind":"saas","instanceId":"87b94795",
     ///  "change":{"action":"upsert","tenantId":"68cb","appId":"KSIDJF1234456","syncTime":"2026-04-20T03:41:17.642Z",
     ///            "users":[{"userName":"zhangsan01","name":"张三","orgCode":"123456789","position":null,
     ///                      "employeeCode":null,"employeeType":1,"role":"admin","enabled":true,
@@ -145,7 +147,7 @@ pub enum Change {
     /// or not at all.
     ///
     /// ```json
-    /// {"event":"departments.sync","operationId":"4f27","attempt":1,"test":false,"instanceId":"87b94795",
+    /// {"event":"departments.sync","operationId":"4f27","attempt":1,"test":false,"kind":"saas","instanceId":"87b94795",
     ///  "change":{"action":"upsert","complete":false,"tenantId":"68cb",
     ///            "departments":[{"orgCode":"10000","orgName":"开发部","parentCode":null}]},
     ///  "parameters":{}}
@@ -155,7 +157,7 @@ pub enum Change {
     /// An order was announced. For information; the same order may be announced several times.
     ///
     /// ```json
-    /// {"event":"order.notify","operationId":"4f28","attempt":1,"test":false,"instanceId":null,
+    /// {"event":"order.notify","operationId":"4f28","attempt":1,"test":false,"kind":"saas","instanceId":null,
     ///  "order":{"orderId":"CS2211","orderLineId":"CS2211-000001","orderType":"NEW","chargingMode":"PERIOD",
     ///           "periodType":"year","periodNumber":1,"quantity":10,"amount":null,
     ///           "expireTime":"2027-11-23T15:59:59Z"},
@@ -205,6 +207,10 @@ pub struct Renewal {
     pub expire_time: Option<Timestamp>,
     /// The end before; `null`: not known or not limited.
     pub previous_expire_time: Option<Timestamp>,
+    /// With `SERVICE_SUPERVISION`: what the purchase call says of dates and period now, by the wire's names and as
+    /// received (`expireTime`, `periodType`, `periodNumber`, `provisionType`, `acceptanceTime`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub terms: BTreeMap<String, String>,
 }
 
 /// Why an instance has a new expiry date; V1 calls are given the V2 name of what they mean.
@@ -289,7 +295,8 @@ mod tests {
 
     #[test]
     fn a_change_without_its_members_is_no_event() {
-        let bare = r#"{"event":"instance.renew","operationId":"o","attempt":1,"test":false,"instanceId":"i"}"#;
+        let bare =
+            r#"{"event":"instance.renew","operationId":"o","attempt":1,"test":false,"kind":"saas","instanceId":"i"}"#;
         assert!(serde_json::from_str::<Event>(bare).is_err());
     }
 

@@ -11,10 +11,11 @@ use ureq::http::HeaderMap;
 
 use super::*;
 use crate::fulfilment::answer::AnswerFault;
+use crate::fulfilment::answer::Handout;
 use crate::protocol::result_code::ResultCode;
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
-const EVENT: &str = r#"{"event":"instance.create","operationId":"op-1","attempt":2,"test":false,"instanceId":"i-1",
+const EVENT: &str = r#"{"event":"instance.create","operationId":"op-1","attempt":2,"test":false,"kind":"saas","instanceId":"i-1",
     "buyer":{"customerId":"c","customerName":"企业","userId":null,"userName":null,"mobilePhone":"13800138000",
              "email":"a@example.com"},"parameters":{}}"#;
 /// Long enough for every exchange that works, even on a busy machine.
@@ -104,7 +105,9 @@ fn the_event_is_posted_signed_and_the_answer_read() {
     let body = r#"{"status":"ready","access":{"frontEndUrl":"https://a/"}}"#;
     let (address, server) = answering(response("201 Created", body));
     let answer = call(address, PATIENT).unwrap();
-    assert!(matches!(answer, Answer::Ready(Some(access)) if access.front_end_url() == "https://a/"));
+    assert!(
+        matches!(answer, Answer::Ready(Handout { access: Some(access), .. }) if access.front_end_url() == "https://a/")
+    );
 
     let received = server.join().unwrap();
     assert!(received.head.starts_with("post /hook?token=t0ken http/1.1\r\n"), "{}", received.head);
@@ -176,7 +179,7 @@ fn an_empty_answer_means_done_except_for_a_creation() {
     let (address, server) = answering(empty);
     let freeze = Event { change: crate::fulfilment::event::Change::InstanceFreeze, ..event() };
     let application = HttpApplication::new(&format!("http://{address}"), None, PATIENT).unwrap();
-    assert_eq!(application.call(&freeze).unwrap(), Answer::Ready(None));
+    assert_eq!(application.call(&freeze).unwrap(), Answer::Ready(Handout::default()));
     server.join().unwrap();
 }
 

@@ -84,8 +84,11 @@ impl Checker {
 
     fn payload(&mut self, object: &Map<String, Value>, shape: ReplyShape) {
         let code = object.get("resultCode").and_then(Value::as_str).unwrap_or_default();
-        let created = shape == ReplyShape::NewInstance && matches!(code, "000000" | "000004");
+        let licensed = shape == ReplyShape::GetLicense && code == "000000";
+        let created = licensed || (shape == ReplyShape::NewInstance && matches!(code, "000000" | "000004"));
         self.text("instanceId", object.get("instanceId"), 64, created);
+        // The guide gives no length.
+        self.text("license", object.get("license"), usize::MAX, licensed);
         self.text("encryptType", object.get("encryptType"), 3, false);
         // V1 hands out the access data here, V2 in the query.
         if let Some(app_info) = present(object, "appInfo") {

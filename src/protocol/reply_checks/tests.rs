@@ -158,7 +158,8 @@ fn plain_chinese_is_only_a_warning() {
 fn status_and_headers_are_checked() {
     let signed = body_sign::header_value(&key(), PLAIN.as_bytes());
     let check = |status: u16, list: &[(&str, &str)], expected: &[&str]| {
-        let findings = check_reply(&ReplyShape::Plain, status, &headers(list), PLAIN.as_bytes(), &key());
+        let findings =
+            check_reply((&ReplyShape::Plain, BodySign::Advised), status, &headers(list), PLAIN.as_bytes(), &key());
         assert_eq!(labels(&findings), expected, "{status} {list:?}\n{findings:#?}");
     };
     let json = ("Content-Type", "application/json");

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::access::{Access, AccessParts};
+use crate::kind::Kind;
 use crate::operation::{Environment, Identity, State};
 use crate::secret::Secret;
 
@@ -79,17 +80,19 @@ fn create(tx: &Tx<'_>, order: &str) -> Result<(InstanceRow, i64), StoreError> {
     let exchange = insert_call(tx, order)?;
     let new = NewInstance {
         environment: Environment::Real,
-        namespace: "basic",
+        kind: Kind::Saas,
         instance_id: &format!("i-{order}"),
         order_id: Some(order),
         order_line_id: None,
         product_id: None,
         sku_code: None,
         expire_time: None,
+        encrypts_credentials: false,
+        terms: None,
     };
     let cause = Cause { exchange: Some(exchange), ..Cause::default() };
     let instance = tx.insert_instance(&new, cause, at(0))?;
-    let identity = Identity::new(Environment::Real, "basic", "create", [order]);
+    let identity = Identity::new(Environment::Real, Kind::Saas, "create", [order]);
     let operation = NewOperation {
         identity: &identity,
         operation_id: format!("o-{order}"),

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::instance::Change;
+use crate::license::License;
 use crate::protocol::result_code::ResultCode;
 use crate::store::plans;
 
 /// What a person asks for, or what happens once at a start; none of it on the way of an answer.
-const MAY_SCAN: [&str; 3] = ["list exchanges", "list instances", "list the stock"];
+const MAY_SCAN: [&str; 4] = ["list exchanges", "list instances", "list licences", "list the stock"];
 
 /// Indexes that hold only what is unfinished: walking one of them walks no history.
 const UNFINISHED: [&str; 3] = ["INDEX job_due", "INDEX job_running", "INDEX job_dead"];
@@ -22,7 +23,7 @@ fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
         })
         .unwrap();
     assert!(seen.len() > 40, "only {} statements were tried", seen.len());
-    let tables = ["exchange", "operation", "instance", "instance_history", "answer", "job", "stock_entry"];
+    let tables = ["exchange", "operation", "instance", "instance_history", "answer", "job", "stock_entry", "license"];
     for (doing, sql, steps) in seen {
         if MAY_SCAN.contains(&doing) {
             continue;
@@ -39,19 +40,20 @@ fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
 /// Calls every function that has a statement of its own.
 fn run_everything(tx: &Tx<'_>) -> Result<(), StoreError> {
     let (instance, operation) = create(tx, "CS1")?;
-    let identity = Identity::new(Environment::Real, "basic", "create", ["CS1"]);
+    let identity = Identity::new(Environment::Real, Kind::Saas, "create", ["CS1"]);
     tx.operation_of(&identity, "k")?;
     tx.operation(operation)?;
     tx.open_operation_on(instance.row, Some(operation))?;
-    tx.instance(Environment::Real, "basic", "i-CS1")?;
+    tx.instance(Environment::Real, Kind::Saas, "i-CS1")?;
     tx.instance_by_row(instance.row)?;
     tx.instances_named("i-CS1")?;
     run_exchanges(tx, operation)?;
     run_jobs(tx, &instance, operation)?;
     tx.set_access(&instance, &access("p"))?;
     tx.access_of(&instance)?;
-    tx.insert_stock("accounts", &access("q"), at(0))?;
-    tx.take_stock("accounts", &instance, at(0))?;
+    tx.insert_stock("accounts", &StockEntry::Account(access("q")), at(0))?;
+    tx.take_account("accounts", &instance, at(0))?;
+    run_licenses(tx, &instance, operation)?;
     tx.unused_stock("accounts")?;
     tx.stocks()?;
     tx.apply(&instance, &Change::Ready, Cause::default(), at(1))?;
@@ -75,8 +77,8 @@ fn run_exchanges(tx: &Tx<'_>, operation: i64) -> Result<(), StoreError> {
     let exchange = tx.insert_answered_exchange(&call("CS1", at(0), Environment::Real), &answered)?;
     tx.answer_exchange(exchange, &answered)?;
     let answer = AnswerBytes { body: b"{}".to_vec(), body_sign: String::new() };
-    tx.insert_answer(operation, "k", &answer, exchange)?;
-    let identity = Identity::new(Environment::Real, "basic", "create", ["CS1"]);
+    tx.insert_answer(operation, "k", &answer, None, exchange)?;
+    let identity = Identity::new(Environment::Real, Kind::Saas, "create", ["CS1"]);
     assert_eq!(tx.operation_of(&identity, "k")?.and_then(|operation| operation.answer), Some(answer));
     tx.next_exchange()?;
     tx.request_of(exchange)?;
@@ -86,8 +88,28 @@ fn run_exchanges(tx: &Tx<'_>, operation: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn run_licenses(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(), StoreError> {
+    let code = Secret::new("A-1".to_owned());
+    tx.insert_stock("codes", &StockEntry::License(code.clone()), at(0))?;
+    let new = NewLicense { instance: instance.row, operation, request: None };
+    let license = tx.request_license(&new, at(0))?;
+    tx.refuse_license(operation)?;
+    assert_eq!(tx.request_license(&new, at(0))?, license, "asked for again after a refusal");
+    assert_eq!(tx.take_license("codes", license, at(0))?, Some(code.clone()));
+    let made = License::text(code).unwrap();
+    assert!(tx.issue_license(license, &made, at(1))?);
+    assert!(!tx.issue_license(license, &made, at(2))?, "what is issued stays as it is");
+    let row = tx.license(license)?.unwrap();
+    assert_eq!(tx.license_content(&row)?, Some(made));
+    tx.licenses_of(instance.row)?;
+    tx.licenses_in_use(instance.row, Some(operation))?;
+    tx.licensed(license)?;
+    tx.licenses(&LicenseFilter { state: None, kind: None, environment: Environment::Real }, 10)?;
+    Ok(())
+}
+
 fn run_jobs(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(), StoreError> {
-    let job = NewJob { instance: instance.row, operation, event_name: "instance.create", event: "{}", change: None };
+    let job = NewJob { instance: instance.row, operation, task: "instance.create", event: Some("{}"), change: None };
     tx.insert_job(&job, at(0))?;
     tx.next_job_at()?;
     let claimed = tx.claim_jobs(at(1), at(60), 10)?;
@@ -102,6 +124,8 @@ fn run_jobs(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(), S
     tx.job_ends_before(operation, instance.row, at(9))?;
     tx.jobs_of(instance.row)?;
     tx.cancel_waiting_jobs(instance.row, "released", at(3))?;
+    tx.postpone_job(claimed[0].row, at(5), "not yet")?;
     tx.end_creation_jobs(instance.row, at(3))?;
+    tx.end_issue_jobs(operation, at(3))?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Secret columns.
 
 use super::*;
+use crate::license::License;
 
 #[test]
 fn no_password_and_no_event_stands_in_the_file_in_the_clear() {
@@ -10,20 +11,32 @@ fn no_password_and_no_event_stands_in_the_file_in_the_clear() {
         .write(None, |tx| {
             let (instance, operation) = create(tx, "CS1")?;
             tx.set_access(&instance, &access("correct-horse"))?;
-            tx.insert_stock("accounts", &access("battery-staple"), at(0))?;
+            tx.insert_stock("accounts", &StockEntry::Account(access("battery-staple")), at(0))?;
+            tx.insert_stock("codes", &StockEntry::License(Secret::new("CODE-IN-STOCK".to_owned())), at(0))?;
+            let license =
+                tx.request_license(&NewLicense { instance: instance.row, operation, request: None }, at(0))?;
+            let made = License::file("a.lic", Secret::new(b"LICENCE-CONTENT".to_vec())).unwrap();
+            tx.issue_license(license, &made, at(0))?;
+            let answer = AnswerBytes { body: b"{\"license\":\"ANSWERED-CODE\"}".to_vec(), body_sign: String::new() };
+            tx.insert_answer(operation, "k", &answer, Some(b"{\"license\":\"***\"}"), 1)?;
             let event = "{\"buyer\":\"Zhang San\"}";
-            let job = NewJob { instance: instance.row, operation, event_name: "instance.create", event, change: None };
+            let job =
+                NewJob { instance: instance.row, operation, task: "instance.create", event: Some(event), change: None };
             tx.insert_job(&job, at(0))
         })
         .unwrap();
     store.close().unwrap();
     let bytes = std::fs::read(scratch.path("koogate.db")).unwrap();
-    for secret in ["correct-horse", "battery-staple", "Zhang San"] {
+    for secret in ["correct-horse", "battery-staple", "Zhang San", "CODE-IN-STOCK", "LICENCE-CONTENT", "ANSWERED-CODE"]
+    {
         assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{secret}");
     }
     let store = scratch.open();
     let found = store.read(|tx| tx.access_of(&tx.instance_by_row(1)?.unwrap())).unwrap().unwrap();
     assert_eq!(found, access("correct-horse"));
+    let identity = Identity::new(Environment::Real, Kind::Saas, "create", ["CS1"]);
+    let answer = store.read(|tx| tx.operation_of(&identity, "k")).unwrap().unwrap().answer.unwrap();
+    assert_eq!(answer.body, b"{\"license\":\"ANSWERED-CODE\"}");
 }
 
 #[test]

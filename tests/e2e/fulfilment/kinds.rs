@@ -141,9 +141,9 @@ fn a_low_stock_warns() {
 fn an_import_adds_what_is_new_and_only_to_a_stock_that_a_product_names() {
     let scratch = stock_scratch(0);
     let first = scratch.run_ok(&["stock", "import", "accounts", "accounts.csv"]);
-    assert!(first.starts_with("2 accounts added"), "{first}");
+    assert!(first.starts_with("2 entries added"), "{first}");
     let again = scratch.run_ok(&["stock", "import", "accounts", "accounts.csv"]);
-    assert!(again.starts_with("0 accounts added to stock accounts, 2 were there already"), "{again}");
+    assert!(again.starts_with("0 entries added to stock accounts, 2 were there already"), "{again}");
     let stocks = scratch.run_json(&["stock", "list", "--json"]);
     assert_eq!(stocks, [json!({ "stock": "accounts", "unused": 2, "taken": 0 })]);
 

@@ -1,0 +1,245 @@
+//! `koogate license`: licences of all families, and making one by hand.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::instance::{job_lines, job_to_json};
+use super::output;
+use crate::admin::{self, Marked};
+use crate::config::Config;
+use crate::fulfilment::answer::Handout;
+use crate::fulfilment::{self, completion};
+use crate::instance::Status;
+use crate::kind::Kind;
+use crate::license::{Form, License};
+use crate::operation::Environment;
+use crate::secret::Secret;
+use crate::settings::Settings;
+use crate::store::{Cause, LicenseFilter, LicenseRow, LicensedRow, Store, StoreError, Tx};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List licences and authorisation codes, newest first
+    List {
+        /// In this state: requested, refused, issued or uploaded
+        #[arg(long, value_parser = ["requested", "refused", "issued", "uploaded"])]
+        state: Option<String>,
+        /// Of this kind: license, license-code or license-online
+        #[arg(long)]
+        kind: Option<Kind>,
+        /// Of test instances instead of real ones
+        #[arg(long)]
+        test: bool,
+        /// At most so many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
+        limit: i64,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one licence with its jobs
+    Show {
+        /// Its number, as `list` shows it
+        license: i64,
+        /// As a JSON object
+        #[arg(long, conflicts_with = "out")]
+        json: bool,
+        /// Write the licence itself into this file ("-": stdout); nothing is overwritten
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Give the licence that was asked for, where you make it yourself 签发授权码
+    ///
+    /// What was given cannot be replaced: the same request must always lead to the same licence.
+    #[command(group = clap::ArgGroup::new("what").required(true))]
+    Issue {
+        /// Its number, as `list` shows it
+        license: i64,
+        /// File with the licence as a text ("-": stdin); the line end after it does not count
+        #[arg(long, value_name = "FILE", group = "what")]
+        text: Option<PathBuf>,
+        /// The licence is this file
+        #[arg(long, value_name = "FILE", group = "what")]
+        file: Option<PathBuf>,
+    },
+}
+
+pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
+    let config = super::load(path)?;
+    super::closing(super::open(&config)?, |store| {
+        match command {
+            Command::List { state, kind, test, limit, json } => {
+                let environment = if *test { Environment::Test } else { Environment::Real };
+                list(store, &LicenseFilter { state: state.clone(), kind: *kind, environment }, *limit, *json)?;
+            }
+            Command::Show { license, json, out } => show(store, *license, *json, out.as_deref())?,
+            Command::Issue { license, text, file } => {
+                issue(&config, store, *license, &read(text.as_deref(), file.as_deref())?)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn list(store: &Store, filter: &LicenseFilter, limit: i64, json: bool) -> anyhow::Result<()> {
+    let rows = store.read(|tx| tx.licenses(filter, limit))?;
+    let header = ["license", "kind", "instance or code", "status", "expires", "state", "device", "asked for", "issued"];
+    let table = rows.iter().map(|row| {
+        let license = row.license.as_ref();
+        vec![
+            license.map_or_else(|| "–".to_owned(), |license| license.row.to_string()),
+            row.kind.to_string(),
+            row.instance_id.clone(),
+            row.status.to_string(),
+            output::time_or_dash(row.expire_time),
+            output::or_dash(license.map(|license| license.state.as_str())),
+            output::or_dash(license.and_then(|license| license.device_fingerprint.as_deref())),
+            output::time_or_dash(license.map(|license| license.requested_at)),
+            output::time_or_dash(license.and_then(|license| license.issued_at)),
+        ]
+    });
+    output::listing(json, &header, table, rows.iter().map(to_json))
+}
+
+fn show(store: &Store, number: i64, json: bool, out: Option<&Path>) -> anyhow::Result<()> {
+    let found = store.read(|tx| {
+        let Some(row) = tx.licensed(number)? else { return Ok(None) };
+        let Some(license) = row.license.clone() else { return Ok(None) };
+        let jobs: Vec<_> = tx.jobs_of(license.instance)?;
+        let jobs: Vec<_> = jobs.into_iter().filter(|job| job.operation == license.operation).collect();
+        let content = if out.is_some() { tx.license_content(&license)? } else { None };
+        Ok(Some((row, license, jobs, content)))
+    })?;
+    let Some((row, license, jobs, content)) = found else { bail!("there is no licence {number}") };
+    if let Some(out) = out {
+        return write(&content.with_context(|| format!("licence {number} is {}, not made yet", license.state))?, out);
+    }
+    if json {
+        let mut object = to_json(&row);
+        object["jobs"] = jobs.iter().map(job_to_json).collect();
+        return output::line(&object.to_string());
+    }
+    output::line(&format!("license   {number} ({}), {}", row.kind, license.state))?;
+    output::line(&format!(
+        "instance  {}, {}, expires {}",
+        row.instance_id,
+        row.status,
+        output::time_or_dash(row.expire_time)
+    ))?;
+    let (from, until) = (output::time_or_dash(license.effective_time), output::time_or_dash(license.expire_time));
+    output::line(&format!("holds     from {from} until {until}"))?;
+    let (event, device) =
+        (output::or_dash(license.event_id.as_deref()), output::or_dash(license.device_fingerprint.as_deref()));
+    output::line(&format!("request   event {event}, device {device}"))?;
+    let issued = output::time_or_dash(license.issued_at);
+    let form = license.file_name.as_ref().map_or_else(|| "a text".to_owned(), |name| format!("the file {name}"));
+    let form = license.issued_at.map(|_| form);
+    output::line(&format!("issued    {issued}, {}", output::or_dash(form.as_deref())))?;
+    output::line(&format!("uploaded  {}", output::time_or_dash(license.uploaded_at)))?;
+    job_lines(&jobs)
+}
+
+fn read(text: Option<&Path>, file: Option<&Path>) -> anyhow::Result<License> {
+    if let Some(path) = file {
+        let name = path.file_name().and_then(|name| name.to_str()).context("the file has no name in UTF-8")?;
+        return Ok(License::file(name, Secret::new(super::read_file(path)?))?);
+    }
+    // clap asks for one of the two.
+    let bytes = super::read_file(text.unwrap_or(Path::new("-")))?;
+    let text = String::from_utf8(bytes).ok().context("the licence is not UTF-8 text; give it with --file")?;
+    Ok(License::text(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))?)
+}
+
+/// What became of a licence that was given.
+enum Issued {
+    Done(Kind),
+    Already,
+    Unknown,
+    Unfit(String),
+    Is(Status),
+}
+
+fn issue(config: &Config, store: &Store, number: i64, license: &License) -> anyhow::Result<()> {
+    let (settings, license) = (Settings::new(config)?, license.clone());
+    match store.write(None, move |tx| give(tx, &settings, number, &license))? {
+        Issued::Done(Kind::License) => output::line(&format!("licence {number} is issued, its instance is active")),
+        Issued::Done(_) => output::line(&format!("licence {number} is issued; its upload is a job")),
+        Issued::Already => bail!("licence {number} was issued before; nothing was changed"),
+        Issued::Unknown => bail!("there is no licence {number}"),
+        Issued::Unfit(problem) => bail!("{problem}; nothing was changed"),
+        Issued::Is(status) => bail!("the instance of licence {number} is {status}; nothing was changed"),
+    }
+}
+
+fn give(tx: &Tx<'_>, settings: &Settings, number: i64, license: &License) -> Result<Issued, StoreError> {
+    let Some(requested) = tx.license(number)? else { return Ok(Issued::Unknown) };
+    let Some(instance) = tx.instance_by_row(requested.instance)? else { return Ok(Issued::Unknown) };
+    if requested.issued_at.is_some() {
+        return Ok(Issued::Already);
+    }
+    let handout = Handout { access: None, license: Some(license.clone()) };
+    if let Err(problem) = fulfilment::check(&instance, &handout) {
+        return Ok(Issued::Unfit(problem));
+    }
+    let note = "koogate license issue";
+    if instance.kind == Kind::License {
+        let marked = admin::mark_ready(tx, settings, &instance.instance_id, handout, note)?;
+        return Ok(match marked {
+            Marked::Ready(_) => Issued::Done(instance.kind),
+            Marked::Already => Issued::Already,
+            Marked::Is(status) => Issued::Is(status),
+            Marked::Unfit(problem) => Issued::Unfit(problem),
+            Marked::Unknown => Issued::Unknown,
+        });
+    }
+    if instance.life.status == Status::Released {
+        return Ok(Issued::Is(instance.life.status));
+    }
+    let cause = Cause { exchange: None, job: None, note: Some(note) };
+    let done = completion::issue(tx, &instance, &requested, license, cause, Timestamp::now())?;
+    Ok(if done { Issued::Done(instance.kind) } else { Issued::Already })
+}
+
+fn write(license: &License, out: &Path) -> anyhow::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let bytes = match license.form() {
+        Form::Text(text) => text.expose().as_bytes(),
+        Form::File { content, .. } => content.expose(),
+    };
+    if out == Path::new("-") {
+        return std::io::stdout().lock().write_all(bytes).context("cannot write to stdout");
+    }
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(out);
+    let mut file = file.with_context(|| format!("cannot create {}", out.display()))?;
+    file.write_all(bytes).with_context(|| format!("cannot write {}", out.display()))
+}
+
+fn to_json(row: &LicensedRow) -> Value {
+    let empty = json!({});
+    let mut object = row.license.as_ref().map_or(empty, license_to_json);
+    object["kind"] = row.kind.as_str().into();
+    object["instanceId"] = row.instance_id.as_str().into();
+    object["status"] = row.status.as_str().into();
+    object["instanceExpireTime"] = row.expire_time.map(output::time).into();
+    object
+}
+
+fn license_to_json(license: &LicenseRow) -> Value {
+    json!({
+        "license": license.row,
+        "state": license.state,
+        "eventId": license.event_id,
+        "deviceFingerprint": license.device_fingerprint,
+        "effectiveTime": license.effective_time.map(output::time),
+        "expireTime": license.expire_time.map(output::time),
+        "fileName": license.file_name,
+        "requestedAt": format!("{:.3}", license.requested_at),
+        "issuedAt": license.issued_at.map(|at| format!("{at:.3}")),
+        "uploadedAt": license.uploaded_at.map(|at| format!("{at:.3}")),
+    })
+}

@@ -1,0 +1,83 @@
+//! A purchase call that comes again after it has succeeded: it is answered from the record, and what it says anew of dates
+//! and period is applied (service supervision, 服务监管; spec 2-basic-v1 §11.5, §12 d).
+
+use super::{Script, Step};
+use crate::dispatch::events;
+use crate::instance::{Change, Status};
+use crate::operation::{Environment, Identity, Next, State};
+use crate::protocol::call::{Intent, Outcome, Terms};
+use crate::protocol::result_code::ResultCode;
+use crate::store::{InstanceRow, OperationRow, StoreError};
+
+/// Terms as they are stored.
+pub(super) fn stored(terms: &Terms) -> String {
+    // A map of texts always has a JSON form.
+    serde_json::to_string(terms).unwrap_or_default()
+}
+
+impl Script<'_> {
+    pub(super) fn repeat_creation(
+        &mut self,
+        recorded: Option<OperationRow>,
+        terms: &Terms,
+    ) -> Result<Step, StoreError> {
+        let Some(created) = recorded.as_ref() else { return self.answer_from(Next::Replay, recorded) };
+        let instance = self.instance_of(created)?;
+        match self.new_terms(&instance, terms) {
+            None => self.answer_from(Next::Replay, recorded),
+            Some(terms) => self.supervise(created.clone(), &instance, &terms),
+        }
+    }
+
+    /// What the terms of an instance are by this call, if they change: what is absent says nothing, and a renewal or the
+    /// release has the last word.
+    fn new_terms(&self, instance: &InstanceRow, told: &Terms) -> Option<Terms> {
+        if self.call.environment == Environment::Test || instance.life.status == Status::Released {
+            return None;
+        }
+        let before: Terms = serde_json::from_str(instance.terms.as_deref()?).ok()?;
+        let mut after = before.clone();
+        after.extend(told.clone());
+        (after != before).then_some(after)
+    }
+
+    /// Identity: the instance, the how-manieth change of its terms this is, and to what.
+    fn supervise(&mut self, created: OperationRow, instance: &InstanceRow, terms: &Terms) -> Result<Step, StoreError> {
+        let serial = (instance.terms_serial + 1).to_string();
+        let parts = [instance.instance_id.as_str(), &serial, &stored(terms)];
+        let identity = Identity::new(self.call.environment, self.call.kind, "supervise", parts);
+        let recorded = self.tx.operation_of(&identity, self.conversation.key.id())?;
+        match self.next(recorded.as_ref())? {
+            Next::Run => {}
+            Next::Wait => return self.wait_for(recorded.map_or(0, |operation| operation.row)),
+            // The dates of an earlier repeat are under way, or could not be applied; the next repeat tries again.
+            Next::Provisional | Next::Fail | Next::Replay => {
+                let outcome =
+                    Outcome::refusal(ResultCode::INTERNAL, "the new dates are not applied yet, please call again");
+                return self.answer(&outcome, self.belongs(&created));
+            }
+        }
+        if let Some(other) = self.tx.open_status_change(instance.row)? {
+            return self.after_operation(other, instance.row);
+        }
+        let Some(product) = self.product_of(instance) else {
+            return self.no_product(instance.life.product_id.as_deref(), instance.life.sku_code.as_deref());
+        };
+        let expire_time = if let Intent::Create { expire_time, .. } = &self.call.intent { *expire_time } else { None };
+        let change = Change::Supervise { expire_time, terms: terms.clone() };
+        let has_application = product.application().is_some();
+        let waits = has_application && product.waits_for_application(&change);
+        let state = if waits { State::Open } else { State::Done };
+        let operation = self.operation(recorded, &identity, instance, state)?;
+        if has_application {
+            let event = events::supervision(self.call, instance, &change, terms, &operation.operation_id);
+            self.add_job(instance, &operation, &event, waits.then_some(&change))?;
+        }
+        if waits {
+            return self.wait_for(operation.row);
+        }
+        let cause = self.cause(None)?;
+        self.tx.apply(instance, &change, cause, self.now)?;
+        self.replay(created)
+    }
+}
