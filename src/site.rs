@@ -105,3 +105,55 @@ impl Handler for PublicSite {
         self.dispatcher.refused().note("http", peer, reason, Timestamp::now());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    /// The families of a POST where these kinds are sold.
+    fn posted_names(kinds: &[&str], body: &str) -> Vec<&'static str> {
+        let entry = |kind: &&str| format!("[[product]]\nkind = '{kind}'\nfulfilment = 'manual'\n");
+        let text = format!(
+            "[keys]\nbasic = 'basic-key'\nlicense = 'license-key'\nsealing_key = '{}'\n{}",
+            "00".repeat(32),
+            kinds.iter().map(entry).collect::<String>()
+        );
+        let settings = Settings::new(&Config::from_toml(&text, std::path::Path::new("")).unwrap()).unwrap();
+        let (family, other) = posted(activity_in(body.as_bytes()).as_deref(), &settings);
+        [Some(family), other].into_iter().flatten().map(Family::name).collect()
+    }
+
+    #[test]
+    fn what_is_sold_and_the_activity_decide_whose_call_a_post_is() {
+        let purchase = r#"{"activity":"newInstance"}"#;
+        for (kinds, body, expected) in [
+            (&["saas"][..], purchase, &["basic-v2"][..]),
+            (&["license-online"], purchase, &["license-online", "basic-v2"]),
+            (&["saas", "license-online"], purchase, &["basic-v2", "license-online"]),
+            (&["license-code"], purchase, &["basic-v2"]),
+            (&["saas"], r#"{"activity":"refreshLicenseCode"}"#, &["license-code"]),
+            (&["saas"], r#"{"activity":"getLicenseAsync"}"#, &["license-online"]),
+            (&["saas"], r#"{"activity":"orderNotify"}"#, &["basic-v2", "license-online"]),
+            (&["saas"], r#"{"activity":["refreshLicenseCode"]}"#, &["basic-v2"]),
+            (&["saas"], "no JSON", &["basic-v2"]),
+        ] {
+            assert_eq!(posted_names(kinds, body), expected, "{kinds:?} {body}");
+        }
+    }
+
+    #[test]
+    fn a_get_with_anything_of_a_call_in_it_is_one() {
+        for (query, expected) in [
+            ("", None),
+            ("utm=1", None),
+            ("activity=getLicense", Some("license")),
+            ("activity=newInstance&authToken=x", Some("basic-v1")),
+            ("activity=nothing", Some("basic-v1")),
+            ("authToken=x", Some("basic-v1")),
+            ("activity=%FF", Some("basic-v1")),
+        ] {
+            assert_eq!(got(query).map(Family::name), expected, "{query}");
+        }
+    }
+}

@@ -253,7 +253,9 @@ fn reason(family: &dyn Family, settings: &Settings, refusal: &SignatureRefusal) 
 /// signs, or else of the basic interfaces, whatever key might have been meant (spec README §7.2).
 fn unrecorded(family: &dyn Family, key: Option<&AccessKey>, settings: &Settings, outcome: &Outcome) -> Reply {
     let body = family.reply(None, outcome, &|_, text| text.to_owned());
-    let key = key.or_else(|| family.keys(&settings.keyring).first()).or_else(|| settings.keyring.basic().first());
+    let keyring = &settings.keyring;
+    let (first, basic) = (family.keys(keyring).first(), keyring.basic().first());
+    let key = key.or(first).or(basic).or(keyring.license().first());
     let key = key.filter(|_| family.signs_replies(&settings.rules));
     let body_sign = key.map(|key| protocol::body_sign::header_value(key, &body)).unwrap_or_default();
     AnswerBytes { body, body_sign }.into()

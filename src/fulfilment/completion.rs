@@ -1,18 +1,22 @@
 //! What the end of an attempt does to job, operation and instance, in one transaction.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::AttemptResult;
 use super::answer::Handout;
 use crate::access::Access;
 use crate::fulfilment;
 use crate::instance::{Change, Status};
+use crate::kind::Kind;
 use crate::license::License;
 use crate::operation::State;
 use crate::protocol::result_code::ResultCode;
 use crate::protocol::text;
 use crate::settings::Settings;
 use crate::store::{Cause, InstanceRow, JobRow, LicenseRow, NewJob, StoreError, Tx, UPLOAD};
+
+/// What cannot be tried yet is looked at again after this time.
+const POSTPONED_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 /// When to try again.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +58,9 @@ pub fn record(
     }
     match result {
         AttemptResult::Ready(handout) => ready(tx, settings, &job, change.as_ref(), handout, now),
-        AttemptResult::Postponed(reason) => tx.postpone_job(job.row, retry.pending_at, &reason),
+        AttemptResult::Postponed(reason) => {
+            tx.postpone_job(job.row, now.checked_add(POSTPONED_FOR).unwrap_or(Timestamp::MAX), &reason)
+        }
         AttemptResult::Pending => {
             log::info!("job {}: the application works on {}", job.row, title(&job));
             tx.put_off_job(job.row, retry.pending_at, None)
@@ -96,7 +102,7 @@ pub fn finish_creation(
     now: Timestamp,
 ) -> Result<Vec<i64>, StoreError> {
     set_access(tx, settings, instance, handout.access)?;
-    if let Some(license) = &handout.license {
+    if let (Kind::License, Some(license)) = (instance.kind, &handout.license) {
         // A licence that is handed out in the reply is the only one of its instance.
         for requested in tx.licenses_of(instance.row)? {
             tx.issue_license(requested.row, license, now)?;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::instance::Request;
 use crate::kind::Kind;
 use crate::protocol::activity::{self, Activity};
-use crate::protocol::basic_v2::{change, read_query, read_release};
+use crate::protocol::basic_v2::{change, read_query};
 use crate::protocol::call::{BadCall, Buyer, Call, Intent, Order, Outcome, Terms};
 use crate::protocol::key::AccessKey;
 use crate::protocol::members::{MemberFault, Members};
@@ -33,7 +33,7 @@ const ACTIVITIES: [Activity; 8] = [
     Activity::new("newInstance", read_new_instance),
     Activity::new("refreshInstance", read_refresh),
     Activity::new("expireInstance", read_expire),
-    Activity::new("releaseInstance", |members, _| read_release(members, "instanceId")),
+    Activity::new("releaseInstance", read_release),
     Activity::new("upgrade", read_upgrade),
     // V2's word for it, taken too.
     Activity::new("upgradeInstance", read_upgrade),
@@ -179,6 +179,12 @@ fn read_refresh(members: Members<'_>, rules: &Rules) -> Result<Intent, MemberFau
 pub(super) fn read_expire(members: Members<'_>, _rules: &Rules) -> Result<Intent, MemberFault> {
     members.required("orderId")?;
     change(members, "instanceId", Request::Freeze, Vec::new(), None)
+}
+
+/// A refund may bring its `orderAmount`, which says nothing new.
+pub(super) fn read_release(members: Members<'_>, _rules: &Rules) -> Result<Intent, MemberFault> {
+    members.required("orderId")?;
+    change(members, "instanceId", Request::Release, Vec::new(), None)
 }
 
 fn read_status(members: Members<'_>, _rules: &Rules) -> Result<Intent, MemberFault> {

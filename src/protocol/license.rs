@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use crate::instance::Request;
 use crate::kind::Kind;
 use crate::protocol::activity::{self, Activity};
-use crate::protocol::basic_v1::{complete, read_expire};
-use crate::protocol::basic_v2::{change, read_release};
+use crate::protocol::basic_v1::{complete, read_expire, read_release};
+use crate::protocol::basic_v2::change;
 use crate::protocol::call::{BadCall, Call, Intent, Outcome, Terms};
 use crate::protocol::key::AccessKey;
 use crate::protocol::members::{MemberFault, Members};
@@ -25,7 +25,7 @@ const ACTIVITIES: [Activity; 4] = [
     Activity::new("getLicense", read_get),
     Activity::new("refreshLicense", read_refresh),
     Activity::new("expireLicense", read_expire),
-    Activity::new("releaseLicense", read_release_of_purchase),
+    Activity::new("releaseLicense", read_release),
 ];
 
 impl License {
@@ -105,9 +105,4 @@ fn read_refresh(members: Members<'_>, rules: &Rules) -> Result<Intent, MemberFau
     let product_id = members.optional("productId")?;
     let request = Request::Renew { expire_time: Some(expire_time), product_id, cancels_renewal: false };
     change(members, "instanceId", request, identity, Some("RENEWAL"))
-}
-
-fn read_release_of_purchase(members: Members<'_>, _rules: &Rules) -> Result<Intent, MemberFault> {
-    members.required("orderId")?;
-    read_release(members, "instanceId")
 }

@@ -18,6 +18,8 @@ pub mod key;
 pub mod license;
 pub mod license_code;
 pub mod license_online;
+#[cfg(test)]
+mod license_tests;
 pub mod members;
 pub mod query;
 mod reply;

@@ -21,7 +21,9 @@ impl Script<'_> {
         recorded: Option<OperationRow>,
         terms: &Terms,
     ) -> Result<Step, StoreError> {
-        let Some(created) = recorded.as_ref() else { return self.answer_from(Next::Replay, recorded) };
+        let Some(created) = recorded.as_ref().filter(|_| !terms.is_empty()) else {
+            return self.answer_from(Next::Replay, recorded);
+        };
         let instance = self.instance_of(created)?;
         match self.new_terms(&instance, terms) {
             None => self.answer_from(Next::Replay, recorded),
