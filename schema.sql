@@ -43,7 +43,8 @@ CREATE TABLE instance (
   encrypts_credentials INTEGER NOT NULL DEFAULT 0 CHECK (encrypts_credentials IN (0, 1)),
                                                 -- 1: the call that bought it encrypts them, which bounds their length
   terms            TEXT,                        -- JSON: what the purchase call last said of dates and period, which it
-                                                -- may say anew (service supervision); NULL: a renewal has overruled it
+                                                -- may say anew (service supervision); NULL: it may not, or a renewal has
+                                                -- overruled it
   terms_serial     INTEGER NOT NULL DEFAULT 0,  -- counts the changes of terms
   created_at       INTEGER NOT NULL,
   ready_at         INTEGER,

@@ -10,11 +10,11 @@ use crate::dispatch::Dispatcher;
 use crate::http::{Handler, Method, Reply, Request};
 use crate::kind::Kind;
 use crate::protocol::Family;
-use crate::protocol::basic_v1::BasicV1;
-use crate::protocol::basic_v2::BasicV2;
-use crate::protocol::license::License;
-use crate::protocol::license_code::LicenseCode;
-use crate::protocol::license_online::LicenseOnline;
+use crate::protocol::basic_v1::BASIC_V1;
+use crate::protocol::basic_v2::BASIC_V2;
+use crate::protocol::license::LICENSE;
+use crate::protocol::license_code::LICENSE_CODE;
+use crate::protocol::license_online::{GET_LICENSE_ASYNC, LICENSE_ONLINE};
 use crate::protocol::query::Query;
 use crate::settings::Settings;
 
@@ -60,25 +60,25 @@ impl PublicSite {
 /// are sold, the key that verifies the call.
 fn posted(activity: Option<&str>, settings: &Settings) -> (&'static dyn Family, Option<&'static dyn Family>) {
     match activity {
-        Some(activity) if LicenseCode::knows(activity) => (&LicenseCode, None),
-        Some(activity) if LicenseOnline::alone_knows(activity) => (&LicenseOnline, None),
+        Some(activity) if LICENSE_CODE.knows(activity) => (&LICENSE_CODE, None),
+        Some(GET_LICENSE_ASYNC) => (&LICENSE_ONLINE, None),
         // The documents do not say which key announces orders (spec README §4).
-        Some("orderNotify") => (&BasicV2, Some(&LicenseOnline)),
+        Some("orderNotify") => (&BASIC_V2, Some(&LICENSE_ONLINE)),
         _ => match (settings.sells(Kind::Saas), settings.sells(Kind::LicenseOnline)) {
-            (false, true) => (&LicenseOnline, Some(&BasicV2)),
-            (_, true) => (&BasicV2, Some(&LicenseOnline)),
-            (_, false) => (&BasicV2, None),
+            (false, true) => (&LICENSE_ONLINE, Some(&BASIC_V2)),
+            (_, true) => (&BASIC_V2, Some(&LICENSE_ONLINE)),
+            (_, false) => (&BASIC_V2, None),
         },
     }
 }
 
 /// The family of a GET; `None` when it carries nothing of a call.
 fn got(query: &str) -> Option<&'static dyn Family> {
-    let Ok(query) = Query::parse(query) else { return Some(&BasicV1) };
+    let Ok(query) = Query::parse(query) else { return Some(&BASIC_V1) };
     match query.first("activity") {
-        Some(activity) if License::knows(activity) => Some(&License),
-        Some(_) => Some(&BasicV1),
-        None => query.first("authToken").map(|_| &BasicV1 as &'static dyn Family),
+        Some(activity) if LICENSE.knows(activity) => Some(&LICENSE),
+        Some(_) => Some(&BASIC_V1),
+        None => query.first("authToken").map(|_| &BASIC_V1 as &'static dyn Family),
     }
 }
 
@@ -95,7 +95,7 @@ impl Handler for PublicSite {
     fn handle(&self, request: Request) -> Reply {
         match self.route(&request) {
             Route::Call(family, other) => self.dispatcher.answer(family, other, request),
-            Route::NothingAsked => self.dispatcher.answer_nothing_asked(&BasicV2, &request),
+            Route::NothingAsked => self.dispatcher.answer_nothing_asked(&BASIC_V2, &request),
             Route::NotOurs if request.path() == "/healthz" => Reply::new(200, "text/plain; charset=utf-8", "ok\n"),
             Route::NotOurs => Reply::new(404, "text/plain; charset=utf-8", "404 Not Found\n"),
         }

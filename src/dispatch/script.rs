@@ -87,7 +87,10 @@ pub(super) fn run(
             let parts = identity.iter().map(String::as_str);
             let identity = Identity::new(call.environment, call.kind, "create", parts);
             let (product_id, sku_code) = (product_id.as_deref(), sku_code.as_deref());
-            script.create(&identity, &creation::Wanted { product_id, sku_code, expire_time: *expire_time, terms })
+            script.create(
+                &identity,
+                &creation::Wanted { product_id, sku_code, expire_time: *expire_time, terms: terms.as_ref() },
+            )
         }
         Intent::Change { instance_id, request, identity, scene } => {
             script.change(instance_id, request, identity, *scene)

@@ -5,93 +5,42 @@
 
 use std::cmp::Ordering;
 
-use jiff::Timestamp;
-use serde_json::{Map, Value};
-
 use crate::instance::Request;
 use crate::kind::Kind;
-use crate::protocol::activity::{self, Activity};
+use crate::protocol::activity::{Activity, ActivityFamily};
 use crate::protocol::basic_v2::{change, read_query};
-use crate::protocol::call::{BadCall, Buyer, Call, Intent, Order, Outcome, Terms};
+use crate::protocol::call::{Buyer, Call, Intent, Order, Terms};
 use crate::protocol::key::AccessKey;
 use crate::protocol::members::{MemberFault, Members};
-use crate::protocol::reply::{self, AccessForm};
 use crate::protocol::reply_checks::ReplyShape;
-use crate::protocol::signature::SignatureRefusal;
-use crate::protocol::{
-    Encrypt, Family, Keyring, Proof, Received, Rules, VerifiedCall, extend_params, field_cipher, token_get,
-};
+use crate::protocol::transport::Transport;
+use crate::protocol::{Keyring, Rules, extend_params, field_cipher};
 use crate::secret::Secret;
 
 /// The family.
-pub struct BasicV1;
+pub static BASIC_V1: ActivityFamily = ActivityFamily {
+    name: "basic-v1",
+    kind: Kind::Saas,
+    transport: Transport::TokenGet,
+    keys: Keyring::basic,
+    activities: &[
+        Activity::new("newInstance", read_new_instance),
+        Activity::new("refreshInstance", read_refresh),
+        Activity::new("expireInstance", read_expire),
+        Activity::new("releaseInstance", read_release),
+        Activity::new("upgrade", read_upgrade),
+        // V2's word for it, taken too.
+        Activity::new("upgradeInstance", read_upgrade),
+        Activity::new("instanceStatus", read_status),
+        Activity::new("queryInstance", read_query),
+    ],
+    complete,
+    encrypts_credentials: true,
+    creation: ReplyShape::NewInstance,
+};
 
 /// What later calls of a purchase under service supervision may change (spec 2-basic-v1 §12 d).
 const SUPERVISED: [&str; 5] = ["expireTime", "periodType", "periodNumber", "provisionType", "acceptanceTime"];
-
-const ACTIVITIES: [Activity; 8] = [
-    Activity::new("newInstance", read_new_instance),
-    Activity::new("refreshInstance", read_refresh),
-    Activity::new("expireInstance", read_expire),
-    Activity::new("releaseInstance", read_release),
-    Activity::new("upgrade", read_upgrade),
-    // V2's word for it, taken too.
-    Activity::new("upgradeInstance", read_upgrade),
-    Activity::new("instanceStatus", read_status),
-    Activity::new("queryInstance", read_query),
-];
-
-impl Family for BasicV1 {
-    fn name(&self) -> &'static str {
-        "basic-v1"
-    }
-
-    fn keys<'k>(&self, keyring: &'k Keyring) -> &'k [AccessKey] {
-        keyring.basic()
-    }
-
-    fn signs_replies(&self, _rules: &Rules) -> bool {
-        true
-    }
-
-    fn authenticate<'k>(
-        &self,
-        received: &Received<'_>,
-        keys: &'k [AccessKey],
-        now: Timestamp,
-        rules: &Rules,
-    ) -> Result<Proof<'k>, SignatureRefusal> {
-        token_get::authenticate(received, keys, now, rules)
-    }
-
-    fn read(&self, call: &VerifiedCall<'_>, rules: &Rules) -> Result<Call, BadCall> {
-        let members = token_get::members(call.query())?;
-        let read = activity::read(Kind::Saas, &ACTIVITIES, members.clone(), rules)?;
-        let mut read = Call { encrypts_credentials: true, ..read };
-        complete(&mut read, Members(&members), call.key(), rules).map_err(|fault| BadCall {
-            activity: Some(read.activity),
-            test: Members(&members).is_test(),
-            reason: fault.to_string(),
-        })?;
-        Ok(read)
-    }
-
-    fn content(&self, query: &str, _body: &[u8]) -> Option<Map<String, Value>> {
-        token_get::content(query)
-    }
-
-    fn reply(&self, _call: Option<&Call>, outcome: &Outcome, encrypt: Encrypt<'_>) -> Vec<u8> {
-        reply::write(outcome, AccessForm::Encrypted(encrypt))
-    }
-
-    fn reply_shape(&self, call: Option<&Call>) -> ReplyShape {
-        match call.map(|call| &call.intent) {
-            Some(Intent::Create { .. }) => ReplyShape::NewInstance,
-            Some(Intent::Query { .. }) => ReplyShape::QueryInstance,
-            _ => ReplyShape::Plain,
-        }
-    }
-}
 
 /// Adds what a V1 call tells of customer and order.
 pub(super) fn complete(
@@ -145,7 +94,7 @@ fn read_new_instance(members: Members<'_>, rules: &Rules) -> Result<Intent, Memb
         product_id: Some(product_id),
         sku_code: members.optional("skuCode")?,
         expire_time: members.time_at("expireTime", rules.v1_expire_time_offset)?,
-        terms: SUPERVISED.into_iter().filter_map(told).collect::<Result<Terms, _>>()?,
+        terms: Some(SUPERVISED.into_iter().filter_map(told).collect::<Result<Terms, _>>()?),
     })
 }
 

@@ -2,80 +2,40 @@
 //!
 //! Reading of the eight activities and writing of their replies. What the calls do is decided elsewhere.
 
-use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::instance::Request;
 use crate::kind::Kind;
-use crate::protocol::activity::{self, Activity};
-use crate::protocol::call::{BadCall, Call, Intent, Outcome, Terms};
-use crate::protocol::key::AccessKey;
+use crate::protocol::activity::{Activity, ActivityFamily, nothing_more};
+use crate::protocol::call::Intent;
 use crate::protocol::members::{MemberFault, Members};
-use crate::protocol::reply::{self, AccessForm};
 use crate::protocol::reply_checks::ReplyShape;
-use crate::protocol::signature::SignatureRefusal;
-use crate::protocol::{Encrypt, Family, Keyring, Proof, Received, Rules, VerifiedCall, signed_post};
+use crate::protocol::transport::Transport;
+use crate::protocol::{Keyring, Rules};
 
 /// The family.
-pub struct BasicV2;
+pub static BASIC_V2: ActivityFamily = ActivityFamily {
+    name: "basic-v2",
+    kind: Kind::Saas,
+    transport: Transport::SignedPost,
+    keys: Keyring::basic,
+    activities: &[
+        Activity::new("newInstance", read_new_instance).asynchronous(),
+        Activity::new("queryInstance", read_query).asynchronous(),
+        Activity::new("refreshInstance", |members, _| read_refresh(members, "instanceId")),
+        Activity::new("updateInstanceStatus", |members, _| read_status(members, "instanceId")),
+        Activity::new("releaseInstance", |members, _| read_release(members, "instanceId")),
+        Activity::new("upgradeInstance", read_upgrade),
+        Activity::new("changeInstanceCheck", read_change_check),
+        Activity::new("orderNotify", read_notification),
+    ],
+    complete: nothing_more,
+    encrypts_credentials: false,
+    creation: ReplyShape::NewInstance,
+};
 
 /// `queryInstance` asks for at most so many instances.
 const MAX_QUERY_IDS: usize = 100;
-
-const ACTIVITIES: [Activity; 8] = [
-    Activity::new("newInstance", read_new_instance).asynchronous(),
-    Activity::new("queryInstance", read_query).asynchronous(),
-    Activity::new("refreshInstance", |members, _| read_refresh(members, "instanceId")),
-    Activity::new("updateInstanceStatus", |members, _| read_status(members, "instanceId")),
-    Activity::new("releaseInstance", |members, _| read_release(members, "instanceId")),
-    Activity::new("upgradeInstance", read_upgrade),
-    Activity::new("changeInstanceCheck", read_change_check),
-    Activity::new("orderNotify", read_notification),
-];
-
-impl Family for BasicV2 {
-    fn name(&self) -> &'static str {
-        "basic-v2"
-    }
-
-    fn keys<'k>(&self, keyring: &'k Keyring) -> &'k [AccessKey] {
-        keyring.basic()
-    }
-
-    fn signs_replies(&self, rules: &Rules) -> bool {
-        rules.body_sign_v2
-    }
-
-    fn authenticate<'k>(
-        &self,
-        received: &Received<'_>,
-        keys: &'k [AccessKey],
-        now: Timestamp,
-        rules: &Rules,
-    ) -> Result<Proof<'k>, SignatureRefusal> {
-        signed_post::authenticate(received, keys, now, rules)
-    }
-
-    fn read(&self, call: &VerifiedCall<'_>, rules: &Rules) -> Result<Call, BadCall> {
-        activity::read(Kind::Saas, &ACTIVITIES, signed_post::members(call.body())?, rules)
-    }
-
-    fn content(&self, _query: &str, body: &[u8]) -> Option<Map<String, Value>> {
-        signed_post::content(body)
-    }
-
-    fn reply(&self, _call: Option<&Call>, outcome: &Outcome, _encrypt: Encrypt<'_>) -> Vec<u8> {
-        reply::write(outcome, AccessForm::Plain)
-    }
-
-    fn reply_shape(&self, call: Option<&Call>) -> ReplyShape {
-        match call.map(|call| &call.intent) {
-            Some(Intent::Create { .. }) => ReplyShape::NewInstance,
-            Some(Intent::Query { .. }) => ReplyShape::QueryInstance,
-            _ => ReplyShape::Plain,
-        }
-    }
-}
 
 /// Identity: order and line, and the product where an on-demand order names one per billing item.
 pub(super) fn read_new_instance(members: Members<'_>, _rules: &Rules) -> Result<Intent, MemberFault> {
@@ -83,7 +43,7 @@ pub(super) fn read_new_instance(members: Members<'_>, _rules: &Rules) -> Result<
     let product_id = members.optional("productId")?;
     let mut identity = vec![members.required("orderId")?, members.required("orderLineId")?];
     identity.extend(product_id.clone());
-    Ok(Intent::Create { identity, product_id, sku_code: None, expire_time: None, terms: Terms::new() })
+    Ok(Intent::Create { identity, product_id, sku_code: None, expire_time: None, terms: None })
 }
 
 /// A list of ids separated by commas; blanks around them, empty and repeated ones do not count.

@@ -104,8 +104,8 @@ pub enum Intent {
         sku_code: Option<String>,
         /// The expiry date, where the call names it; an estimate.
         expire_time: Option<Timestamp>,
-        /// What a repeat of the call may change (service supervision).
-        terms: Terms,
+        /// What a repeat of the call may change (service supervision), where the interface knows that.
+        terms: Option<Terms>,
     },
     /// Change an instance.
     Change {

@@ -9,9 +9,9 @@ use crate::instance::Request;
 use crate::kind::Kind;
 use crate::operation::Environment;
 use crate::protocol::call::{Detail, Intent, LicenseRequest};
-use crate::protocol::license::License;
-use crate::protocol::license_code::LicenseCode;
-use crate::protocol::license_online::LicenseOnline;
+use crate::protocol::license::LICENSE;
+use crate::protocol::license_code::LICENSE_CODE;
+use crate::protocol::license_online::LICENSE_ONLINE;
 use crate::protocol::signature::sign_v2;
 use crate::secret::Secret;
 
@@ -60,8 +60,8 @@ fn get(secret: &str, pairs: &[(&str, &str)]) -> Result<Result<Call, BadCall>, Si
     let query = format!("{}&authToken={token}", query.join("&"));
     let received = Received { query: &query, header: &|_| None, body: b"" };
     let (keyring, rules) = (keyring(), rules());
-    let verified = verify(&License, &received, &keyring, at(NOW), &rules)?;
-    Ok(License.read(&verified, &rules))
+    let verified = verify(&LICENSE, &received, &keyring, at(NOW), &rules)?;
+    Ok(LICENSE.read(&verified, &rules))
 }
 
 fn read(family: &dyn Family, body: Value) -> Call {
@@ -83,15 +83,15 @@ fn change(call: Call) -> (String, Request, Vec<String>) {
 fn codes_take_the_licence_key_alone_and_the_other_families_the_basic_key_too() {
     let freeze = |id: &str, activity: &str| json!({"activity": activity, id: "x", "status": "FREEZE"});
     let code = freeze("license", "updateLicenseCodeStatus");
-    assert!(post(&LicenseCode, "license-key", &code).is_ok());
-    assert_eq!(post(&LicenseCode, "basic-key", &code).unwrap_err(), SignatureRefusal::NoKeyMatches);
+    assert!(post(&LICENSE_CODE, "license-key", &code).is_ok());
+    assert_eq!(post(&LICENSE_CODE, "basic-key", &code).unwrap_err(), SignatureRefusal::NoKeyMatches);
     let online = freeze("instanceId", "updateInstanceStatus");
     let release = [("activity", "releaseLicense"), ("instanceId", "i"), ("orderId", "CS1")];
     for secret in ["license-key", "basic-key"] {
-        assert!(post(&LicenseOnline, secret, &online).is_ok(), "{secret}");
+        assert!(post(&LICENSE_ONLINE, secret, &online).is_ok(), "{secret}");
         assert!(get(secret, &release).is_ok(), "{secret}");
     }
-    assert_eq!(post(&LicenseOnline, "another", &online).unwrap_err(), SignatureRefusal::NoKeyMatches);
+    assert_eq!(post(&LICENSE_ONLINE, "another", &online).unwrap_err(), SignatureRefusal::NoKeyMatches);
     assert_eq!(get("another", &release).unwrap_err(), SignatureRefusal::NoKeyMatches);
 }
 
@@ -109,7 +109,7 @@ fn the_published_call_about_a_code_verifies() {
 fn the_three_calls_about_a_code_name_it_as_license() {
     let refresh = json!({"activity": "refreshLicenseCode", "scene": "RENEWAL", "orderId": "CS2",
         "orderLineId": "CS2-000001", "license": "PL1", "expireTime": "20280131000000", "productId": "P2"});
-    let call = read(&LicenseCode, refresh.clone());
+    let call = read(&LICENSE_CODE, refresh.clone());
     assert_eq!((call.kind, call.environment, call.adopts_unknown), (Kind::LicenseCode, Environment::Real, true));
     let (id, request, identity) = change(call);
     let expire_time = Some(at("2028-01-31T00:00:00Z"));
@@ -118,24 +118,24 @@ fn the_three_calls_about_a_code_name_it_as_license() {
     assert_eq!(identity, ["CS2", "CS2-000001", "RENEWAL", "1832889600"]);
     let status = |word: &str| {
         let body = json!({"activity": "updateLicenseCodeStatus", "license": "PL1", "status": word, "testFlag": 1});
-        change(read(&LicenseCode, body)).1
+        change(read(&LICENSE_CODE, body)).1
     };
     assert_eq!((status("FREEZE"), status("UNFREEZE")), (Request::Freeze, Request::Unfreeze));
-    let release = change(read(&LicenseCode, json!({"activity": "releaseLicenseCode", "license": "PL1"})));
+    let release = change(read(&LICENSE_CODE, json!({"activity": "releaseLicenseCode", "license": "PL1"})));
     assert_eq!(release, ("PL1".to_owned(), Request::Release, Vec::new()));
 
     let mut without = refresh.clone();
     without["license"] = "".into();
-    assert_eq!(reason(&LicenseCode, without), "license is missing");
+    assert_eq!(reason(&LICENSE_CODE, without), "license is missing");
     let unknown = json!({"activity": "newInstance", "license": "PL1"});
-    assert_eq!(reason(&LicenseCode, unknown), "activity \"newInstance\" is unknown");
+    assert_eq!(reason(&LICENSE_CODE, unknown), "activity \"newInstance\" is unknown");
 }
 
 #[test]
 fn a_licence_is_asked_for_by_instance_event_and_device() {
     let body = json!({"activity": "getLicenseAsync", "instanceId": "i", "eventId": "e-1",
         "effectiveTime": "2023-10-27 10:30:15 z", "expireTime": "20241027103015", "deviceFingerprint": "00-16"});
-    let call = read(&LicenseOnline, body.clone());
+    let call = read(&LICENSE_ONLINE, body.clone());
     assert!(call.may_answer_processing && !call.adopts_unknown);
     let request = LicenseRequest {
         event_id: "e-1".into(),
@@ -148,24 +148,24 @@ fn a_licence_is_asked_for_by_instance_event_and_device() {
     for name in ["instanceId", "eventId", "effectiveTime"] {
         let mut without = body.clone();
         without[name] = Value::Null;
-        assert_eq!(reason(&LicenseOnline, without), format!("{name} is missing"));
+        assert_eq!(reason(&LICENSE_ONLINE, without), format!("{name} is missing"));
     }
     let mut bad = body.clone();
     bad["expireTime"] = "tomorrow".into();
-    assert!(reason(&LicenseOnline, bad).starts_with("expireTime is no date: "));
+    assert!(reason(&LICENSE_ONLINE, bad).starts_with("expireTime is no date: "));
 }
 
 #[test]
 fn an_online_licence_is_bought_renewed_and_announced_like_saas_in_a_world_of_its_own() {
     let body = json!({"activity": "newInstance", "orderId": "CS1", "orderLineId": "CS1-000001", "businessId": "b"});
-    let call = read(&LicenseOnline, body);
+    let call = read(&LICENSE_ONLINE, body);
     assert_eq!((call.kind, call.may_answer_processing), (Kind::LicenseOnline, true));
     assert!(matches!(call.intent, Intent::Create { identity, .. } if identity == ["CS1", "CS1-000001"]));
     let notify = json!({"activity": "orderNotify", "orderId": "CS1", "testFlag": "0"});
-    assert_eq!(read(&LicenseOnline, notify).intent, Intent::Notify);
+    assert_eq!(read(&LICENSE_ONLINE, notify).intent, Intent::Notify);
     for stranger in ["queryInstance", "upgradeInstance", "refreshLicenseCode"] {
         let body = json!({"activity": stranger, "instanceId": "i"});
-        assert_eq!(reason(&LicenseOnline, body), format!("activity {stranger:?} is unknown"));
+        assert_eq!(reason(&LICENSE_ONLINE, body), format!("activity {stranger:?} is unknown"));
     }
 }
 
@@ -199,7 +199,7 @@ fn the_licence_is_in_the_reply_of_l1() {
     let license = Some(Secret::new("A-1".to_owned()));
     let (instance_id, encrypt_type) = ("i".to_owned(), EncryptType::default());
     let outcome = Outcome::success().with(Detail::Created { instance_id, access: None, license, encrypt_type });
-    let reply = |outcome: &Outcome| String::from_utf8(License.reply(None, outcome, &|_, _| String::new())).unwrap();
+    let reply = |outcome: &Outcome| String::from_utf8(LICENSE.reply(None, outcome, &|_, _| String::new())).unwrap();
     assert_eq!(reply(&outcome), r#"{"resultCode":"000000","resultMsg":"success","instanceId":"i","license":"A-1"}"#);
     assert!(outcome.has_secrets() && reply(&outcome.without_secrets()).contains(r#""license":"***""#));
 }

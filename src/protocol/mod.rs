@@ -26,10 +26,9 @@ mod reply;
 pub mod reply_checks;
 pub mod result_code;
 pub mod signature;
-mod signed_post;
 pub mod text;
 pub mod time;
-mod token_get;
+mod transport;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;

@@ -16,7 +16,7 @@ use axum::serve::ListenerExt;
 use koogate::config::Config;
 use koogate::dispatch::{Dispatcher, Waiters};
 use koogate::http::{Method, Request};
-use koogate::protocol::basic_v2::BasicV2;
+use koogate::protocol::basic_v2::BASIC_V2;
 use koogate::settings::Settings;
 use koogate::store::{self, Role, Store};
 
@@ -42,7 +42,7 @@ async fn serve(dispatcher: Arc<Dispatcher>, config: &Config) {
                 let (headers, peer) = (Vec::new(), IpAddr::V4(Ipv4Addr::LOCALHOST));
                 let received = Instant::now();
                 let method = Method::Post;
-                dispatcher.answer(&BasicV2, Request { method, target, headers, body: body.into(), peer, received })
+                dispatcher.answer(&BASIC_V2, None, Request { method, target, headers, body: body.into(), peer, received })
             });
             let reply = reply.await.expect("an answer");
             let mut response = Response::builder().status(reply.status);

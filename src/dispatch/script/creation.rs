@@ -1,5 +1,7 @@
 //! A call that creates an instance.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -12,7 +14,7 @@ use crate::kind::Kind;
 use crate::operation::{Environment, Identity, Next, State};
 use crate::protocol::call::{Outcome, Terms};
 use crate::protocol::result_code::ResultCode;
-use crate::settings::TestCalls;
+use crate::settings::{Product, TestCalls};
 use crate::store::{InstanceRow, NewInstance, NewLicense, OperationRow, StoreError};
 
 /// Documented maximum of `instanceId`, in characters.
@@ -23,7 +25,7 @@ pub(super) struct Wanted<'a> {
     pub(super) product_id: Option<&'a str>,
     pub(super) sku_code: Option<&'a str>,
     pub(super) expire_time: Option<Timestamp>,
-    pub(super) terms: &'a Terms,
+    pub(super) terms: Option<&'a Terms>,
 }
 
 impl Script<'_> {
@@ -51,7 +53,8 @@ impl Script<'_> {
         let life = instance.as_ref().map(|instance| &instance.life);
         let product_id = life.and_then(|life| life.product_id.as_deref()).or(wanted.product_id);
         let sku_code = life.and_then(|life| life.sku_code.as_deref()).or(wanted.sku_code);
-        let product = self.conversation.settings.product_for(self.call.kind, product_id, sku_code);
+        let settings = Arc::clone(&self.conversation.settings);
+        let product = settings.product_for(self.call.kind, product_id, sku_code);
         // Test calls must succeed, whatever is configured.
         let is_test = self.call.environment == Environment::Test;
         let product = product.filter(|product| !is_test || product.test_calls() == TestCalls::Forward);
@@ -66,28 +69,38 @@ impl Script<'_> {
             let operation = self.operation(recorded, identity, &instance, State::Done)?;
             return self.created(&operation, &instance, None);
         };
-        let mut operation = None;
+        self.fulfil(identity, recorded, &instance, product)
+    }
+
+    /// Has the instance made in the way its product says.
+    fn fulfil(
+        &mut self,
+        identity: &Identity,
+        mut recorded: Option<OperationRow>,
+        instance: &InstanceRow,
+        product: &Product,
+    ) -> Result<Step, StoreError> {
         let mut license = None;
         if instance.kind == Kind::License {
             // The licence is a row of its own from the start, and belongs to the operation.
-            let begun = self.operation(recorded.clone(), identity, &instance, State::Open)?;
-            let new = NewLicense { instance: instance.row, operation: begun.row, request: None };
+            let operation = self.operation(recorded, identity, instance, State::Open)?;
+            let new = NewLicense { instance: instance.row, operation: operation.row, request: None };
             license = Some(self.tx.request_license(&new, self.now)?);
-            operation = Some(begun);
+            recorded = Some(operation);
         }
-        let begun = fulfilment::begin(self.tx, product, &instance, license, self.now)?;
+        let begun = fulfilment::begin(self.tx, product, instance, license, self.now)?;
         let state = if matches!(begun, Begun::Ready(_)) { State::Done } else { State::Open };
-        let operation = self.operation(operation.or(recorded), identity, &instance, state)?;
+        let operation = self.operation(recorded, identity, instance, state)?;
         match begun {
             Begun::Ready(handout) => {
                 if let (Some(license), Some(made)) = (license, &handout.license) {
                     self.tx.issue_license(license, made, self.now)?;
                 }
-                self.created(&operation, &instance, Some(handout))
+                self.created(&operation, instance, Some(handout))
             }
             Begun::Application => {
-                let event = events::creation(self.call, &instance, &operation.operation_id);
-                self.add_job(&instance, &operation, &event, Some(&Change::Ready))?;
+                let event = events::creation(self.call, instance, &operation.operation_id);
+                self.add_job(instance, &operation, &event, Some(&Change::Ready))?;
                 self.wait_for(operation.row)
             }
             Begun::Operator => {
@@ -165,7 +178,7 @@ impl Script<'_> {
             Some(id) if self.tx.instance(call.environment, call.kind, id)?.is_none() => id.to_owned(),
             _ => Uuid::new_v4().to_string(),
         };
-        let terms = (!wanted.terms.is_empty()).then(|| supervision::stored(wanted.terms));
+        let terms = wanted.terms.map(supervision::stored);
         let new = NewInstance {
             environment: call.environment,
             kind: call.kind,

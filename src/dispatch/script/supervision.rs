@@ -19,9 +19,10 @@ impl Script<'_> {
     pub(super) fn repeat_creation(
         &mut self,
         recorded: Option<OperationRow>,
-        terms: &Terms,
+        terms: Option<&Terms>,
     ) -> Result<Step, StoreError> {
-        let Some(created) = recorded.as_ref().filter(|_| !terms.is_empty()) else {
+        let told = terms.filter(|terms| !terms.is_empty());
+        let (Some(created), Some(terms)) = (&recorded, told) else {
             return self.answer_from(Next::Replay, recorded);
         };
         let instance = self.instance_of(created)?;
@@ -49,11 +50,11 @@ impl Script<'_> {
         let parts = [instance.instance_id.as_str(), &serial, &stored(terms)];
         let identity = Identity::new(self.call.environment, self.call.kind, "supervise", parts);
         let recorded = self.tx.operation_of(&identity, self.conversation.key.id())?;
-        match self.next(recorded.as_ref())? {
-            Next::Run => {}
-            Next::Wait => return self.wait_for(recorded.map_or(0, |operation| operation.row)),
-            // The dates of an earlier repeat are under way, or could not be applied; the next repeat tries again.
-            Next::Provisional | Next::Fail | Next::Replay => {
+        match (self.next(recorded.as_ref())?, &recorded) {
+            (Next::Run, _) => {}
+            (Next::Wait, Some(operation)) => return self.wait_for(operation.row),
+            // These dates are under way, or could not be applied; the next repeat tries again.
+            _ => {
                 let outcome =
                     Outcome::refusal(ResultCode::INTERNAL, "the new dates are not applied yet, please call again");
                 return self.answer(&outcome, self.belongs(&created));

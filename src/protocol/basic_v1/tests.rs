@@ -1,13 +1,15 @@
 //! Calls of generation V1 as they stand in a query string, and replies as they leave.
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::access::{Access, AccessParts};
 use crate::operation::Environment;
 use crate::protocol::auth_token::{AuthTokenRules, sign};
-use crate::protocol::call::{Detail, InstanceInfo};
+use crate::protocol::call::{BadCall, Detail, InstanceInfo, Outcome};
 use crate::protocol::field_cipher::{EncryptType, Iv};
 use crate::protocol::signature::SignatureRules;
-use crate::protocol::{self, Keyring};
+use crate::protocol::{self, Family, Received};
 
 const STAMP: &str = "20200727073711903";
 const PURCHASE: [(&str, &str); 6] = [
@@ -47,8 +49,8 @@ fn read_with(parameters: &[(&str, &str)], rules: &Rules) -> Result<Call, BadCall
     let query: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
     let query = query.join("&");
     let received = Received { query: &query, header: &|_| None, body: b"" };
-    let verified = protocol::verify(&BasicV1, &received, &keyring, Timestamp::UNIX_EPOCH, rules).unwrap();
-    BasicV1.read(&verified, rules)
+    let verified = protocol::verify(&BASIC_V1, &received, &keyring, Timestamp::UNIX_EPOCH, rules).unwrap();
+    BASIC_V1.read(&verified, rules)
 }
 
 fn read(parameters: &[(&str, &str)]) -> Result<Call, BadCall> {
@@ -134,7 +136,7 @@ fn a_purchase_is_its_order_and_on_demand_its_product_too() {
 fn what_service_supervision_may_say_anew_is_kept_as_received() {
     let more = [("periodType", "year"), ("periodNumber", ""), ("provisionType", "1"), ("acceptanceTime", "later")];
     let call = read(&purchase(&more)).unwrap();
-    let Intent::Create { terms, .. } = call.intent else { panic!() };
+    let Intent::Create { terms: Some(terms), .. } = call.intent else { panic!() };
     let terms: Vec<_> = terms.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let expected =
         [("acceptanceTime", "later"), ("expireTime", "20270131000000"), ("periodType", "year"), ("provisionType", "1")];
@@ -285,7 +287,7 @@ fn user_name_and_password_leave_encrypted_and_the_rest_as_it_is() {
     let created = |access: Option<Access>| {
         let instance_id = "i".to_owned();
         let detail = Detail::Created { instance_id, access, license: None, encrypt_type: EncryptType::Aes128 };
-        String::from_utf8(BasicV1.reply(None, &Outcome::success().with(detail), &encrypt)).unwrap()
+        String::from_utf8(BASIC_V1.reply(None, &Outcome::success().with(detail), &encrypt)).unwrap()
     };
     assert_eq!(
         created(Some(access())),
@@ -298,7 +300,7 @@ fn user_name_and_password_leave_encrypted_and_the_rest_as_it_is() {
     assert_eq!(created(None), r#"{"resultCode":"000000","resultMsg":"success","instanceId":"i"}"#);
     let found = vec![InstanceInfo { instance_id: "i".into(), access: Some(access()), usage: Vec::new() }];
     let detail = Detail::Instances { found, encrypt_type: EncryptType::Aes256 };
-    let reply = String::from_utf8(BasicV1.reply(None, &Outcome::success().with(detail), &encrypt)).unwrap();
+    let reply = String::from_utf8(BASIC_V1.reply(None, &Outcome::success().with(detail), &encrypt)).unwrap();
     assert!(reply.contains(r#""encryptType":"1","info":[{"instanceId":"i","#), "{reply}");
     assert!(reply.contains(r#""password":"<1:P@ssw0rd!>""#), "{reply}");
 }
