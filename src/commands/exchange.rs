@@ -138,7 +138,7 @@ fn show(store: &Store, id: i64, json: bool) -> anyhow::Result<()> {
     output::line(&format!("exchange     {}", row.id))?;
     output::line(&format!("received     {} from {}", output::time(row.received_at), row.peer))?;
     output::line(&format!("family       {} ({}), access key {}", row.family, row.environment, row.access_key))?;
-    output::line(&format!("request      {}", row.request_line))?;
+    output::line(&format!("request      {}", shown(&row.request_line)))?;
     if !row.request_body.is_empty() {
         output::line(&format!("             {}", text(&row.request_body)))?;
     }
@@ -266,7 +266,7 @@ fn to_json(row: &ExchangeRow) -> Value {
         "difference": row.difference.clone().map(json_or_text),
         "operation": row.identity.clone().map(json_or_text),
         "firstExchange": row.first_exchange,
-        "request": row.request_line,
+        "request": shown(&row.request_line),
         "requestBody": text(&row.request_body),
         "answer": row.answer.as_deref().map(text),
         "peer": row.peer,
@@ -274,7 +274,33 @@ fn to_json(row: &ExchangeRow) -> Value {
     })
 }
 
+/// A request line without its token: V1 tokens have no time limit, so whoever reads one could make the call again.
+fn shown(request_line: &str) -> String {
+    const TOKEN: &str = "authToken=";
+    let Some(start) = request_line.find(TOKEN).map(|at| at + TOKEN.len()) else { return request_line.to_owned() };
+    let (before, token) = request_line.split_at(start);
+    let after = token.find('&').map_or("", |end| &token[end..]);
+    format!("{before}***{}", shown(after))
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a duration in microseconds is far below 2^52")]
 fn us_to_ms(us: i64) -> f64 {
     us as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_not_shown_wherever_it_stands() {
+        for (line, expected) in [
+            ("GET /p?authToken=z6q%3D&activity=x", "GET /p?authToken=***&activity=x"),
+            ("GET /p?activity=x&authToken=z6q=", "GET /p?activity=x&authToken=***"),
+            ("GET /p?authToken=a&authToken=b&c=d", "GET /p?authToken=***&authToken=***&c=d"),
+            ("POST /p?signature=s&timestamp=1", "POST /p?signature=s&timestamp=1"),
+        ] {
+            assert_eq!(shown(line), expected);
+        }
+    }
 }
