@@ -130,8 +130,9 @@ CREATE TABLE answer (
 -- Work that goes on in the background and survives a crash.
 CREATE TABLE job (
   id               INTEGER PRIMARY KEY,
-  instance         INTEGER NOT NULL REFERENCES instance (id),
-  operation        INTEGER NOT NULL REFERENCES operation (id),
+  instance         INTEGER REFERENCES instance (id),   -- what it is about: an instance and the operation on it,
+  operation        INTEGER REFERENCES operation (id),
+  tenant           INTEGER REFERENCES tenant (id),     -- or a tenant's directory
   state            TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'done'
                            OR state = 'dead' OR state = 'cancelled'),
   task             TEXT    NOT NULL,            -- the event that the merchant's application is told, instance.create …;
@@ -146,7 +147,9 @@ CREATE TABLE job (
   created_at       INTEGER NOT NULL,
   finished_at      INTEGER,
   CHECK ((state = 'running') = (lease_until IS NOT NULL)),
-  CHECK ((task = 'license.upload') = (event_sealed IS NULL))
+  CHECK ((task = 'license.upload') = (event_sealed IS NULL)),
+  CHECK ((instance IS NULL) = (operation IS NULL)),
+  CHECK ((instance IS NULL) <> (tenant IS NULL))
 ) STRICT;
 CREATE INDEX job_due         ON job (run_at)       WHERE state = 'waiting';
 CREATE INDEX job_unfinished  ON job (instance, id) WHERE state IN ('waiting', 'running');
@@ -154,6 +157,8 @@ CREATE INDEX job_running     ON job (lease_until)  WHERE state = 'running';
 CREATE INDEX job_dead        ON job (instance)     WHERE state = 'dead';
 CREATE INDEX job_by_instance ON job (instance, id);
 CREATE INDEX job_by_operation ON job (operation, id);
+CREATE INDEX job_by_tenant   ON job (tenant, id) WHERE tenant IS NOT NULL;
+CREATE INDEX job_unfinished_by_tenant ON job (tenant, id) WHERE tenant IS NOT NULL AND state IN ('waiting', 'running');
 
 -- Licences of the kinds license and license-online, one row for each that was asked for. Codes of kind license-code are
 -- KooGallery's own: they are rows of instance.
@@ -177,6 +182,66 @@ CREATE TABLE license (
   CHECK ((state = 'uploaded') = (uploaded_at IS NOT NULL))
 ) STRICT;
 CREATE INDEX license_by_instance ON license (instance, id);
+
+-- The directory of joint-operation products (联营), as KooGallery tells it. Rows of tenants stay; the others go when
+-- KooGallery removes them.
+
+-- Enterprises that bought. domain_name and the names are NULL while others have named the tenant and it has not been told.
+CREATE TABLE tenant (
+  id               INTEGER PRIMARY KEY,
+  tenant_id        TEXT    NOT NULL UNIQUE,     -- the wire's tenantId
+  tenant_code      TEXT,                        -- directs a login to the tenant's domain
+  name             TEXT,
+  domain_name      TEXT,                        -- base of its OAuth addresses, https://…
+  created_at       INTEGER NOT NULL,
+  updated_at       INTEGER NOT NULL
+) STRICT;
+
+-- Which instance is bound to which tenant.
+CREATE TABLE tenant_binding (
+  tenant           INTEGER NOT NULL REFERENCES tenant (id),
+  instance_id      TEXT    NOT NULL,            -- '' while the seller applies for a credential
+  order_id         TEXT,
+  bound_at         INTEGER NOT NULL,
+  PRIMARY KEY (tenant, instance_id)
+) STRICT, WITHOUT ROWID;
+
+-- The OAuth credentials of a tenant for an application.
+CREATE TABLE application (
+  tenant           INTEGER NOT NULL REFERENCES tenant (id),
+  app_id           TEXT    NOT NULL,
+  client_id        TEXT    NOT NULL,
+  client_secret_sealed BLOB NOT NULL,
+  updated_at       INTEGER NOT NULL,
+  PRIMARY KEY (tenant, app_id)
+) STRICT, WITHOUT ROWID;
+
+-- Accounts that a tenant's administrator has authorised for an application.
+CREATE TABLE user (
+  tenant           INTEGER NOT NULL REFERENCES tenant (id),
+  instance_id      TEXT    NOT NULL,
+  app_id           TEXT    NOT NULL,
+  user_name        TEXT    NOT NULL,            -- unique within the tenant only
+  org_code         TEXT,
+  role             TEXT,                        -- user or admin
+  enabled          INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+  authorised       INTEGER NOT NULL CHECK (authorised IN (0, 1)),  -- 0: the authorisation was taken, the user stays
+  details_sealed   BLOB    NOT NULL,            -- JSON: name, mobile number, e-mail address and the rest
+  updated_at       INTEGER NOT NULL,
+  PRIMARY KEY (tenant, instance_id, app_id, user_name)
+) STRICT, WITHOUT ROWID;
+
+-- Departments of a tenant.
+CREATE TABLE department (
+  tenant           INTEGER NOT NULL REFERENCES tenant (id),
+  instance_id      TEXT    NOT NULL,
+  org_code         TEXT    NOT NULL,
+  org_name         TEXT,                        -- NULL: only named as a parent so far
+  parent_code      TEXT,                        -- NULL: at the top
+  stale            INTEGER NOT NULL DEFAULT 0 CHECK (stale IN (0, 1)),  -- missing from the last full list
+  updated_at       INTEGER NOT NULL,
+  PRIMARY KEY (tenant, instance_id, org_code)
+) STRICT, WITHOUT ROWID;
 
 -- Ready-made accounts or licence codes, handed out one by one.
 CREATE TABLE stock_entry (
@@ -209,9 +274,9 @@ CREATE VIEW instance_view AS
          strftime('%Y-%m-%dT%H:%M:%SZ', created_at / 1000, 'unixepoch') AS created_at
   FROM instance;
 CREATE VIEW job_view AS
-  SELECT job.id, instance.instance_id, job.task, job.state, job.attempt,
+  SELECT job.id, instance.instance_id, tenant.tenant_id, job.task, job.state, job.attempt,
          strftime('%Y-%m-%dT%H:%M:%SZ', job.run_at / 1000, 'unixepoch') AS run_at, job.last_error
-  FROM job JOIN instance ON instance.id = job.instance;
+  FROM job LEFT JOIN instance ON instance.id = job.instance LEFT JOIN tenant ON tenant.id = job.tenant;
 CREATE VIEW license_view AS
   SELECT license.id, instance.instance_id, instance.kind, license.state, license.event_id, license.device_fingerprint,
          license.file_name, strftime('%Y-%m-%dT%H:%M:%SZ', license.requested_at / 1000, 'unixepoch') AS requested_at,

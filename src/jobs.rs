@@ -18,8 +18,10 @@ use crate::fault;
 use crate::fulfilment::answer::Answer;
 use crate::fulfilment::event::Event;
 use crate::fulfilment::{self, AttemptResult, completion};
+use crate::kind::Kind;
+use crate::operation::Environment;
 use crate::pool::Pool;
-use crate::store::{JobRow, Store, StoreError, UPLOAD};
+use crate::store::{InstanceRow, JobRow, Store, StoreError, Subject, Tx, UPLOAD};
 
 /// How often the table is looked at without being told: for retries that became due and for jobs that a command put back.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -185,7 +187,7 @@ fn attempt(shared: &Shared, job: &JobRow) {
     });
     fault::point("recorded");
     match recorded {
-        Ok(()) => shared.waiters.ended(job.operation),
+        Ok(()) => job.subject.operation().into_iter().for_each(|operation| shared.waiters.ended(operation)),
         Err(error) => log::error!("job {row}: the result of attempt {number} could not be recorded: {error}"),
     }
     // The next job of the same instance may run now.
@@ -193,21 +195,16 @@ fn attempt(shared: &Shared, job: &JobRow) {
 }
 
 fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
-    let event = match shared.store.read(|tx| tx.event_of(job)) {
-        Ok(event) => serde_json::from_str::<Event>(&event).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    let event = match event {
-        Ok(event) => event,
-        Err(error) => return AttemptResult::Failed(format!("the stored event cannot be read: {error}")),
-    };
-    let settings = shared.dispatcher.settings();
-    let instance = match shared.store.read(|tx| tx.instance_by_row(job.instance)) {
-        Ok(Some(instance)) => instance,
-        Ok(None) => return AttemptResult::Failed("the instance is gone".to_owned()),
+    let (event, instance) = match shared.store.read(|tx| event_and_instance(tx, job)) {
+        Ok(found) => found,
         Err(error) => return AttemptResult::Failed(error.to_string()),
     };
-    let product = settings.product_of(&instance);
+    let settings = shared.dispatcher.settings();
+    let product = match &instance {
+        Some(instance) => settings.product_of(instance),
+        // A directory is told before anything is bought, too.
+        None => settings.product_for(Kind::Saas, None, None),
+    };
     let Some(product) = product else {
         return AttemptResult::Failed("no [[product]] entry matches the instance's product any more".to_owned());
     };
@@ -216,14 +213,30 @@ fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
     };
     match application.call(&event.with_attempt(job.attempt), &shared.abandoning) {
         // Before it is accepted: what KooGallery would not take is told to the application, not to the buyer.
-        Ok(Answer::Ready(handout)) => match fulfilment::check(&instance, &handout) {
-            Ok(()) => AttemptResult::Ready(handout),
-            Err(problem) => AttemptResult::Failed(problem),
-        },
+        Ok(Answer::Ready(handout)) => {
+            match instance.map_or(Ok(()), |instance| fulfilment::check(&instance, &handout)) {
+                Ok(()) => AttemptResult::Ready(handout),
+                Err(problem) => AttemptResult::Failed(problem),
+            }
+        }
         Ok(Answer::Pending) => AttemptResult::Pending,
         Ok(Answer::Refused { result_code, message }) => AttemptResult::Refused { code: result_code, message },
         Err(error) => AttemptResult::Failed(error.to_string()),
     }
+}
+
+/// What is to be told, and the instance it is about, if there is one.
+fn event_and_instance(tx: &Tx<'_>, job: &JobRow) -> Result<(Event, Option<InstanceRow>), StoreError> {
+    let event: Event = serde_json::from_str(&tx.event_of(job)?).map_err(|error| StoreError::BadRow {
+        table: "job",
+        problem: format!("the event of job {}: {error}", job.row),
+    })?;
+    let instance = match (job.subject, &event.instance_id) {
+        (Subject::Operation { instance, .. }, _) => tx.instance_by_row(instance)?,
+        (Subject::Tenant(_), Some(id)) => tx.instance(Environment::Real, Kind::Saas, id)?,
+        (Subject::Tenant(_), None) => None,
+    };
+    Ok((event, instance))
 }
 
 /// When a failed attempt is made again; `None`: never, the job is dead.

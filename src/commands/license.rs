@@ -110,7 +110,7 @@ fn show(store: &Store, number: i64, json: bool, out: Option<&Path>) -> anyhow::R
         let Some(row) = tx.licensed(number)? else { return Ok(None) };
         let Some(license) = row.license.clone() else { return Ok(None) };
         let jobs: Vec<_> = tx.jobs_of(license.instance)?;
-        let jobs: Vec<_> = jobs.into_iter().filter(|job| job.operation == license.operation).collect();
+        let jobs: Vec<_> = jobs.into_iter().filter(|job| job.subject.operation() == Some(license.operation)).collect();
         let content = if out.is_some() { tx.license_content(&license)? } else { None };
         Ok(Some((row, license, jobs, content)))
     })?;

@@ -21,7 +21,7 @@ use crate::operation::{self, Identity, Next, Standing, State};
 use crate::protocol::call::{Call, Intent, Outcome};
 use crate::protocol::result_code::ResultCode;
 use crate::settings::Product;
-use crate::store::{AnswerBytes, Cause, InstanceRow, NewJob, NewOperation, OperationRow, StoreError, Tx};
+use crate::store::{AnswerBytes, Cause, InstanceRow, NewJob, NewOperation, OperationRow, StoreError, Subject, Tx};
 
 /// Where a call stands when a pass begins.
 #[derive(Debug, Clone, Copy)]
@@ -200,8 +200,7 @@ impl Script<'_> {
         }
         let change = change.map(events::stored_change);
         let new = NewJob {
-            instance: instance.row,
-            operation: operation.row,
+            subject: Subject::Operation { instance: instance.row, operation: operation.row },
             task: event.name().as_str(),
             event: Some(&event.to_json()),
             change: change.as_deref(),

@@ -13,7 +13,7 @@ use crate::operation::State;
 use crate::protocol::result_code::ResultCode;
 use crate::protocol::text;
 use crate::settings::Settings;
-use crate::store::{Cause, InstanceRow, JobRow, LicenseRow, NewJob, StoreError, Tx, UPLOAD};
+use crate::store::{Cause, InstanceRow, JobRow, LicenseRow, NewJob, StoreError, Subject, Tx, UPLOAD};
 
 /// What cannot be tried yet is looked at again after this time.
 const POSTPONED_FOR: SignedDuration = SignedDuration::from_hours(1);
@@ -52,7 +52,9 @@ pub fn record(
         log::info!("job {}: {} is not tried again: the instance was released", job.row, title(&job));
         return tx.end_job(job.row, "cancelled", Some("the instance was released"), now);
     }
-    if change.is_some() && tx.operation(job.operation)?.is_some_and(|operation| operation.state == State::Done) {
+    let operation = job.subject.operation().filter(|_| change.is_some());
+    let operation = operation.map(|operation| tx.operation(operation)).transpose()?.flatten();
+    if operation.is_some_and(|operation| operation.state == State::Done) {
         log::info!("job {}: {} came about another way", job.row, title(&job));
         return tx.end_job(job.row, "cancelled", Some("done another way"), now);
     }
@@ -76,9 +78,9 @@ pub fn record(
                 tx.put_off_job(job.row, at, Some(&error))
             }
             None => {
-                let id = &job.instance_id;
+                let (id, command) = (&job.subject_id, retry_command(&job));
                 log::error!(
-                    "ALERT job {}: {} given up after {attempt} attempts: {error}; mend it, then `koogate instance retry {id}`",
+                    "ALERT job {}: {} given up after {attempt} attempts: {error}; mend it, then `koogate {command} {id}`",
                     job.row,
                     title(&job)
                 );
@@ -135,9 +137,8 @@ pub fn issue(
     tx.end_issue_jobs(requested.operation, now)?;
     // Open until KooGallery has it; an earlier refusal counts no more.
     tx.set_operation(requested.operation, State::Open, None, now)?;
-    let upload =
-        NewJob { instance: instance.row, operation: requested.operation, task: UPLOAD, event: None, change: None };
-    tx.insert_job(&upload, now)?;
+    let subject = Subject::Operation { instance: instance.row, operation: requested.operation };
+    tx.insert_job(&NewJob { subject, task: UPLOAD, event: None, change: None }, now)?;
     Ok(true)
 }
 
@@ -150,17 +151,17 @@ fn ready(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.end_job(job.row, "done", None, now)?;
-    // Without a change of its own the job only reported what had happened.
-    let Some(change) = change else { return Ok(()) };
-    let Some(instance) = tx.instance_by_row(job.instance)? else { return Ok(()) };
+    // Without a change of its own the job only reported what had happened; so do all about a directory.
+    let (Some(change), Subject::Operation { instance, operation }) = (change, job.subject) else { return Ok(()) };
+    let Some(instance) = tx.instance_by_row(instance)? else { return Ok(()) };
     if instance.life.status == Status::Released {
         log::warn!("job {}: {} ended after the release and does not count", job.row, title(job));
         return Ok(());
     }
     let note = remark(&instance, change, now);
-    let exchange = tx.operation(job.operation)?.map(|operation| operation.first_exchange);
+    let exchange = tx.operation(operation)?.map(|operation| operation.first_exchange);
     let cause = Cause { exchange, job: Some(job.row), note };
-    let requested = tx.license_of(job.operation)?;
+    let requested = tx.license_of(operation)?;
     if let (Change::License, Some(requested), Some(license)) = (change, &requested, &handout.license) {
         return issue(tx, &instance, requested, license, cause, now).map(drop);
     }
@@ -171,7 +172,7 @@ fn ready(
         set_access(tx, settings, &instance, handout.access)?;
     }
     tx.apply(&instance, change, cause, now)?;
-    tx.set_operation(job.operation, State::Done, Some((ResultCode::SUCCESS, "success")), now)
+    tx.set_operation(operation, State::Done, Some((ResultCode::SUCCESS, "success")), now)
 }
 
 /// What a person should look at: in the log at once, and in the instance's history.
@@ -221,9 +222,9 @@ fn dead(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.end_job(job.row, "dead", Some(error), now)?;
-    if job.change.is_some() {
-        tx.refuse_license(job.operation)?;
-        tx.set_operation(job.operation, State::Failed, Some((code, told)), now)?;
+    if let Some(operation) = job.subject.operation().filter(|_| job.change.is_some()) {
+        tx.refuse_license(operation)?;
+        tx.set_operation(operation, State::Failed, Some((code, told)), now)?;
     }
     Ok(())
 }
@@ -234,5 +235,11 @@ fn stored_change(job: &JobRow) -> Result<Option<Change>, StoreError> {
 }
 
 fn title(job: &JobRow) -> String {
-    format!("{} for instance {}", job.task, job.instance_id)
+    let subject = if matches!(job.subject, Subject::Tenant(_)) { "tenant" } else { "instance" };
+    format!("{} for {subject} {}", job.task, job.subject_id)
+}
+
+/// The command that makes a dead job due again.
+fn retry_command(job: &JobRow) -> &'static str {
+    if matches!(job.subject, Subject::Tenant(_)) { "tenant retry" } else { "instance retry" }
 }

@@ -11,10 +11,8 @@ pub const UPLOAD: &str = "license.upload";
 /// A job to be done.
 #[derive(Debug, Clone)]
 pub struct NewJob<'a> {
-    /// Row of the instance.
-    pub instance: i64,
-    /// Row of the operation.
-    pub operation: i64,
+    /// What it is about.
+    pub subject: Subject,
     /// What is to be done: the event's name, or [`UPLOAD`].
     pub task: &'a str,
     /// The event, JSON; `None` for [`UPLOAD`].
@@ -23,17 +21,44 @@ pub struct NewJob<'a> {
     pub change: Option<&'a str>,
 }
 
+/// What a job is about. Events about one subject reach the application in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// An operation on an instance.
+    Operation {
+        /// Row of the instance.
+        instance: i64,
+        /// Row of the operation.
+        operation: i64,
+    },
+    /// The directory of a tenant.
+    Tenant(i64),
+}
+
+impl Subject {
+    /// Rows of instance, operation and tenant.
+    fn columns(self) -> (Option<i64>, Option<i64>, Option<i64>) {
+        match self {
+            Self::Operation { instance, operation } => (Some(instance), Some(operation), None),
+            Self::Tenant(tenant) => (None, None, Some(tenant)),
+        }
+    }
+
+    /// The row of the operation, where there is one.
+    pub fn operation(self) -> Option<i64> {
+        self.columns().1
+    }
+}
+
 /// A recorded job.
 #[derive(Debug, Clone)]
 pub struct JobRow {
     /// Row id.
     pub row: i64,
-    /// Row of the instance.
-    pub instance: i64,
-    /// The instance's id on the wire.
-    pub instance_id: String,
-    /// Row of the operation.
-    pub operation: i64,
+    /// What it is about.
+    pub subject: Subject,
+    /// The same in words: the instance's or the tenant's id on the wire.
+    pub subject_id: String,
     /// `waiting`, `running`, `done`, `dead` or `cancelled`.
     pub state: String,
     /// What is to be done: the event's name, or [`UPLOAD`].
@@ -56,14 +81,15 @@ pub struct JobRow {
 impl Tx<'_> {
     /// Adds a job that is due at once.
     pub fn insert_job(&self, new: &NewJob<'_>, now: Timestamp) -> Result<i64, StoreError> {
-        // A job is known by its operation when its event is sealed: it has no row id yet.
-        let seal = |event: &str| self.sealing.seal(&sealed_in(new.operation), event.as_bytes());
+        // A job is known by its subject when its event is sealed: it has no row id yet.
+        let seal = |event: &str| self.sealing.seal(&sealed_in(new.subject), event.as_bytes());
         let sealed = new.event.map(seal).transpose()?;
+        let (instance, operation, tenant) = new.subject.columns();
         self.insert(
             "add the job",
-            "INSERT INTO job (instance, operation, state, task, event_sealed, change, run_at, created_at) \
-             VALUES (?1, ?2, 'waiting', ?3, ?4, ?5, ?6, ?6)",
-            (new.instance, new.operation, new.task, sealed, new.change, millis(now)),
+            "INSERT INTO job (instance, operation, tenant, state, task, event_sealed, change, run_at, created_at) \
+             VALUES (?1, ?2, ?3, 'waiting', ?4, ?5, ?6, ?7, ?7)",
+            (instance, operation, tenant, new.task, sealed, new.change, millis(now)),
         )
     }
 
@@ -74,7 +100,7 @@ impl Tx<'_> {
             table: "job",
             problem: format!("job {} has no event to tell", job.row),
         })?;
-        let plain = self.sealing.open(&sealed_in(job.operation), sealed)?;
+        let plain = self.sealing.open(&sealed_in(job.subject), sealed)?;
         String::from_utf8(plain.expose().clone())
             .map_err(|_| StoreError::BadRow { table: "job", problem: format!("event of job {} is not UTF-8", job.row) })
     }
@@ -182,12 +208,13 @@ impl Tx<'_> {
     /// Whether the instance of a job was released, or is to be, after the job was made. A release overtakes everything
     /// but itself.
     pub fn is_overtaken_by_release(&self, job: &JobRow) -> Result<bool, StoreError> {
+        let Subject::Operation { instance, .. } = job.subject else { return Ok(false) };
         let found = self.first(
             "look for a release",
             "SELECT 1 FROM instance WHERE id = ?1 AND ?3 <> 'instance.release' AND (status = 'released' OR EXISTS \
              (SELECT 1 FROM job WHERE instance = ?1 AND id > ?2 AND task = 'instance.release' \
              AND state IN ('waiting', 'running')))",
-            (job.instance, job.row, &job.task),
+            (instance, job.row, &job.task),
             |_| Ok(()),
         )?;
         Ok(found.is_some())
@@ -275,27 +302,36 @@ impl Tx<'_> {
     }
 }
 
-/// Operations on one instance reach the application in the order KooGallery asked for them. An upload is no matter of the
+/// What is asked for one instance or one tenant reaches the application in the order KooGallery asked for it. An upload is no matter of the
 /// application's: it neither waits nor is waited for.
-const NOT_HELD_BACK: &str = "(job.task = 'license.upload' OR NOT EXISTS (SELECT 1 FROM job AS earlier \
+const NOT_HELD_BACK: &str = "(job.task = 'license.upload' OR NOT (EXISTS (SELECT 1 FROM job AS earlier \
     WHERE earlier.instance = job.instance AND earlier.id < job.id AND earlier.state IN ('waiting', 'running') \
-    AND earlier.task <> 'license.upload'))";
+    AND earlier.task <> 'license.upload') OR EXISTS (SELECT 1 FROM job AS earlier \
+    WHERE earlier.tenant = job.tenant AND earlier.id < job.id AND earlier.state IN ('waiting', 'running'))))";
 
-/// A sealed event belongs to its operation and opens nowhere else.
-fn sealed_in(operation: i64) -> String {
-    format!("job.event:{operation}")
+/// A sealed event belongs to its subject and opens nowhere else.
+fn sealed_in(subject: Subject) -> String {
+    match subject {
+        Subject::Operation { operation, .. } => format!("job.event:{operation}"),
+        Subject::Tenant(tenant) => format!("job.event:tenant:{tenant}"),
+    }
 }
 
-const SELECT: &str = "SELECT job.id, job.instance, instance.instance_id, job.operation, job.state, job.task, \
-    job.event_sealed, job.change, job.attempt, job.run_at, job.last_error, job.trying_since, job.created_at \
-    FROM job JOIN instance ON instance.id = job.instance";
+const SELECT: &str = "SELECT job.id, job.instance, coalesce(instance.instance_id, tenant.tenant_id), job.operation, \
+    job.state, job.task, job.event_sealed, job.change, job.attempt, job.run_at, job.last_error, job.trying_since, \
+    job.created_at, job.tenant FROM job LEFT JOIN instance ON instance.id = job.instance \
+    LEFT JOIN tenant ON tenant.id = job.tenant";
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<JobRow> {
+    let subject = match (row.get(1)?, row.get(3)?) {
+        (Some(instance), Some(operation)) => Subject::Operation { instance, operation },
+        // The schema's check leaves only this.
+        _ => Subject::Tenant(row.get(13)?),
+    };
     Ok(JobRow {
         row: row.get(0)?,
-        instance: row.get(1)?,
-        instance_id: row.get(2)?,
-        operation: row.get(3)?,
+        subject,
+        subject_id: row.get(2)?,
         state: row.get(4)?,
         task: row.get(5)?,
         event_sealed: row.get(6)?,

@@ -37,7 +37,7 @@ use rusqlite::{CachedStatement, Connection};
 pub use error::{OpenError, StoreError};
 pub use exchange::{AnswerBytes, Answered, ExchangeFilter, ExchangeRow, NewExchange};
 pub use instance::{Cause, HistoryRow, InstanceFilter, InstanceRow, NewInstance};
-pub use job::{JobRow, NewJob, UPLOAD};
+pub use job::{JobRow, NewJob, Subject, UPLOAD};
 pub use license::{LicenseFilter, LicenseRow, LicensedRow, NewLicense};
 pub use open::{Role, SCHEMA_VERSION, Settings};
 pub use operation::{NewOperation, OperationRow};

@@ -109,7 +109,12 @@ fn run_licenses(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(
 }
 
 fn run_jobs(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(), StoreError> {
-    let job = NewJob { instance: instance.row, operation, task: "instance.create", event: Some("{}"), change: None };
+    let job = NewJob {
+        subject: Subject::Operation { instance: instance.row, operation },
+        task: "instance.create",
+        event: Some("{}"),
+        change: None,
+    };
     tx.insert_job(&job, at(0))?;
     tx.next_job_at()?;
     let claimed = tx.claim_jobs(at(1), at(60), 10)?;

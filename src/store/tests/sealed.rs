@@ -20,8 +20,12 @@ fn no_password_and_no_event_stands_in_the_file_in_the_clear() {
             let answer = AnswerBytes { body: b"{\"license\":\"ANSWERED-CODE\"}".to_vec(), body_sign: String::new() };
             tx.insert_answer(operation, "k", &answer, Some(b"{\"license\":\"***\"}"), 1)?;
             let event = "{\"buyer\":\"Zhang San\"}";
-            let job =
-                NewJob { instance: instance.row, operation, task: "instance.create", event: Some(event), change: None };
+            let job = NewJob {
+                subject: Subject::Operation { instance: instance.row, operation },
+                task: "instance.create",
+                event: Some(event),
+                change: None,
+            };
             tx.insert_job(&job, at(0))
         })
         .unwrap();
