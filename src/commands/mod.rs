@@ -11,6 +11,7 @@ pub(crate) mod output;
 mod serve;
 mod simulate;
 mod stock;
+mod tenant;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -63,6 +64,9 @@ enum Command {
     /// Fill and count stocks of ready-made accounts and licence codes 库存
     #[command(subcommand)]
     Stock(stock::Command),
+    /// Look into the directory of joint-operation products: enterprises, users, departments 联营租户
+    #[command(subcommand)]
+    Tenant(tenant::Command),
     /// Write a complete copy of the database, beside a running server too 备份
     Backup(backup::BackupArgs),
     /// Prove that a copy of the database is whole 校验备份
@@ -86,6 +90,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Instance(command) => instance::run(&config, &command),
         Command::License(command) => license::run(&config, &command),
         Command::Stock(command) => stock::run(&config, &command),
+        Command::Tenant(command) => tenant::run(&config, &command),
         Command::Backup(args) => backup::backup(&config, &args),
         Command::Verify(args) => backup::verify(&config, &args),
         Command::Restore(args) => backup::restore(&config, &args),

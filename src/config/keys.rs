@@ -15,6 +15,10 @@ pub struct Keys {
     pub basic: Vec<Secret<String>>,
     /// Access keys of the licence interface.
     pub license: Vec<Secret<String>>,
+    /// Access keys of the joint-operation kit.
+    pub kit: Vec<Secret<String>>,
+    /// Private keys that open the kit's client secrets, in PEM, the one in use first; none without `kit`.
+    pub kit_private_keys: Vec<Secret<String>>,
     /// Seals secret columns and labels access keys.
     pub sealing: SealingKey,
 }
@@ -25,6 +29,13 @@ impl Keys {
     pub(super) fn read(section: &mut Section<'_, '_>, sold: &[Kind]) -> Option<Self> {
         let basic = access_keys(section, "basic", &secrets::ACCESS_KEY);
         let license = access_keys(section, "license", &secrets::LICENSE_KEY);
+        let kit = access_keys(section, "kit", &secrets::KIT_KEY);
+        let kit_private_keys = secrets::files(section, "kit_private_keys", "RSA private keys in PEM");
+        if section.has("kit") && !section.has("kit_private_keys") {
+            let expected = "[\"kit-private.pem\"]: the private key whose public key the seller console has; \
+                            `koogate init` writes one";
+            section.error("kit_private_keys", Problem::Missing { expected: expected.to_owned() });
+        }
         let sells = |kind: Kind| sold.contains(&kind);
         if (sells(Kind::Saas) || sold.is_empty()) && !section.has("basic") {
             section.error("basic", secrets::missing(&secrets::ACCESS_KEY));
@@ -45,7 +56,7 @@ impl Keys {
                 })
                 .ok()
         });
-        sealing.map(|sealing| Self { basic, license, sealing })
+        sealing.map(|sealing| Self { basic, license, kit, kit_private_keys, sealing })
     }
 }
 

@@ -40,7 +40,8 @@ pub use self::keys::Keys;
 pub use self::listeners::{Admin, Server};
 pub use self::product::{Accept, ChangeCheck, Fingerprint, Fulfilment, Product, TestCalls};
 pub use self::rules::{
-    ExtendParamsError, Jobs, Lifecycle, PayloadCandidate, RefreshUnfreezes, Signature, TimeZone, UnknownCode,
+    ExtendParamsError, Jobs, Lifecycle, MissingDepartments, PayloadCandidate, RefreshUnfreezes, Signature, TimeZone,
+    UnknownCode,
 };
 use self::section::{Log, Section, Surroundings};
 pub use self::template::{PlaceholderValues, Template, TemplateError};

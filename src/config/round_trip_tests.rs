@@ -39,7 +39,9 @@ fn configs() -> impl Strategy<Value = (Config, String)> {
     let rules = (signatures(), lifecycles(), jobs());
     (servers(), databases(), keys, rules, of(admins()), vec(products(), 1..5)).prop_map(
         |(server, database, (basic, license, hex), (signature, lifecycle, jobs), admin, products)| {
-            let keys = Keys { basic, license, sealing: SealingKey::from_hex(&hex).unwrap() };
+            // Private keys stand in files, which this text cannot hold; without them there is no kit.
+            let (kit, kit_private_keys) = (Vec::new(), Vec::new());
+            let keys = Keys { basic, license, kit, kit_private_keys, sealing: SealingKey::from_hex(&hex).unwrap() };
             // Two listeners on one address are refused.
             let admin = admin.filter(|admin| admin.listen.port() != server.listen.port());
             let warnings = Vec::new();
@@ -101,6 +103,7 @@ fn lifecycles() -> impl Strategy<Value = Lifecycle> {
             v1_expire_time_zone: if beijing { TimeZone::UtcPlus8 } else { TimeZone::Utc },
             extend_params_error: if ignore { ExtendParamsError::Ignore } else { ExtendParamsError::Reject },
             l2_unknown_code: if reject { UnknownCode::Reject } else { UnknownCode::Accept },
+            all_org_missing: if reject { MissingDepartments::Delete } else { MissingDepartments::MarkStale },
         }
     })
 }
@@ -244,6 +247,8 @@ fn print(config: &Config, sealing_key: &str) -> String {
     out.text("v1_expire_time_zone", if lifecycle.v1_expire_time_zone == TimeZone::Utc { "UTC" } else { "UTC+8" });
     let rejects = lifecycle.extend_params_error == ExtendParamsError::Reject;
     out.text("extend_params_error", if rejects { "reject" } else { "ignore" });
+    let deletes = lifecycle.all_org_missing == MissingDepartments::Delete;
+    out.text("all_org_missing", if deletes { "delete" } else { "mark_stale" });
     out.text("l2_unknown_code", if lifecycle.l2_unknown_code == UnknownCode::Accept { "accept" } else { "reject" });
     out.head("[jobs]");
     out.plain("workers", jobs.workers);

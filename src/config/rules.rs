@@ -98,6 +98,19 @@ pub struct Lifecycle {
     pub extend_params_error: ExtendParamsError,
     /// What happens to calls about a licence code that nobody has heard of.
     pub l2_unknown_code: UnknownCode,
+    /// What happens to departments that are missing from a full list.
+    pub all_org_missing: MissingDepartments,
+}
+
+/// What happens to departments that are missing from a full list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingDepartments {
+    /// They are kept and marked.
+    MarkStale,
+    /// They are removed.
+    Delete,
+    /// They are kept as they are.
+    Keep,
 }
 
 /// A zone without summer time.
@@ -154,6 +167,7 @@ impl Default for Lifecycle {
             v1_expire_time_zone: TimeZone::Utc,
             extend_params_error: ExtendParamsError::Reject,
             l2_unknown_code: UnknownCode::Accept,
+            all_org_missing: MissingDepartments::MarkStale,
         }
     }
 }
@@ -183,6 +197,15 @@ impl Lifecycle {
                 "l2_unknown_code",
                 default.l2_unknown_code,
                 one_of(&[("accept", UnknownCode::Accept), ("reject", UnknownCode::Reject)]),
+            ),
+            all_org_missing: section.or_default(
+                "all_org_missing",
+                default.all_org_missing,
+                one_of(&[
+                    ("mark_stale", MissingDepartments::MarkStale),
+                    ("delete", MissingDepartments::Delete),
+                    ("keep", MissingDepartments::Keep),
+                ]),
             ),
         }
     }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::config::error::{Problem, SecretProblem};
 use crate::config::section::Section;
-use crate::config::value::{Mismatch, kind, text};
+use crate::config::value::{Mismatch, kind, list, text};
 use crate::secret::Secret;
 
 /// What one kind of secret must look like.
@@ -36,6 +36,13 @@ pub(super) const ACCESS_KEY: SecretKind = SecretKind {
 pub(super) const LICENSE_KEY: SecretKind = SecretKind {
     expected: "8 to 256 visible ASCII characters",
     mend: "paste the access key of the licence interface (License授权码交付接口) from the seller console: 应用工具 > 密钥管理",
+    fault: |value| visible_ascii_fault(value, 8, 256),
+};
+
+/// The access key of the joint-operation kit.
+pub(super) const KIT_KEY: SecretKind = SecretKind {
+    expected: "8 to 256 visible ASCII characters",
+    mend: "paste the access key of the kit (联营SaaS同步接口) from the seller console: 应用工具 > 密钥管理",
     fault: |value| visible_ascii_fault(value, 8, 256),
 };
 
@@ -100,6 +107,29 @@ pub(super) fn any_number(section: &mut Section<'_, '_>, key: &'static str, kind:
     let read =
         |(index, value): (usize, &toml::Spanned<_>)| one(section, &format!("{key}[{index}]"), value.get_ref(), kind);
     list.iter().enumerate().filter_map(read).collect()
+}
+
+/// Reads files that hold a secret each, named in a list; `what` says what is in them. Those that cannot be read are
+/// reported.
+pub(super) fn files(section: &mut Section<'_, '_>, key: &'static str, what: &str) -> Vec<Secret<String>> {
+    let names = section.optional(key, |value| {
+        let path = |item: &DeValue<'_>| Ok(text(item)?.to_owned());
+        list(path)(value).map_err(|fault| Mismatch { expected: format!("a list of files with {what}"), ..fault })
+    });
+    let mut contents = Vec::new();
+    for (index, name) in names.unwrap_or_default().into_iter().enumerate() {
+        let (key, path) = (format!("{key}[{index}]"), section.log.surroundings.base_dir.join(name));
+        match read_file(&path) {
+            Ok((content, mode)) => {
+                if let Some(advice) = exposed(mode) {
+                    section.warn(&key, format!("{} {advice}", path.display()));
+                }
+                contents.push(content);
+            }
+            Err(problem) => section.error(&key, problem.into()),
+        }
+    }
+    contents
 }
 
 fn one(section: &mut Section<'_, '_>, key: &str, value: &DeValue<'_>, kind: &SecretKind) -> Option<Secret<String>> {

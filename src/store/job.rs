@@ -296,6 +296,24 @@ impl Tx<'_> {
         Ok(found.is_some())
     }
 
+    /// Makes dead jobs of a tenant, and those that wait for their next attempt, due at once. Returns how many. A dead job
+    /// that a later one has overtaken stays dead: later calls have the last word.
+    pub fn retry_tenant_jobs(&self, tenant: i64, now: Timestamp) -> Result<usize, StoreError> {
+        self.execute(
+            "retry the jobs",
+            "UPDATE job SET state = 'waiting', run_at = ?2, trying_since = NULL, finished_at = NULL \
+             WHERE tenant = ?1 AND (state = 'waiting' OR (state = 'dead' AND NOT EXISTS (SELECT 1 FROM job AS later \
+             WHERE later.tenant = job.tenant AND later.id > job.id AND later.task = job.task \
+             AND later.state IN ('done', 'running', 'waiting'))))",
+            (tenant, millis(now)),
+        )
+    }
+
+    /// Jobs of a tenant, oldest first.
+    pub fn jobs_of_tenant(&self, tenant: i64) -> Result<Vec<JobRow>, StoreError> {
+        self.all("list jobs", &format!("{SELECT} WHERE job.tenant = ?1 ORDER BY job.id"), [tenant], read_row)
+    }
+
     /// Jobs of an instance, oldest first.
     pub fn jobs_of(&self, instance: i64) -> Result<Vec<JobRow>, StoreError> {
         self.all("list jobs", &format!("{SELECT} WHERE job.instance = ?1 ORDER BY job.id"), [instance], read_row)

@@ -8,6 +8,7 @@
 //! descriptor drops SQLite's POSIX locks. (`metadata` is harmless: it opens nothing.)
 
 mod access;
+mod directory;
 mod error;
 mod exchange;
 mod instance;
@@ -34,6 +35,7 @@ use std::time::Instant;
 
 use rusqlite::{CachedStatement, Connection};
 
+pub use directory::{ApplicationRow, BindingRow, DepartmentRow, Directory, NewTenant, NewUser, TenantRow, UserRow};
 pub use error::{OpenError, StoreError};
 pub use exchange::{AnswerBytes, Answered, ExchangeFilter, ExchangeRow, NewExchange};
 pub use instance::{Cause, HistoryRow, InstanceFilter, InstanceRow, NewInstance};
