@@ -66,13 +66,13 @@ pub enum SignatureRefusal {
     #[error("the query string is not UTF-8 form data")]
     QueryNotUtf8,
     /// No `timestamp`, or an empty one.
-    #[error("the parameter timestamp is missing")]
+    #[error("the signature's timestamp is missing")]
     MissingTimestamp,
     /// A `timestamp` with anything but digits in it.
-    #[error("the parameter timestamp is not all digits")]
+    #[error("the signature's timestamp is not all digits")]
     IllFormedTimestamp,
     /// No `nonce`, or an empty one.
-    #[error("the parameter nonce is missing")]
+    #[error("the signature's nonce is missing")]
     MissingNonce,
     /// Older than the window.
     #[error("the timestamp is {difference_ms} ms behind this server's clock: the call is old or the clock is wrong")]
@@ -87,22 +87,22 @@ pub enum SignatureRefusal {
         difference_ms: i64,
     },
     /// No `signature`, or an empty one.
-    #[error("the parameter signature is missing")]
+    #[error("the signature is missing")]
     MissingSignature,
     /// A `signature` that is not 64 hex digits.
-    #[error("the parameter signature is not 64 hex digits")]
+    #[error("the signature is not 64 hex digits")]
     IllFormedSignature,
     /// V1: no `authToken`, or an empty one.
-    #[error("the parameter authToken is missing")]
+    #[error("authToken is missing")]
     MissingAuthToken,
     /// V1: no `timeStamp`, or an empty one.
-    #[error("the parameter timeStamp is missing")]
+    #[error("timeStamp is missing")]
     MissingTimeStamp,
     /// V1: a `timeStamp` whose age cannot be told, where the age counts.
-    #[error("the parameter timeStamp is no UTC time of 14 or 17 digits")]
+    #[error("timeStamp is no time of 14 or 17 digits")]
     IllFormedTimeStamp,
     /// V1: an `authToken` that is not the base64 of 32 bytes.
-    #[error("the parameter authToken is not 32 bytes in base64 of the standard alphabet with padding (44 characters)")]
+    #[error("authToken is not 32 bytes in base64 of the standard alphabet with padding (44 characters)")]
     IllFormedAuthToken,
     /// The signature fits none of the keys: another key, a changed request or another formula.
     #[error("the signature fits none of the configured access keys")]
