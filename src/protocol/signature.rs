@@ -12,7 +12,7 @@ use crate::protocol::key::{self, AccessKey};
 use crate::protocol::query::Query;
 use crate::protocol::result_code::ResultCode;
 
-/// The three authentication parameters as received, decoded. Empty means the same as absent.
+/// The three authentication values as received, decoded: parameters of the query, in the kit headers. Empty means the same as absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SignatureParameters<'a> {
     /// Unix time in milliseconds; up to 11 digits are seconds.
@@ -62,6 +62,12 @@ impl Default for SignatureRules {
 /// Why a call is refused before its body is looked at. The texts are for the log and hold no secret.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SignatureRefusal {
+    /// The kit: nothing under its path has this name.
+    #[error("no call of this name is known")]
+    UnknownCall,
+    /// V1: a body that cannot have been signed, because its members cannot be told.
+    #[error("the body is no JSON object in UTF-8")]
+    UnsignableBody,
     /// The parameters cannot be read at all.
     #[error("the query string is not UTF-8 form data")]
     QueryNotUtf8,
@@ -110,10 +116,12 @@ pub enum SignatureRefusal {
 }
 
 impl SignatureRefusal {
-    /// The result code the refusal is answered with (spec 1-basic-v2 §2.4, 2-basic-v1 §2.2).
+    /// The result code the refusal is answered with (spec 1-basic-v2 §2.4, 2-basic-v1 §2.2, 3-kit §3).
     pub fn result_code(&self) -> ResultCode {
         match self {
-            Self::QueryNotUtf8
+            Self::UnknownCall
+            | Self::UnsignableBody
+            | Self::QueryNotUtf8
             | Self::MissingTimestamp
             | Self::IllFormedTimestamp
             | Self::MissingNonce
