@@ -69,7 +69,8 @@ impl Settings {
         let labelled = |keys: &[crate::secret::Secret<String>]| keys.iter().map(label).collect();
         let products = config.products.iter().enumerate().map(|(index, entry)| Product::new(index, entry));
         Ok(Self {
-            keyring: Keyring::new(labelled(&config.keys.basic), labelled(&config.keys.license)),
+            // The kit has no keys before there is a place for its calls.
+            keyring: Keyring::new(labelled(&config.keys.basic), labelled(&config.keys.license), Vec::new()),
             rules: rules(config),
             life: instance::Rules { refresh_unfreezes: config.lifecycle.refresh_unfreezes == RefreshUnfreezes::Always },
             answer_within: config.server.answer_within,

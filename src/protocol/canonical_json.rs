@@ -65,6 +65,11 @@ impl Members {
         self.members.iter().any(|&member| self.is_null(member))
     }
 
+    /// Names and canonical values, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.members.iter().map(|&member| (self.name(member), self.value(member)))
+    }
+
     /// Hands the canonical text to `sink`, piece by piece and without building it.
     pub fn feed(&self, nulls: Nulls, sink: &mut dyn FnMut(&str)) {
         let mut name = String::new();

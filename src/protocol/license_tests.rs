@@ -22,7 +22,7 @@ fn key(secret: &str) -> AccessKey {
 }
 
 fn keyring() -> Keyring {
-    Keyring::new(vec![key("basic-key")], vec![key("license-key")])
+    Keyring::new(vec![key("basic-key")], vec![key("license-key")], Vec::new())
 }
 
 fn rules() -> Rules {

@@ -15,6 +15,7 @@ pub mod canonical_json;
 pub mod extend_params;
 pub mod field_cipher;
 pub mod key;
+pub mod kit;
 pub mod license;
 pub mod license_code;
 pub mod license_online;
@@ -57,13 +58,14 @@ pub struct Keyring {
     basic: Vec<AccessKey>,
     license: Vec<AccessKey>,
     license_then_basic: Vec<AccessKey>,
+    kit: Vec<AccessKey>,
 }
 
 impl Keyring {
     /// The keys of each interface type, most likely one first.
-    pub fn new(basic: Vec<AccessKey>, license: Vec<AccessKey>) -> Self {
+    pub fn new(basic: Vec<AccessKey>, license: Vec<AccessKey>, kit: Vec<AccessKey>) -> Self {
         let license_then_basic = license.iter().chain(&basic).cloned().collect();
-        Self { basic, license, license_then_basic }
+        Self { basic, license, license_then_basic, kit }
     }
 
     /// Keys of the basic interfaces (基础接口).
@@ -79,6 +81,11 @@ impl Keyring {
     /// Both, for the licence families whose interface type the documents do not say (spec README §4).
     pub fn license_then_basic(&self) -> &[AccessKey] {
         &self.license_then_basic
+    }
+
+    /// Keys of the joint-operation interface (联营SaaS同步接口), for both generations of the kit.
+    pub fn kit(&self) -> &[AccessKey] {
+        &self.kit
     }
 }
 

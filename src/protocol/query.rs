@@ -52,7 +52,7 @@ impl<'a> Query<'a> {
 }
 
 /// Decodes one name or value; `None` when the result is not UTF-8.
-fn decode(raw: &str) -> Option<Cow<'_, str>> {
+pub(super) fn decode(raw: &str) -> Option<Cow<'_, str>> {
     let Some(first) = raw.find(['%', '+']) else {
         return Some(Cow::Borrowed(raw));
     };

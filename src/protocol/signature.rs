@@ -12,7 +12,7 @@ use crate::protocol::key::{self, AccessKey};
 use crate::protocol::query::Query;
 use crate::protocol::result_code::ResultCode;
 
-/// The three authentication parameters as received, decoded. Empty means the same as absent.
+/// The three authentication values as received, decoded: parameters of the query, in the kit headers. Empty means the same as absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SignatureParameters<'a> {
     /// Unix time in milliseconds; up to 11 digits are seconds.
@@ -62,17 +62,23 @@ impl Default for SignatureRules {
 /// Why a call is refused before its body is looked at. The texts are for the log and hold no secret.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SignatureRefusal {
+    /// The kit: nothing under its path has this name.
+    #[error("no call of this name is known")]
+    UnknownCall,
+    /// V1: a body that cannot have been signed, because its members cannot be told.
+    #[error("the body is no JSON object in UTF-8")]
+    UnsignableBody,
     /// The parameters cannot be read at all.
     #[error("the query string is not UTF-8 form data")]
     QueryNotUtf8,
     /// No `timestamp`, or an empty one.
-    #[error("the parameter timestamp is missing")]
+    #[error("the signature's timestamp is missing")]
     MissingTimestamp,
     /// A `timestamp` with anything but digits in it.
-    #[error("the parameter timestamp is not all digits")]
+    #[error("the signature's timestamp is not all digits")]
     IllFormedTimestamp,
     /// No `nonce`, or an empty one.
-    #[error("the parameter nonce is missing")]
+    #[error("the signature's nonce is missing")]
     MissingNonce,
     /// Older than the window.
     #[error("the timestamp is {difference_ms} ms behind this server's clock: the call is old or the clock is wrong")]
@@ -87,22 +93,22 @@ pub enum SignatureRefusal {
         difference_ms: i64,
     },
     /// No `signature`, or an empty one.
-    #[error("the parameter signature is missing")]
+    #[error("the signature is missing")]
     MissingSignature,
     /// A `signature` that is not 64 hex digits.
-    #[error("the parameter signature is not 64 hex digits")]
+    #[error("the signature is not 64 hex digits")]
     IllFormedSignature,
     /// V1: no `authToken`, or an empty one.
-    #[error("the parameter authToken is missing")]
+    #[error("authToken is missing")]
     MissingAuthToken,
     /// V1: no `timeStamp`, or an empty one.
-    #[error("the parameter timeStamp is missing")]
+    #[error("timeStamp is missing")]
     MissingTimeStamp,
     /// V1: a `timeStamp` whose age cannot be told, where the age counts.
-    #[error("the parameter timeStamp is no UTC time of 14 or 17 digits")]
+    #[error("timeStamp is no time of 14 or 17 digits")]
     IllFormedTimeStamp,
     /// V1: an `authToken` that is not the base64 of 32 bytes.
-    #[error("the parameter authToken is not 32 bytes in base64 of the standard alphabet with padding (44 characters)")]
+    #[error("authToken is not 32 bytes in base64 of the standard alphabet with padding (44 characters)")]
     IllFormedAuthToken,
     /// The signature fits none of the keys: another key, a changed request or another formula.
     #[error("the signature fits none of the configured access keys")]
@@ -110,10 +116,12 @@ pub enum SignatureRefusal {
 }
 
 impl SignatureRefusal {
-    /// The result code the refusal is answered with (spec 1-basic-v2 §2.4, 2-basic-v1 §2.2).
+    /// The result code the refusal is answered with (spec 1-basic-v2 §2.4, 2-basic-v1 §2.2, 3-kit §3).
     pub fn result_code(&self) -> ResultCode {
         match self {
-            Self::QueryNotUtf8
+            Self::UnknownCall
+            | Self::UnsignableBody
+            | Self::QueryNotUtf8
             | Self::MissingTimestamp
             | Self::IllFormedTimestamp
             | Self::MissingNonce

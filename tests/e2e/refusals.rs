@@ -282,9 +282,9 @@ fn every_refusal_is_one_line_of_log_that_says_why() {
     let cases = [
         (sound().query(), "newInstance: 000002: orderId is missing"),
         (Signed::now("another key", body.as_bytes()).query(), "the signature fits none of the configured access keys"),
-        (Signed { signature: String::new(), ..sound() }.query(), "the parameter signature is missing"),
-        (Signed { nonce: String::new(), ..sound() }.query(), "the parameter nonce is missing"),
-        (Signed { timestamp: String::new(), ..sound() }.query(), "the parameter timestamp is missing"),
+        (Signed { signature: String::new(), ..sound() }.query(), "the signature is missing"),
+        (Signed { nonce: String::new(), ..sound() }.query(), "the signature's nonce is missing"),
+        (Signed { timestamp: String::new(), ..sound() }.query(), "the signature's timestamp is missing"),
         (Signed { timestamp: "1680508066618".to_owned(), ..sound() }.query(), "behind this server's clock"),
     ];
     for (query, _) in &cases {

@@ -67,11 +67,6 @@ fn signed_query(key: &AccessKey, pairs: &[(&str, &str)]) -> String {
     format!("{}&authToken={}", raw_query(pairs), encode(&sign(key, pairs).unwrap()))
 }
 
-/// The token over exactly this text, whichever candidate made it.
-fn token_of(key: &AccessKey, time_stamp: &str, text: &str) -> String {
-    BASE64.encode(hmac::sign(&salted(key, time_stamp), text.as_bytes()).as_ref())
-}
-
 fn candidate_of(name: &str) -> Candidate {
     let (repairs, drops_blank) = match name {
         "all" => (false, false),
@@ -85,9 +80,13 @@ fn candidate_of(name: &str) -> Candidate {
 
 #[test]
 fn every_vector_is_signed_and_judged_as_it_says() {
-    let vectors: Vec<Vector> = serde_json::from_str(include_str!("../../../tests/vectors/auth_token.json")).unwrap();
+    let vectors: Vec<serde_json::Value> =
+        serde_json::from_str(include_str!("../../../tests/vectors/auth_token.json")).unwrap();
+    // The others are those of the kit.
+    let vectors: Vec<_> = vectors.into_iter().filter(|vector| vector["inputs"]["variant"] == "query").collect();
     assert_eq!(vectors.len(), 20);
     for vector in vectors {
+        let vector: Vector = serde_json::from_value(vector).unwrap();
         let Vector { name, inputs, intermediate, expected, .. } = &vector;
         let key = key(&inputs.access_key);
         let query = Query::parse(&inputs.raw_query).unwrap();

@@ -22,7 +22,7 @@ const PURCHASE: [(&str, &str); 6] = [
 ];
 
 fn keyring() -> Keyring {
-    Keyring::new(vec![AccessKey::new("k".to_owned(), Secret::new("11111111-2222".to_owned()))], Vec::new())
+    Keyring::new(vec![AccessKey::new("k".to_owned(), Secret::new("11111111-2222".to_owned()))], Vec::new(), Vec::new())
 }
 
 fn rules() -> Rules {
