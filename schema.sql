@@ -99,7 +99,8 @@ CREATE TABLE exchange (
   peer             TEXT    NOT NULL,
   access_key       TEXT    NOT NULL,            -- label of the access key that verified the call
   request_line     TEXT    NOT NULL,            -- method and target as received
-  request_body     BLOB,                        -- as received
+  request_body     BLOB,                        -- as received; sealed where request_sealed is 1
+  request_sealed   INTEGER NOT NULL DEFAULT 0 CHECK (request_sealed IN (0, 1)),  -- 1: it holds personal data
   order_id         TEXT,
   instance_id      TEXT,
   operation        INTEGER REFERENCES operation (id),

@@ -12,6 +12,7 @@ use crate::kind::Kind;
 use crate::protocol::auth_token::AuthTokenRules;
 use crate::protocol::field_cipher::EncryptType;
 use crate::protocol::key::AccessKey;
+use crate::protocol::kit::client_secret::{PrivateKeyFault, PrivateKeys};
 use crate::protocol::result_code::ResultCode;
 use crate::protocol::signature::{PayloadCandidate, SignatureRules};
 use crate::protocol::{Keyring, Rules};
@@ -34,6 +35,10 @@ pub struct Settings {
     pub nonce_replay_check: bool,
     /// The code of a refused change check.
     pub change_check_refusal: ResultCode,
+    /// What happens to departments that are missing from a full list.
+    pub missing_departments: MissingDepartments,
+    /// The keys that open the kit's client secrets.
+    pub kit_private_keys: PrivateKeys,
     products: Vec<Product>,
 }
 
@@ -53,6 +58,9 @@ pub enum SettingsError {
     /// Its secret.
     #[error("product[{0}].secret: {1}")]
     Secret(usize, WebhookSecretError),
+    /// The kit's private keys.
+    #[error("keys.kit_private_keys: {0}")]
+    KitPrivateKeys(#[from] PrivateKeyFault),
     /// Its command.
     #[error("product[{0}].command: {1}")]
     Command(usize, CommandSetupError),
@@ -70,13 +78,19 @@ impl Settings {
         let products = config.products.iter().enumerate().map(|(index, entry)| Product::new(index, entry));
         Ok(Self {
             // The kit has no keys before there is a place for its calls.
-            keyring: Keyring::new(labelled(&config.keys.basic), labelled(&config.keys.license), Vec::new()),
+            keyring: Keyring::new(
+                labelled(&config.keys.basic),
+                labelled(&config.keys.license),
+                labelled(&config.keys.kit),
+            ),
             rules: rules(config),
             life: instance::Rules { refresh_unfreezes: config.lifecycle.refresh_unfreezes == RefreshUnfreezes::Always },
             answer_within: config.server.answer_within,
             nonce_replay_check: config.signature.nonce_replay_check,
             change_check_refusal: ResultCode::parse(&config.lifecycle.change_check_refusal_code)
                 .unwrap_or(ResultCode::INTERNAL),
+            missing_departments: config.lifecycle.all_org_missing,
+            kit_private_keys: PrivateKeys::parse(config.keys.kit_private_keys.iter().map(|pem| pem.expose().as_str()))?,
             products: products.collect::<Result<_, _>>()?,
         })
     }

@@ -12,6 +12,7 @@ use crate::kind::Kind;
 use crate::protocol::Family;
 use crate::protocol::basic_v1::BASIC_V1;
 use crate::protocol::basic_v2::BASIC_V2;
+use crate::protocol::kit;
 use crate::protocol::license::LICENSE;
 use crate::protocol::license_code::LICENSE_CODE;
 use crate::protocol::license_online::{GET_LICENSE_ASYNC, LICENSE_ONLINE};
@@ -51,7 +52,12 @@ impl PublicSite {
             (Some("" | "/"), Method::Get) => got(request.query()).map_or(Route::NothingAsked, |f| Route::Call(f, None)),
             // KooGallery must see HTTP 200 and a result code on the production address.
             (Some("" | "/"), _) => Route::NothingAsked,
-            _ => Route::NotOurs,
+            (Some(rest), method) => match (kit::family_at(rest), method) {
+                (Some(family), Method::Post) => Route::Call(family, None),
+                (Some(_), _) => Route::NothingAsked,
+                (None, _) => Route::NotOurs,
+            },
+            (None, _) => Route::NotOurs,
         }
     }
 }

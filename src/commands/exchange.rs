@@ -139,6 +139,9 @@ fn show(store: &Store, id: i64, json: bool) -> anyhow::Result<()> {
     output::line(&format!("received     {} from {}", output::time(row.received_at), row.peer))?;
     output::line(&format!("family       {} ({}), access key {}", row.family, row.environment, row.access_key))?;
     output::line(&format!("request      {}", shown(&row.request_line)))?;
+    if row.request_sealed {
+        output::line("             (the body holds personal data and is sealed)")?;
+    }
     if !row.request_body.is_empty() {
         output::line(&format!("             {}", text(&row.request_body)))?;
     }
@@ -268,6 +271,7 @@ fn to_json(row: &ExchangeRow) -> Value {
         "firstExchange": row.first_exchange,
         "request": shown(&row.request_line),
         "requestBody": text(&row.request_body),
+        "requestSealed": row.request_sealed,
         "answer": row.answer.as_deref().map(text),
         "peer": row.peer,
         "accessKey": row.access_key,

@@ -7,11 +7,13 @@
 //! can be done and either answers or waits for somebody else's work ([`Waiters`]). Only what is on disk is answered.
 
 mod conversation;
+mod directory;
 mod events;
 mod nonces;
 mod queries;
 mod refused;
 mod script;
+mod secrets;
 mod waiters;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -28,6 +30,7 @@ use crate::operation::{self, Environment};
 use crate::pool::Pool;
 use crate::protocol::call::{BadCall, Call, Intent, Outcome};
 use crate::protocol::key::AccessKey;
+use crate::protocol::kit::calls::DirectorySync;
 use crate::protocol::result_code::ResultCode;
 use crate::protocol::signature::SignatureRefusal;
 use crate::protocol::{self, Family, Received};
@@ -36,6 +39,10 @@ use crate::store::{AnswerBytes, NewExchange, Store, StoreError};
 use conversation::{Belongs, Conversation, Row};
 use nonces::Nonces;
 use script::{AfterCommit, Pass, Step};
+use secrets::Permits;
+
+/// So many client secrets are opened at a time: each takes milliseconds of a core, and answers need cores too.
+const DECRYPTIONS: usize = 2;
 
 /// So many questions to applications may be open at once.
 const QUESTIONS: usize = 8;
@@ -50,6 +57,8 @@ pub struct Dispatcher {
     refused: RefusedCalls,
     /// Where applications are asked what KooGallery waits for.
     questions: Pool,
+    /// How many client secrets are opened at a time.
+    decryptions: Permits,
 }
 
 impl Dispatcher {
@@ -65,7 +74,8 @@ impl Dispatcher {
     ) -> std::io::Result<Self> {
         let (settings, nonces, refused) = (RwLock::new(settings), Nonces::default(), RefusedCalls::default());
         let questions = Pool::start("question", QUESTIONS)?;
-        Ok(Self { store, settings, waiters, wake_jobs, nonces, refused, questions })
+        let decryptions = Permits::new(DECRYPTIONS);
+        Ok(Self { store, settings, waiters, wake_jobs, nonces, refused, questions, decryptions })
     }
 
     /// Lets questions to applications end, for `grace` at most.
@@ -159,7 +169,8 @@ impl Dispatcher {
                 Intent::Create { .. } | Intent::Change { .. } | Intent::Issue { .. } => {
                     self.operate(conversation, &mut row)
                 }
-                Intent::Query { .. } | Intent::CheckChange { .. } | Intent::Notify | Intent::Sync(_) => {
+                Intent::Sync(sync) => self.sync(conversation, call, sync),
+                Intent::Query { .. } | Intent::CheckChange { .. } | Intent::Notify => {
                     queries::outcome(&self.store, &self.questions, conversation, call)
                         .and_then(|outcome| self.record(conversation, outcome, None))
                 }
@@ -213,6 +224,37 @@ impl Dispatcher {
                 }
             }
         }
+    }
+
+    /// Applies a directory call, or, where it is a test, only checks it.
+    fn sync(
+        &self,
+        conversation: &Arc<Conversation>,
+        call: &Call,
+        sync: &DirectorySync,
+    ) -> Result<AnswerBytes, StoreError> {
+        let client_secret = match secrets::open(&self.decryptions, conversation, call, sync) {
+            Ok(client_secret) => client_secret,
+            Err(outcome) => return self.record(conversation, outcome, None),
+        };
+        if call.environment == Environment::Test {
+            return self.record(conversation, Outcome::success(), None);
+        }
+        let script = Arc::clone(conversation);
+        let (bytes, has_job) = self.store.write(Some(conversation.answer_by()), move |tx| {
+            // Only directory calls come here; the type of the conversation cannot say so.
+            let Some(Intent::Sync(sync)) = script.call.as_ref().map(|call| &call.intent) else {
+                return Err(StoreError::Closed);
+            };
+            let has_job = directory::apply(tx, &script.settings, sync, client_secret.as_ref(), Timestamp::now())?;
+            let prepared = script.prepare(&Outcome::success());
+            script.record(tx, &prepared, None, &Belongs::default())?;
+            Ok((prepared.bytes, has_job))
+        })?;
+        if has_job {
+            (self.wake_jobs)();
+        }
+        Ok(bytes)
     }
 
     fn tell(&self, then: AfterCommit) {
@@ -282,5 +324,6 @@ fn new_exchange(
         order_id: call.and_then(|call| call.order.as_ref()).map(|order| order.order_id.clone()),
         instance_id: call.and_then(|call| call.intent.instance_id()).map(str::to_owned),
         request_body: request.body,
+        request_sealed: family.seals_requests(),
     }
 }

@@ -126,6 +126,11 @@ pub trait Family: Send + Sync {
     /// compared with. `None` when it is not one of this family's.
     fn content(&self, query: &str, body: &[u8]) -> Option<Map<String, Value>>;
 
+    /// Whether requests hold personal data in the clear, so that the journal must keep their bodies sealed.
+    fn seals_requests(&self) -> bool {
+        false
+    }
+
     /// The body of the reply to `call`, or to a request that could not be read (`None`).
     fn reply(&self, call: Option<&Call>, outcome: &Outcome, encrypt: Encrypt<'_>) -> Vec<u8>;
 

@@ -19,6 +19,8 @@ impl ResultCode {
     pub const PROCESSING: Self = Self(*b"000004");
     /// Other internal error; KooGallery calls again.
     pub const INTERNAL: Self = Self(*b"000005");
+    /// The kit's client secret cannot be decrypted; elsewhere, something about a mobile number.
+    pub const CLIENT_SECRET: Self = Self(*b"000101");
     /// No instance resource available.
     pub const NO_RESOURCE: Self = Self(*b"000100");
 

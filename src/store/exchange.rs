@@ -1,5 +1,7 @@
 //! The journal: rows of `exchange` and `answer`.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use super::{StoreError, Tx, instant, millis};
@@ -24,6 +26,8 @@ pub struct NewExchange {
     pub request_line: String,
     /// Body as received.
     pub request_body: Vec<u8>,
+    /// The body holds personal data and is kept sealed.
+    pub request_sealed: bool,
     /// The order it names.
     pub order_id: Option<String>,
     /// The instance it names.
@@ -79,8 +83,10 @@ pub struct ExchangeRow {
     pub access_key: String,
     /// Method and target.
     pub request_line: String,
-    /// Body as received.
+    /// Body as received; empty where it is sealed.
     pub request_body: Vec<u8>,
+    /// The body holds personal data and is kept sealed.
+    pub request_sealed: bool,
     /// `orderId`.
     pub order_id: Option<String>,
     /// `instanceId`.
@@ -136,7 +142,7 @@ impl Tx<'_> {
         self.insert(
             "record the exchange",
             "INSERT INTO exchange (received_at, environment, family, activity, peer, access_key, request_line, \
-             request_body, order_id, instance_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             request_body, order_id, instance_id, request_sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             (
                 millis(new.received_at),
                 new.environment.as_str(),
@@ -145,9 +151,10 @@ impl Tx<'_> {
                 &new.peer,
                 &new.access_key,
                 &new.request_line,
-                (!new.request_body.is_empty()).then_some(&new.request_body),
+                self.kept_body(new)?,
                 &new.order_id,
                 &new.instance_id,
+                new.request_sealed,
             ),
         )
     }
@@ -158,8 +165,9 @@ impl Tx<'_> {
         self.insert(
             "record the exchange",
             "INSERT INTO exchange (received_at, environment, family, activity, peer, access_key, request_line, \
-             request_body, order_id, instance_id, duration_us, operation, result_code, answer, replayed, difference) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+             request_body, order_id, instance_id, duration_us, operation, result_code, answer, replayed, difference, \
+             request_sealed) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
             rusqlite::params![
                 millis(new.received_at),
                 new.environment.as_str(),
@@ -168,7 +176,7 @@ impl Tx<'_> {
                 new.peer,
                 new.access_key,
                 new.request_line,
-                (!new.request_body.is_empty()).then_some(&new.request_body),
+                self.kept_body(new)?,
                 new.order_id,
                 instance_id,
                 answered.duration_us,
@@ -177,8 +185,22 @@ impl Tx<'_> {
                 answered.answer,
                 answered.replayed,
                 answered.difference,
+                new.request_sealed,
             ],
         )
+    }
+
+    /// The body of a request as it is stored.
+    fn kept_body<'n>(&self, new: &'n NewExchange) -> Result<Option<Cow<'n, [u8]>>, StoreError> {
+        Ok(match (new.request_body.is_empty(), new.request_sealed) {
+            (true, _) => None,
+            (false, false) => Some(Cow::Borrowed(new.request_body.as_slice())),
+            // The row has no number yet; its time and its key are what it is known by.
+            (false, true) => {
+                let context = format!("exchange.request_body:{}:{}", millis(new.received_at), new.access_key);
+                Some(Cow::Owned(self.sealing.seal(&context, &new.request_body)?))
+            }
+        })
     }
 
     /// Completes a recorded call with its answer.
@@ -327,9 +349,9 @@ const OF_INSTANCE: &str = "exchange.id IN (WITH asked (instance_id) AS (VALUES (
 const FAILED: &str = "failed";
 
 const SELECT: &str = "SELECT exchange.id, received_at, duration_us, environment, family, activity, peer, \
-    exchange.access_key, request_line, coalesce(request_body, x''), order_id, exchange.instance_id, \
+    exchange.access_key, request_line, CASE request_sealed WHEN 0 THEN coalesce(request_body, x'') ELSE x'' END, order_id, exchange.instance_id, \
     exchange.operation, exchange.result_code, coalesce(exchange.answer, answer.shown, answer.body), replayed, difference, \
-    operation.identity, operation.first_exchange \
+    operation.identity, operation.first_exchange, request_sealed \
     FROM exchange LEFT JOIN operation ON operation.id = exchange.operation \
     LEFT JOIN answer ON answer.operation = exchange.operation AND answer.access_key = exchange.access_key";
 
@@ -354,5 +376,6 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<ExchangeRow> {
         difference: row.get(16)?,
         identity: row.get(17)?,
         first_exchange: row.get(18)?,
+        request_sealed: row.get(19)?,
     })
 }

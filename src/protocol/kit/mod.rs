@@ -177,6 +177,10 @@ impl Family for KitFamily {
         Some(members)
     }
 
+    fn seals_requests(&self) -> bool {
+        self.call == Some(Name::AuthSync)
+    }
+
     fn reply(&self, _call: Option<&Call>, outcome: &Outcome, _encrypt: Encrypt<'_>) -> Vec<u8> {
         // Code and message are all the kit's replies have.
         reply::write(&Outcome::refusal(outcome.code, outcome.message.as_str()), AccessForm::Plain)

@@ -66,6 +66,7 @@ fn call(order: &str, received_at: Timestamp, environment: Environment) -> NewExc
         access_key: "k".to_owned(),
         request_line: "POST /saasproduce".to_owned(),
         request_body: b"{}".to_vec(),
+        request_sealed: false,
         order_id: Some(order.to_owned()),
         instance_id: None,
     }
