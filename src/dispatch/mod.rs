@@ -159,7 +159,7 @@ impl Dispatcher {
                 Intent::Create { .. } | Intent::Change { .. } | Intent::Issue { .. } => {
                     self.operate(conversation, &mut row)
                 }
-                Intent::Query { .. } | Intent::CheckChange { .. } | Intent::Notify => {
+                Intent::Query { .. } | Intent::CheckChange { .. } | Intent::Notify | Intent::Sync(_) => {
                     queries::outcome(&self.store, &self.questions, conversation, call)
                         .and_then(|outcome| self.record(conversation, outcome, None))
                 }

@@ -36,7 +36,8 @@ pub(super) fn outcome(
         }
         // The order is read with the Open API, once that is configured; the notification itself needs nothing.
         Intent::Notify => Ok(Outcome::success()),
-        Intent::Create { .. } | Intent::Change { .. } | Intent::Issue { .. } => {
+        // Directories are not kept yet; no path leads here.
+        Intent::Create { .. } | Intent::Change { .. } | Intent::Issue { .. } | Intent::Sync(_) => {
             Ok(Outcome::refusal(ResultCode::INTERNAL, "internal error"))
         }
     }

@@ -96,7 +96,7 @@ pub(super) fn run(
             script.change(instance_id, request, identity, *scene)
         }
         Intent::Issue { instance_id, request } => script.issue(instance_id, request),
-        Intent::Query { .. } | Intent::CheckChange { .. } | Intent::Notify => {
+        Intent::Query { .. } | Intent::CheckChange { .. } | Intent::Notify | Intent::Sync(_) => {
             // The dispatcher sends none of these here.
             script.answer(&Outcome::refusal(ResultCode::INTERNAL, "internal error"), Belongs::default())
         }

@@ -13,6 +13,7 @@ use crate::instance;
 use crate::kind::Kind;
 use crate::operation::Environment;
 use crate::protocol::field_cipher::EncryptType;
+use crate::protocol::kit::calls::DirectorySync;
 use crate::protocol::result_code::ResultCode;
 use crate::secret::Secret;
 
@@ -139,6 +140,8 @@ pub enum Intent {
     },
     /// An order exists.
     Notify,
+    /// Change what is known of an enterprise: its OAuth client, its users, its departments.
+    Sync(Box<DirectorySync>),
 }
 
 /// The members of a purchase call that service supervision (服务监管) may send again with other values, as received; those
@@ -174,6 +177,7 @@ impl Intent {
             | Self::Issue { instance_id, .. }
             | Self::CheckChange { instance_id, .. } => Some(instance_id),
             Self::Query { instance_ids } if instance_ids.len() == 1 => instance_ids.first().map(String::as_str),
+            Self::Sync(sync) => sync.instance_id.as_deref(),
             Self::Create { .. } | Self::Query { .. } | Self::Notify => None,
         }
     }

@@ -15,6 +15,7 @@ pub mod canonical_json;
 pub mod extend_params;
 pub mod field_cipher;
 pub mod key;
+pub mod kit;
 pub mod license;
 pub mod license_code;
 pub mod license_online;
