@@ -6,6 +6,7 @@
 //! and still called.
 
 pub mod calls;
+pub mod client_secret;
 pub mod domain;
 mod loose_json;
 mod read;
