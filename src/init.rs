@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::{BASE64, HEXLOWER};
 use ring::rand::{SecureRandom, SystemRandom};
-use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
+use rsa::pkcs8::{EncodePrivateKey, LineEnding};
 use rsa::{Generate, PrivateKey};
 use zeroize::Zeroizing;
 
+use crate::protocol::kit::client_secret::{SMALLEST_MODULUS, public_key_text};
 use crate::secret::Secret;
 
 /// The configuration file's name.
@@ -33,8 +34,7 @@ const PUBLIC: u32 = 0o644;
 
 const STARTER_CONFIG: &str = include_str!("init/koogate.toml");
 
-/// KooGallery requires a modulus of 3072 bits at least (spec 3-kit §7).
-const _: () = assert!(PrivateKey::DEFAULT_BITS >= 3072);
+const _: () = assert!(PrivateKey::DEFAULT_BITS >= SMALLEST_MODULUS as usize);
 
 /// What was made, and what the user has to do with it. Printed, it is the text for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,11 +98,10 @@ impl Material {
     fn generate() -> Result<Self, InitError> {
         let failed = |error: &dyn fmt::Display| InitError::Keys(error.to_string());
         let key = PrivateKey::try_generate().map_err(|error| failed(&error))?;
-        let public_key = key.as_public_key().to_public_key_der().map_err(|error| failed(&error))?;
         Ok(Self {
             sealing_key: Secret::new(HEXLOWER.encode(&*random()?)),
             private_key: key.to_pkcs8_pem(LineEnding::LF).map_err(|error| failed(&error))?,
-            public_key: BASE64.encode(public_key.as_bytes()),
+            public_key: public_key_text(key.as_public_key()).map_err(|error| failed(&error))?,
             hook_secret: Secret::new(format!("whsec_{}", BASE64.encode(&*random()?))),
             admin_token: Secret::new(HEXLOWER.encode(&*random()?)),
         })

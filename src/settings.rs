@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::config::{self, Accept, ChangeCheck, Config, ExtendParamsError, Fulfilment, RefreshUnfreezes, UnknownCode};
+use crate::config::{
+    self, Accept, ChangeCheck, Config, ExtendParamsError, Fulfilment, MissingDepartments, RefreshUnfreezes, UnknownCode,
+};
 use crate::fulfilment::application::Application;
 use crate::fulfilment::command::{CommandApplication, CommandSetupError};
 use crate::fulfilment::http::{HttpApplication, HttpSetupError};

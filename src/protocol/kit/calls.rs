@@ -75,7 +75,7 @@ pub struct Application {
     pub app_id: String,
     /// OAuth client id of this enterprise.
     pub client_id: String,
-    /// OAuth client secret of this enterprise as received: encrypted (spec 3-kit §7).
+    /// OAuth client secret of this enterprise as received: encrypted, for [`super::client_secret`].
     pub encrypted_secret: Secret<String>,
 }
 

@@ -1,7 +1,8 @@
-//! The domain of an enterprise's authentication centre, on which its OAuth addresses are built (spec 3-kit §5.1, §11.3).
+//! The domain of an enterprise's authentication centre, on which its OAuth addresses are built (spec 3-kit §5.1,
+//! §11.3).
 //!
-//! A client secret is sent there later, so nothing is taken that leads anywhere but to the host it shows: no user name in
-//! front of an `@`, no other scheme, no blank, no backslash.
+//! A client secret is sent there later, so nothing is taken that leads anywhere but to the host it shows: no user name
+//! in front of an `@`, no other scheme, no blank, no backslash.
 
 use std::fmt;
 
@@ -54,8 +55,8 @@ fn read_port(text: &str) -> Result<u16, NoHost> {
     text.parse().ok().filter(|port| digits && *port > 0).ok_or(NoHost)
 }
 
-/// Labels of letters, digits, `-` and `_`, within the lengths of the DNS. One label is enough: debugging calls carry any
-/// value the seller typed.
+/// Labels of letters, digits, `-` and `_`, within the lengths of the DNS. One label is enough: debugging calls carry
+/// any value the seller typed.
 fn is_host(host: &str) -> bool {
     let is_label = |label: &str| {
         let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');

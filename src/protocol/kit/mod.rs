@@ -6,6 +6,7 @@
 //! and still called.
 
 pub mod calls;
+pub mod client_secret;
 pub mod domain;
 mod loose_json;
 mod read;
@@ -66,11 +67,11 @@ static UNKNOWN: [KitFamily; 2] =
 
 const fn calls_of(generation: Generation) -> [KitFamily; 5] {
     [
-        KitFamily { generation, call: Some(Name::TenantSync) },
-        KitFamily { generation, call: Some(Name::ApplicationSync) },
-        KitFamily { generation, call: Some(Name::AuthSync) },
-        KitFamily { generation, call: Some(Name::SingleOrgSync) },
-        KitFamily { generation, call: Some(Name::AllOrgSync) },
+        KitFamily { generation, call: Some(Name::Tenant) },
+        KitFamily { generation, call: Some(Name::Application) },
+        KitFamily { generation, call: Some(Name::Auth) },
+        KitFamily { generation, call: Some(Name::SingleOrg) },
+        KitFamily { generation, call: Some(Name::AllOrg) },
     ]
 }
 
@@ -178,7 +179,7 @@ impl Family for KitFamily {
     }
 
     fn seals_requests(&self) -> bool {
-        self.call == Some(Name::AuthSync)
+        self.call == Some(Name::Auth)
     }
 
     fn reply(&self, _call: Option<&Call>, outcome: &Outcome, _encrypt: Encrypt<'_>) -> Vec<u8> {

@@ -1,5 +1,5 @@
-//! Reads the bodies of the five calls (spec 3-kit §4, §5). Both generations are read alike: where a member may stand and
-//! how it may be written is taken from either.
+//! Reads the bodies of the five calls (spec 3-kit §4, §5). Both generations are read alike: where a member may stand
+//! and how it may be written is taken from either.
 //!
 //! One pass over the tree that the body is, so time and memory go with its length.
 
@@ -20,22 +20,22 @@ use crate::secret::Secret;
 /// Which of the five it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
-    TenantSync,
-    ApplicationSync,
-    AuthSync,
-    SingleOrgSync,
-    AllOrgSync,
+    Tenant,
+    Application,
+    Auth,
+    SingleOrg,
+    AllOrg,
 }
 
 impl Name {
     /// The word for it in the path.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
-            Self::TenantSync => "tenantSync",
-            Self::ApplicationSync => "applicationSync",
-            Self::AuthSync => "authSync",
-            Self::SingleOrgSync => "singleOrgSync",
-            Self::AllOrgSync => "allOrgSync",
+            Self::Tenant => "tenantSync",
+            Self::Application => "applicationSync",
+            Self::Auth => "authSync",
+            Self::SingleOrg => "singleOrgSync",
+            Self::AllOrg => "allOrgSync",
         }
     }
 }
@@ -61,15 +61,15 @@ pub(super) fn read(name: Name, members: Members<'_>, remarks: &mut Vec<String>) 
             readable_time(members, "timeStamp", remarks)
         },
         change: match name {
-            Name::TenantSync => read_tenant(members)?,
-            Name::ApplicationSync => read_application(members)?,
-            Name::AuthSync => DirectoryChange::Users(read_users(members, remarks)?),
-            Name::SingleOrgSync => match flag(members, false)? {
+            Name::Tenant => read_tenant(members)?,
+            Name::Application => read_application(members)?,
+            Name::Auth => DirectoryChange::Users(read_users(members, remarks)?),
+            Name::SingleOrg => match flag(members, false)? {
                 Flag::Remove => DirectoryChange::RemoveDepartment { org_code: members.required("orgCode")? },
                 Flag::Set | Flag::Revoke => DirectoryChange::SetDepartment(read_department(members)?),
             },
             // It may have a flag, which says nothing.
-            Name::AllOrgSync => DirectoryChange::AllDepartments(read_departments(members)?),
+            Name::AllOrg => DirectoryChange::AllDepartments(read_departments(members)?),
         },
     })
 }

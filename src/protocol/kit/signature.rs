@@ -1,7 +1,7 @@
 //! The headers `x-sign`, `x-timestamp` and `x-nonce`: the authentication of the kit's generation V2 (spec 3-kit §3.2).
 //!
-//! Steps and candidates are those of the V2 basic interfaces. The formula is not: the payload itself is joined, where the
-//! basic interfaces join its HMAC. So neither signature verifies on the other interface, even under one key.
+//! Steps and candidates are those of the V2 basic interfaces. The formula is not: the payload itself is joined, where
+//! the basic interfaces join its HMAC. So neither signature verifies on the other interface, even under one key.
 
 use data_encoding::HEXLOWER;
 use ring::hmac;

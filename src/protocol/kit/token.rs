@@ -1,9 +1,9 @@
 //! The header `authToken`: the authentication of the kit's generation V1 (spec 3-kit §3.1).
 //!
-//! The token is made as that of the V1 basic interfaces, over the top-level members of the body. Two things are not said
-//! by the documents and tried: whether blank values are signed, and whether values are URL-decoded first. A text that
-//! verifies decoded is still read as it stands, so what the second pair of candidates lets through unnoticed is a value
-//! whose characters were percent-encoded on the way, and nothing else.
+//! The token is made as that of the V1 basic interfaces, over the top-level members of the body. Two things are not
+//! said by the documents and tried: whether blank values are signed, and whether values are URL-decoded first. Values
+//! are read as they stand all the same. So beside what holds for V1 (see `auth_token`), one change of a genuine body goes
+//! unnoticed: characters of values that were percent-encoded, or blanks that became `+`.
 //!
 //! This runs before anything in the body counts. It keeps the canonical form of the body, the values with their escapes
 //! resolved and one joined text at a time: each about as long as the body.
@@ -47,8 +47,8 @@ pub(super) fn verify<'k>(
     token.signer(keys, &sorted(&decoded), &CANDIDATES).ok_or(SignatureRefusal::NoKeyMatches)
 }
 
-/// The token a caller sends with exactly this body: 44 characters of base64. `None` when the body is no JSON object with
-/// a `timeStamp`.
+/// The token a caller sends with exactly this body: 44 characters of base64. `None` when the body is no JSON object
+/// with a `timeStamp`.
 pub fn sign(key: &AccessKey, body: &[u8]) -> Option<String> {
     let members = Members::parse(body)?;
     let values = signed_values(&members);

@@ -12,7 +12,8 @@ fn members(value: Value) -> Map<String, Value> {
 /// A call with what every call has.
 fn call(more: Value) -> Map<String, Value> {
     let mut all = members(json!({
-        "instanceId": "i-1", "tenantId": "t-1", "appId": "a-1", "flag": 1, "testFlag": 0, "timeStamp": "20220413093539534"
+        "instanceId": "i-1", "tenantId": "t-1", "appId": "a-1", "flag": 1, "testFlag": 0,
+        "timeStamp": "20220413093539534"
     }));
     all.extend(members(more));
     all
@@ -36,14 +37,14 @@ fn fault(name: Name, more: Value) -> String {
 }
 
 fn users(list: Value) -> Vec<User> {
-    match change(Name::AuthSync, json!({ "userList": list })) {
+    match change(Name::Auth, json!({ "userList": list })) {
         Ok(DirectoryChange::Users(Users { change: UsersChange::Set(users), .. })) => users,
         other => panic!("{other:?}"),
     }
 }
 
 fn departments(more: Value) -> Vec<Department> {
-    match change(Name::AllOrgSync, more) {
+    match change(Name::AllOrg, more) {
         Ok(DirectoryChange::AllDepartments(departments)) => departments,
         other => panic!("{other:?}"),
     }
@@ -65,7 +66,7 @@ fn an_enterprise_is_bound_with_its_domain_in_one_form() {
         name: "测试企业".to_owned(),
         domain: Domain::parse("https://example.tenantaccount.com").unwrap(),
     };
-    assert_eq!(change(Name::TenantSync, tenant()), Ok(DirectoryChange::BindTenant(expected)));
+    assert_eq!(change(Name::Tenant, tenant()), Ok(DirectoryChange::BindTenant(expected)));
     for (member, value, expected) in [
         ("name", json!(""), "name is missing"),
         ("tenantCode", json!(null), "tenantCode is missing"),
@@ -81,7 +82,7 @@ fn an_enterprise_is_bound_with_its_domain_in_one_form() {
     ] {
         let mut more = tenant();
         more[member] = value;
-        assert!(fault(Name::TenantSync, more.clone()).starts_with(expected), "{more}");
+        assert!(fault(Name::Tenant, more.clone()).starts_with(expected), "{more}");
     }
 }
 
@@ -95,7 +96,7 @@ fn an_empty_instance_or_order_may_be_written_in_three_ways() {
                 None => drop(members.remove(name)),
             }
         }
-        let (sync, _) = read_all(Name::TenantSync, &members).unwrap();
+        let (sync, _) = read_all(Name::Tenant, &members).unwrap();
         let DirectoryChange::BindTenant(tenant) = sync.change else { panic!() };
         assert_eq!((sync.instance_id, tenant.order_id), (None, None), "{empty:?}");
     }
@@ -117,12 +118,12 @@ fn a_flag_says_what_to_do_as_number_or_text() {
         }
     };
     for (name, remove, set) in [
-        (Name::TenantSync, "UnbindTenant { order_id: Some(\"CS1\") }", "BindTenant"),
-        (Name::ApplicationSync, "RemoveApplication { app_id: \"a-1\" }", "SetApplication"),
-        (Name::AuthSync, "Remove(1 users)", "Set(1 users)"),
-        (Name::SingleOrgSync, "RemoveDepartment { org_code: \"1\" }", "SetDepartment"),
+        (Name::Tenant, "UnbindTenant { order_id: Some(\"CS1\") }", "BindTenant"),
+        (Name::Application, "RemoveApplication { app_id: \"a-1\" }", "SetApplication"),
+        (Name::Auth, "Remove(1 users)", "Set(1 users)"),
+        (Name::SingleOrg, "RemoveDepartment { org_code: \"1\" }", "SetDepartment"),
     ] {
-        let may_revoke = name == Name::AuthSync;
+        let may_revoke = name == Name::Auth;
         let refused = if may_revoke { "flag must be 0, 1, 2 or 3" } else { "flag must be 0, 1 or 2" };
         for number in [json!(0), json!("0")] {
             check(name, number, Ok(remove));
@@ -142,7 +143,7 @@ fn a_flag_says_what_to_do_as_number_or_text() {
     }
     for flag in [json!(0), json!(9), json!(null), json!("x"), json!([])] {
         let expected = Ok(DirectoryChange::AllDepartments(Vec::new()));
-        assert_eq!(change(Name::AllOrgSync, json!({"flag": flag, "orgInfo": []})), expected);
+        assert_eq!(change(Name::AllOrg, json!({"flag": flag, "orgInfo": []})), expected);
     }
 }
 
@@ -154,27 +155,27 @@ fn a_removal_needs_no_more_than_names_what_goes() {
         read_all(name, &members).map(|(sync, _)| sync.change)
     };
     let nonsense = json!({"domainName": "user@evil.example", "tenantCode": null});
-    assert_eq!(removed(Name::TenantSync, nonsense), Ok(DirectoryChange::UnbindTenant { order_id: None }));
-    assert!(removed(Name::ApplicationSync, json!({})).is_ok());
-    assert!(removed(Name::ApplicationSync, json!({"appId": ""})).is_err());
-    assert!(removed(Name::SingleOrgSync, json!({"orgCode": 1})).is_ok());
-    assert!(removed(Name::SingleOrgSync, json!({"orgName": "a"})).is_err());
+    assert_eq!(removed(Name::Tenant, nonsense), Ok(DirectoryChange::UnbindTenant { order_id: None }));
+    assert!(removed(Name::Application, json!({})).is_ok());
+    assert!(removed(Name::Application, json!({"appId": ""})).is_err());
+    assert!(removed(Name::SingleOrg, json!({"orgCode": 1})).is_ok());
+    assert!(removed(Name::SingleOrg, json!({"orgName": "a"})).is_err());
     let list = json!({"userList": [{"userName": "b", "enable": "perhaps"}, {"userName": "a"}, {"userName": "b"}]});
-    let Ok(DirectoryChange::Users(users)) = removed(Name::AuthSync, list) else { panic!() };
+    let Ok(DirectoryChange::Users(users)) = removed(Name::Auth, list) else { panic!() };
     assert!(users.change == UsersChange::Remove(vec!["a".to_owned(), "b".to_owned()]));
-    assert!(removed(Name::AuthSync, json!({"userList": [{"name": "a"}]})).is_err());
+    assert!(removed(Name::Auth, json!({"userList": [{"name": "a"}]})).is_err());
 }
 
 #[test]
 fn client_credentials_are_taken_with_the_secret_unseen() {
     let credentials = json!({"clientId": "client-1", "clientSecret": "q+/9Aa=="});
-    let Ok(DirectoryChange::SetApplication(application)) = change(Name::ApplicationSync, credentials) else { panic!() };
+    let Ok(DirectoryChange::SetApplication(application)) = change(Name::Application, credentials) else { panic!() };
     assert_eq!((application.app_id.as_str(), application.client_id.as_str()), ("a-1", "client-1"));
     assert_eq!(application.encrypted_secret.expose(), "q+/9Aa==");
     assert!(!format!("{application:?}").contains("q+/9Aa"));
-    assert_eq!(fault(Name::ApplicationSync, json!({"clientId": "c"})), "clientSecret is missing");
-    assert_eq!(fault(Name::ApplicationSync, json!({"clientSecret": "s"})), "clientId is missing");
-    assert_eq!(fault(Name::ApplicationSync, json!({"appId": "", "flag": 0})), "appId is missing");
+    assert_eq!(fault(Name::Application, json!({"clientId": "c"})), "clientSecret is missing");
+    assert_eq!(fault(Name::Application, json!({"clientSecret": "s"})), "clientId is missing");
+    assert_eq!(fault(Name::Application, json!({"appId": "", "flag": 0})), "appId is missing");
 }
 
 #[test]
@@ -238,7 +239,7 @@ fn a_user_needs_a_name_only_and_is_an_enabled_user_unless_told_otherwise() {
         (json!(""), "userList is missing"),
         (json!(null), "userList is missing"),
     ] {
-        let fault = fault(Name::AuthSync, json!({"userList": list}));
+        let fault = fault(Name::Auth, json!({"userList": list}));
         assert!(fault.starts_with(expected), "{fault}");
     }
     assert_eq!(users(json!([])), []);
@@ -249,7 +250,7 @@ fn what_is_of_no_consequence_is_left_out_and_told_without_its_value() {
     let list = json!([{"userName": "a", "employeeType": "many"}, {"userName": "b", "employeeType": 1.5}]);
     let mut members = call(json!({"userList": list, "currentSyncTime": "yesterday"}));
     members.insert("timeStamp".to_owned(), json!("soon"));
-    let (sync, remarks) = read_all(Name::AuthSync, &members).unwrap();
+    let (sync, remarks) = read_all(Name::Auth, &members).unwrap();
     assert_eq!(sync.stamped_at, None);
     let time = "is no date: a time must be 14 digits (yyyyMMddHHmmss) or 17 digits (yyyyMMddHHmmssSSS)";
     assert_eq!(
@@ -265,7 +266,7 @@ fn what_is_of_no_consequence_is_left_out_and_told_without_its_value() {
 #[test]
 fn times_are_those_of_beijing() {
     let members = call(json!({"userList": [], "currentSyncTime": "20220420114117642"}));
-    let (sync, _) = read_all(Name::AuthSync, &members).unwrap();
+    let (sync, _) = read_all(Name::Auth, &members).unwrap();
     assert_eq!(sync.stamped_at, "2022-04-13T01:35:39.534Z".parse().ok());
     let DirectoryChange::Users(users) = sync.change else { panic!() };
     assert_eq!(users.sync_time, "2022-04-20T03:41:17.642Z".parse().ok());
@@ -292,11 +293,11 @@ fn departments_come_under_two_names_in_three_forms_with_three_spellings() {
         (json!({"orgInfo": [{"orgCode": "1"}]}), "orgInfo element 1: orgName is missing"),
         (json!({"orgInfoList": "[{orgName:\"1\"}]"}), "orgInfoList element 1: orgCode is missing"),
     ] {
-        assert_eq!(fault(Name::AllOrgSync, more), expected);
+        assert_eq!(fault(Name::AllOrg, more), expected);
     }
-    let single = change(Name::SingleOrgSync, json!({"orgCode": "10000", "orgName": "开发部", "parentCode": ""}));
+    let single = change(Name::SingleOrg, json!({"orgCode": "10000", "orgName": "开发部", "parentCode": ""}));
     assert_eq!(single, Ok(DirectoryChange::SetDepartment(department("10000", "开发部", None))));
-    assert_eq!(fault(Name::SingleOrgSync, json!({"orgCode": "1"})), "orgName is missing");
+    assert_eq!(fault(Name::SingleOrg, json!({"orgCode": "1"})), "orgName is missing");
 }
 
 #[test]
@@ -349,7 +350,7 @@ proptest! {
     )) {
         let mut members = call(json!({}));
         members.extend(more);
-        for name in [Name::TenantSync, Name::ApplicationSync, Name::AuthSync, Name::SingleOrgSync, Name::AllOrgSync] {
+        for name in [Name::Tenant, Name::Application, Name::Auth, Name::SingleOrg, Name::AllOrg] {
             let _ = read_all(name, &members);
         }
     }
