@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use koogate::kind::Kind;
 use koogate::protocol::body_sign;
 use koogate::protocol::key::AccessKey;
 use koogate::protocol::query::Query;
@@ -119,7 +120,7 @@ impl Drop for Seller {
 }
 
 impl Observer for Seller {
-    fn instance(&self, instance_id: &str) -> Option<Observed> {
+    fn instance(&self, _kind: Kind, instance_id: &str) -> Option<Observed> {
         let state = self.state.lock().unwrap();
         let instance = state.instances.get(instance_id)?;
         Some(Observed { status: instance.status.to_owned(), expire_time: instance.expires })
