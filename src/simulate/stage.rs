@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::call::{Call, Mode, Order, Subject};
+use super::call::{Call, Mode, Order, Signed, Subject};
 use super::client::{Answer, ClientError};
 use super::reply::Reply;
 use super::{Generation, Observed, Options, Target};
@@ -32,6 +32,8 @@ pub(super) struct World {
     /// Calls without an answer since the last one with.
     unanswered: u32,
     clock_reported: bool,
+    /// The last time stamp, Unix milliseconds.
+    stamped_ms: i64,
     /// The real instance or licence code the life-cycle goes on with.
     pub instance: Option<Instance>,
     /// There is none, and that is the server's right: what would go on with it is left out.
@@ -58,9 +60,16 @@ impl World {
             answered: false,
             unanswered: 0,
             clock_reported: false,
+            stamped_ms: 0,
             instance: None,
             is_declined: false,
         }
+    }
+
+    /// A time stamp that no call has had: a retry in the same millisecond would be the same GET to the byte.
+    fn stamp(&mut self) -> Timestamp {
+        self.stamped_ms = Timestamp::now().as_millisecond().max(self.stamped_ms + 1);
+        Timestamp::from_millisecond(self.stamped_ms).unwrap_or(Timestamp::MAX)
     }
 
     /// Whether the server is taken for unreachable: it did not answer the first call, or several in a row.
@@ -103,13 +112,13 @@ impl<'r> Stage<'r> {
         if self.world.gave_up() {
             return None;
         }
-        let outcome = send(self.target, call);
+        let outcome = self.sign(call).send(&self.target.client);
         self.receive(what, call, outcome)
     }
 
     /// Makes the same call twice, to the byte; returns the second reply.
     pub(super) fn call_twice(&mut self, call: &Call) -> Option<Reply> {
-        let signed = call.sign(&self.target.key, Timestamp::now(), &new_nonce());
+        let signed = self.sign(call);
         let mut reply = None;
         for what in ["first call", "second call"] {
             let outcome = signed.send(&self.target.client);
@@ -120,10 +129,11 @@ impl<'r> Stage<'r> {
 
     /// Makes all calls at once, each on a thread of its own.
     pub(super) fn call_at_once(&mut self, calls: &[Call]) -> Vec<Reply> {
-        let target = self.target;
+        let client = &self.target.client;
+        let signed: Vec<Signed> = calls.iter().map(|call| self.sign(call)).collect();
         let outcomes: Vec<_> = std::thread::scope(|scope| {
-            let start = |call| scope.spawn(move || send(target, call));
-            let threads: Vec<_> = calls.iter().map(start).collect();
+            let start = |signed: Signed| scope.spawn(move || signed.send(client));
+            let threads: Vec<_> = signed.into_iter().map(start).collect();
             threads.into_iter().map(|thread| thread.join().unwrap_or(Err(ClientError::Timeout))).collect()
         });
         let numbered = calls.iter().zip(outcomes).zip(1..);
@@ -213,6 +223,11 @@ impl<'r> Stage<'r> {
         field_cipher::encrypt(&self.target.key, encrypt_type, random::iv(), text)
     }
 
+    /// Signs a call, with a stamp and a nonce of its own.
+    fn sign(&mut self, call: &Call) -> Signed {
+        call.sign(&self.target.key, self.world.stamp(), &new_nonce())
+    }
+
     fn receive(&mut self, what: &str, call: &Call, outcome: Result<Answer, ClientError>) -> Option<Reply> {
         let answer = match outcome {
             Ok(answer) => answer,
@@ -258,11 +273,6 @@ impl<'r> Stage<'r> {
             self.add("", Finding::warn("clock", text));
         }
     }
-}
-
-/// Signs and sends a call, with a nonce of its own.
-fn send(target: &Target, call: &Call) -> Result<Answer, ClientError> {
-    call.sign(&target.key, Timestamp::now(), &new_nonce()).send(&target.client)
 }
 
 /// 64 hex digits, as in KooGallery's calls.

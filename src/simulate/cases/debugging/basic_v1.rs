@@ -8,6 +8,7 @@ use crate::protocol::field_cipher::EncryptType;
 use crate::protocol::reply_checks::Finding;
 use crate::protocol::time;
 use crate::simulate::Generation;
+use crate::simulate::call::Order;
 use crate::simulate::cases::repeats::differ;
 use crate::simulate::reply::Reply;
 use crate::simulate::stage::{Stage, days_ahead};
@@ -63,10 +64,9 @@ fn created(stage: &mut Stage<'_>, what: &str, members: Value) -> Option<Reply> {
 /// One order that buys two products by use has an instance for each (§12 e).
 fn on_demand(stage: &mut Stage<'_>) {
     let order = stage.new_order();
-    let mut members = purchase_v1(&order, Charging::OnDemand);
-    let first = created(stage, "first product", members.clone());
-    members["productId"] = json!("OFFI461867333479178241");
-    let second = created(stage, "second product of the order", members);
+    let other = Order { product_id: format!("{}-2", order.product_id), ..order.clone() };
+    let first = created(stage, "first product", purchase_v1(&order, Charging::OnDemand));
+    let second = created(stage, "second product of the order", purchase_v1(&other, Charging::OnDemand));
     if let (Some(first), Some(second)) = (first, second) {
         differ(stage, "two products of one on-demand order", [&first, &second]);
     }
