@@ -55,10 +55,12 @@ pub fn run(
     }
     if !once {
         output::line(&format!(
-            "\nServing on. The production address is {url}, the access key of the\n\
-             basic interfaces {BASIC_KEY}, that of licences {LICENSE_KEY}.\n\
+            "\nServing on. The production address is {url}, its access keys\n  \
+             {BASIC_KEY} (basic interfaces 基础接口)\n  \
+             {LICENSE_KEY} (licences License授权码交付接口)\n\
              Look around in another terminal:\n  {koogate} --config {toml} exchange list\n  \
-             {koogate} --config {toml} instance list\n  {koogate} --config {toml} license list\nThe database is {db} (any sqlite3 shell opens it).\n\
+             {koogate} --config {toml} instance list\n  {koogate} --config {toml} license list\n\
+             The database is {db} (any sqlite3 shell opens it).\n\
              Ctrl-C ends the demo and removes everything. 演示仍在运行，按 Ctrl-C 结束并清除全部数据。",
             // As it was called: nothing is installed where the demo was built from source.
             koogate = std::env::args().next().unwrap_or_else(|| "koogate".to_owned()),
