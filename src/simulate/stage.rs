@@ -11,7 +11,7 @@ use super::client::{Answer, ClientError};
 use super::reply::Reply;
 use super::{Generation, Observed, Options, Target};
 use crate::protocol::field_cipher::{self, EncryptType};
-use crate::protocol::reply_checks::{self, Finding};
+use crate::protocol::reply_checks::{self, Finding, Severity};
 use crate::random;
 
 /// An older requirement page and the European site give a server 5 s (spec README §7.4).
@@ -246,7 +246,12 @@ impl<'r> Stage<'r> {
         if self.generation().encrypts_credentials() {
             findings.append(&mut reply_checks::check_credentials(body, &self.target.key));
         }
-        for finding in findings {
+        for mut finding in findings {
+            if finding.rule == "body-sign" && !call.is_genuine() {
+                // Nothing but its key tells whose such a call is (spec README §7.2).
+                finding.severity = Severity::Warn;
+                finding.text.push_str("; KooGallery makes no such call, and its refusal may bear another key of yours");
+            }
             self.add(what, finding);
         }
         self.check_time(what, &answer);

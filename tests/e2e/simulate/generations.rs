@@ -1,10 +1,10 @@
 //! Every fault that only another generation than V2 can have, and those of all that are most dangerous, are found there.
 
 use koogate::simulate::Generation::{License, LicenseCode, LicenseOnline, V1};
-use koogate::simulate::{Generation, Outcome, Report};
+use koogate::simulate::{Generation, Options, Outcome, Report, Target, run};
 
-use super::seller::{Creation, Fault};
-use super::{check_as, complaining, complaints};
+use super::seller::{Creation, Fault, Seller, key, other_key};
+use super::{check_as, complaining, complaints, play_as};
 
 fn fails(generation: Generation, fault: Fault, case: &str, rule: &str) -> Report {
     check_as(generation, fault, Creation::AtOnce, case, rule, Outcome::Failed)
@@ -53,6 +53,19 @@ fn gaps_in_the_signatures_of_licence_calls_are_found() {
         fails_only(generation, Fault::AcceptsUnsigned, &["refuse-no-signature"], "accepted");
         fails_only(generation, Fault::AcceptsNoNonce, &["refuse-no-nonce"], "accepted");
     }
+}
+
+#[test]
+fn refusals_of_calls_that_are_nobodys_may_bear_another_key_of_the_seller() {
+    let (fault, creation) = (Fault::RefusesUnderAnotherKey, Creation::AtOnce);
+    let report = play_as(LicenseOnline, &Seller::start(Some(fault), creation), false);
+    let found = report.cases.iter().find(|case| case.name == "refuse-wrong-key").unwrap();
+    assert!(found.outcome == Outcome::Warned && found.findings[0].rule == "body-sign", "{found:#?}");
+    let seller = Seller::start(Some(fault), creation);
+    let target = Target::new(&seller.url, key(), &[]).unwrap().with_other_keys(vec![other_key()]);
+    let report = run(&target, &Options { generation: LicenseOnline, ..Options::default() }, &mut |_| {});
+    // A nonce is refused after the signature, when the key is known.
+    assert_eq!(complaining(&report), ["refuse-repeated-nonce"].into(), "{:#?}", complaints(&report));
 }
 
 #[test]

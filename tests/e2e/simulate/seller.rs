@@ -86,6 +86,7 @@ pub enum Fault {
     RefundUnread,
     OtherLicenseOnRetry,
     // L2 and LO.
+    RefusesUnderAnotherKey,
     UnknownCodeRefused,
     SecondRequestRefused,
     EndlessLicenseTaken,
@@ -107,6 +108,11 @@ pub struct Seller {
     pub url: String,
     state: Arc<Mutex<State>>,
     server: Arc<Server>,
+}
+
+/// A key of other interfaces of the seller.
+pub fn other_key() -> AccessKey {
+    AccessKey::new("other".to_owned(), Secret::new("66666666-7777-8888-9999-000000000000".to_owned()))
 }
 
 pub fn key() -> AccessKey {
@@ -308,7 +314,9 @@ fn response(mut answer: Value, fault: Option<Fault>) -> Response<std::io::Cursor
     let name = if fault == Some(Fault::LowerCasedBodySign) { "body-sign" } else { "Body-Sign" };
     let mut headers = vec![format!("Content-Type: {content_type}")];
     if fault != Some(Fault::NoBodySign) {
-        headers.push(format!("{name}: {}", body_sign::header_value(&key(), signed)));
+        let is_nobodys = fault == Some(Fault::RefusesUnderAnotherKey) && answer["resultCode"] == json!("000001");
+        let signer = if is_nobodys { other_key() } else { key() };
+        headers.push(format!("{name}: {}", body_sign::header_value(&signer, signed)));
     }
     let headers = headers.iter().map(|line| Header::from_str(line).unwrap()).collect();
     let length = body.len();
