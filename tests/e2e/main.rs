@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod basic_v1;
 mod crash;
 mod documentation;
 mod door;
@@ -26,3 +27,4 @@ mod shop;
 mod simulate;
 mod storage;
 mod tidy;
+mod token_get;
