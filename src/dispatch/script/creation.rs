@@ -165,7 +165,8 @@ impl Script<'_> {
             Some(id) if self.tx.instance(call.environment, call.kind, id)?.is_none() => id.to_owned(),
             _ => Uuid::new_v4().to_string(),
         };
-        let terms = (!wanted.terms.is_empty()).then(|| supervision::stored(wanted.terms));
+        // Also where nothing is said of them yet: that they are there says that a later call may bring them.
+        let terms = supervision::stored(wanted.terms);
         let new = NewInstance {
             environment: call.environment,
             kind: call.kind,
@@ -176,7 +177,7 @@ impl Script<'_> {
             sku_code: wanted.sku_code,
             expire_time: wanted.expire_time,
             encrypts_credentials: call.encrypts_credentials,
-            terms: terms.as_deref(),
+            terms: Some(&terms),
         };
         // What could not be read is for the operator to see, long after the log is gone.
         let remarks = call.remarks.join("; ");

@@ -148,3 +148,20 @@ fn parallel_calls_with_new_dates_apply_them_once() {
         shop.told_only(&instance_id(&first), &["instance.create", "instance.renew", "instance.renew"]);
     }
 }
+#[test]
+fn dates_that_come_only_with_a_later_call_are_applied_too() {
+    let shop = Shop::open("");
+    let [.., accepted] = three_calls("CS1");
+    let bare = ["expireTime", "periodType", "periodNumber", "provisionType"]
+        .into_iter()
+        .fold(purchase("CS1"), |call, name| call.without(name));
+    let first = shop.get_thrice(&bare);
+    let id = instance_id(&first);
+    assert_eq!(shop.instance(&id)["expireTime"], Value::Null);
+    assert_eq!(shop.get_thrice(&accepted).verbatim(), first.verbatim());
+    assert_eq!(shop.instance(&id)["expireTime"], "2101-12-31T23:59:59Z");
+    // What is absent says nothing.
+    shop.get_thrice(&bare);
+    assert_eq!(shop.instance(&id)["expireTime"], "2101-12-31T23:59:59Z");
+    shop.told_only(&id, &["instance.create", "instance.renew"]);
+}
