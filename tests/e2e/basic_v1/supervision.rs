@@ -165,3 +165,11 @@ fn dates_that_come_only_with_a_later_call_are_applied_too() {
     assert_eq!(shop.instance(&id)["expireTime"], "2101-12-31T23:59:59Z");
     shop.told_only(&id, &["instance.create", "instance.renew"]);
 }
+#[test]
+fn the_same_date_in_another_spelling_is_no_new_date() {
+    let shop = Shop::open("");
+    let first = shop.get("000000", &purchase("CS1"));
+    let again = purchase("CS1").with("expireTime", &format!("{FUTURE}000"));
+    assert_eq!(call(&shop.koogate, &again).verbatim(), first.verbatim());
+    shop.told_only(&instance_id(&first), &["instance.create"]);
+}
