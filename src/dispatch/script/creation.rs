@@ -64,7 +64,7 @@ impl Script<'_> {
         };
         let Some(product) = product else {
             let operation = self.operation(recorded, identity, &instance, State::Done)?;
-            return self.created(&operation, &instance, None);
+            return self.created(&operation, &instance, wanted, None);
         };
         let mut operation = None;
         let mut license = None;
@@ -83,7 +83,7 @@ impl Script<'_> {
                 if let (Some(license), Some(made)) = (license, &handout.license) {
                     self.tx.issue_license(license, made, self.now)?;
                 }
-                self.created(&operation, &instance, Some(handout))
+                self.created(&operation, &instance, wanted, Some(handout))
             }
             Begun::Application => {
                 let event = events::creation(self.call, &instance, &operation.operation_id);
@@ -145,13 +145,19 @@ impl Script<'_> {
         &mut self,
         operation: &OperationRow,
         instance: &InstanceRow,
+        wanted: &Wanted<'_>,
         handout: Option<Handout>,
     ) -> Result<Step, StoreError> {
         if let Some(access) = handout.as_ref().and_then(|handout| handout.access.as_ref()) {
             self.tx.set_access(instance, access)?;
         }
         let cause = self.cause(None)?;
-        let instance = self.tx.apply(instance, &Change::Ready, cause, self.now)?;
+        let mut instance = self.tx.apply(instance, &Change::Ready, cause, self.now)?;
+        if let Some(terms) = self.new_terms(&instance, wanted.terms) {
+            // An earlier call that failed named other dates.
+            let change = Change::Supervise { expire_time: wanted.expire_time, terms };
+            instance = self.tx.apply(&instance, &change, cause, self.now)?;
+        }
         let outcome = self.success(operation, &instance, handout)?;
         self.done(operation, &outcome)
     }

@@ -173,3 +173,14 @@ fn the_same_date_in_another_spelling_is_no_new_date() {
     assert_eq!(call(&shop.koogate, &again).verbatim(), first.verbatim());
     shop.told_only(&instance_id(&first), &["instance.create"]);
 }
+#[test]
+fn dates_that_came_while_the_purchase_failed_are_those_of_the_instance() {
+    let product = "[[product]]\nfulfilment = \"stock\"\nstock = \"accounts\"\n";
+    let shop = Shop::with_products(Application::ready(), "", product);
+    let [ordered, delivered, _] = three_calls("CS1");
+    shop.get("000100", &ordered);
+    std::fs::write(shop.scratch.path("a.csv"), "front_end_url\nhttps://app.example.com/1\n").unwrap();
+    shop.scratch.run_ok(&["stock", "import", "accounts", "a.csv"]);
+    let id = instance_id(&shop.get("000000", &delivered));
+    assert_eq!(shop.instance(&id)["expireTime"], LATER_SHOWN);
+}
