@@ -19,6 +19,7 @@ mod fulfilment;
 mod harness;
 mod jobs;
 mod journal;
+mod licenses;
 mod lifecycle;
 mod refusals;
 mod replay;
