@@ -129,3 +129,45 @@ fn a_refused_request_may_still_be_fulfilled_by_hand() {
     let states: Vec<Value> = shop.scratch.run_json(&["license", "list", "--json"]);
     assert_eq!(states.len(), 1);
 }
+
+#[test]
+fn the_operator_may_have_a_refused_request_tried_again_and_it_counts_again() {
+    let refuses = Arc::new(Mutex::new(true));
+    let given = Arc::clone(&refuses);
+    let gate = Arc::new(crate::shop::Gate::default());
+    let slow = Arc::clone(&gate);
+    let application = Application::start(move |event| {
+        if event["event"] == "license.issue" && *given.lock().unwrap() {
+            return (200, json!({ "status": "refused", "resultCode": "000900" }).to_string());
+        }
+        if event["event"] == "license.issue" {
+            slow.pass();
+        }
+        (200, licensed_answer(event))
+    });
+    let product = product(&application, "max_licenses = 1");
+    let shop = licensed_shop(application, crate::shop::IMPATIENT, &product);
+    let id = buy(&shop, "CS1");
+    shop.license_post("000900", &request(&id, "E1", "D1"));
+    *refuses.lock().unwrap() = false;
+    shop.scratch.run_ok(&["instance", "retry", &id]);
+    // While it is being made, it is asked for: it takes its place, and nobody else gets it.
+    assert_eq!(shop.only_license()["state"], "requested");
+    shop.license_post("000900", &request(&id, "E2", "D1"));
+    gate.open();
+    crate::harness::eventually(
+        || (shop.only_license()["state"] == "issued").then_some(()),
+        || format!("{}", shop.instance(&id)),
+    );
+    assert_eq!(shop.count("license"), 1);
+}
+
+#[test]
+fn what_was_asked_for_and_never_made_is_nothing_to_do_any_more_after_the_release() {
+    let product = "[[product]]\nkind = \"license-online\"\nfulfilment = \"manual\"\n";
+    let shop = licensed_shop(Application::ready(), PATIENT, product);
+    let id = buy(&shop, "CS1");
+    shop.license_post("000004", &request(&id, "E1", "D1"));
+    shop.license_post("000000", &release(&id));
+    assert_eq!(shop.only_license()["state"], "refused");
+}
