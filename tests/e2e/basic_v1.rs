@@ -234,6 +234,31 @@ fn a_creation_that_takes_long_is_000005_until_it_is_ready_and_then_the_same_inst
 }
 
 #[test]
+fn an_upgrade_is_000005_until_the_application_has_made_it_and_changes_nothing_before() {
+    let gate = Arc::new(Gate::default());
+    let slow = Arc::clone(&gate);
+    let application = Application::start(move |event| {
+        if event["event"] == "instance.upgrade" {
+            slow.pass();
+        }
+        (200, ready_answer(event))
+    });
+    let shop = Shop::with(application, IMPATIENT, "");
+    let id = instance_id(&shop.get("000000", &purchase("CS1")));
+    for _ in 0..2 {
+        shop.get("000005", &upgrade(&id, "CS2"));
+    }
+    assert_eq!(shop.instance(&id)["skuCode"], "sku-1");
+    gate.open();
+    shop.scratch.wait_for_instance(&id, |instance| instance["skuCode"] == "sku-2");
+    shop.get_thrice(&upgrade(&id, "CS2"));
+    // V2's word for the activity is taken too, and means the same operation.
+    let other_word = upgrade(&id, "CS2").with("activity", "upgradeInstance");
+    shop.get_thrice(&other_word);
+    shop.told_only(&id, &["instance.create", "instance.upgrade"]);
+}
+
+#[test]
 fn an_application_that_answers_pending_finishes_the_purchase_over_the_api() {
     let application = Application::start(|_| (200, "{\"status\":\"pending\"}".to_owned()));
     let admin = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"0123456789abcdef\"\n";

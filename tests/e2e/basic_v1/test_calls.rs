@@ -84,3 +84,31 @@ fn test_calls_are_validated_and_authenticated_like_real_ones() {
     assert_eq!(shop.koogate.get(&forged).code(), "000001");
     assert_eq!(shop.count("instance"), 0);
 }
+
+#[test]
+fn test_calls_that_are_forwarded_reach_the_application_as_tests_and_real_ones_are_untouched() {
+    let shop = Shop::open("test_calls = \"forward\"");
+    let real_id = instance_id(&shop.get("000000", &purchase("CS1")));
+    let before = real(&shop);
+    let test = purchase("CS1").as_test();
+    let id = instance_id(&shop.get_thrice(&test));
+    assert_eq!(id, test.value("businessId"));
+    for call in [renew(&id, "CS2", LATER), expire(&id, "CS1"), upgrade(&id, "CS3"), release(&id, "CS1")] {
+        shop.get_thrice(&call.as_test());
+    }
+    let names = ["create", "renew", "freeze", "upgrade", "release"].map(|name| format!("instance.{name}"));
+    shop.told(&id, &names.each_ref().map(String::as_str));
+    let events = shop.application.events();
+    assert!(events.iter().all(|event| event["test"] == (event["instanceId"] == id.as_str())), "{events:?}");
+    // What is real is nobody's test, and what is made up is answered.
+    for call in all_calls(&real_id, "CS-none").iter().chain(&all_calls("made-up", "CS-none")).skip(3) {
+        if call.value("activity") != "newInstance" {
+            shop.get("000000", call);
+        }
+    }
+    let jobs = shop.count(&format!("job_view WHERE instance_id = '{real_id}'"));
+    assert_eq!((jobs, shop.status(&real_id).as_str()), (1, "active"));
+    let after = real(&shop);
+    let instances = |text: &str| text.split("]]").next().unwrap().to_owned();
+    assert_eq!(instances(&after), instances(&before));
+}

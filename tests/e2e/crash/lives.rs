@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Ask, Gallery};
 use crate::harness::{Application, new_instance, ready_answer, release, renewal, status_change, upgrade};
 use crate::shop::{LATER, instance_id};
-use crate::token_get::{self, decrypted, expire, purchase, renew};
+use crate::token_get::{self, Get, decrypted, expire, purchase, renew};
 
 /// A life.
 pub(super) struct Life {
@@ -24,7 +24,7 @@ pub(super) struct Life {
     pub(super) status: &'static str,
 }
 
-pub(super) const LIVES: [Life; 3] = [
+pub(super) const LIVES: [Life; 4] = [
     Life {
         name: "V2",
         kind: "saas",
@@ -53,6 +53,15 @@ pub(super) const LIVES: [Life; 3] = [
             ("instance.upgrade", 1),
         ],
         status: "released",
+    },
+    Life {
+        name: "L1",
+        kind: "license",
+        play: play_l1,
+        check: |_, _| (),
+        // A release would cancel a freeze that is still on its way.
+        events: &[("instance.freeze", 1), ("instance.renew", 1), ("license.issue", 1)],
+        status: "frozen",
     },
     Life {
         name: "LO",
@@ -94,6 +103,19 @@ fn play_v1(gallery: &mut Gallery<'_>) -> String {
         [renew(&id, "CS2", LATER), expire(&id, "CS1"), token_get::upgrade(&id, "CS3"), token_get::release(&id, "CS1")];
     for call in calls {
         gallery.succeed_twice(&Ask::Get(call));
+    }
+    id
+}
+
+/// Every attempt makes another licence: only one of them may ever be seen.
+fn play_l1(gallery: &mut Gallery<'_>) -> String {
+    let about = |activity: &str, id: &str, order: &str| {
+        Get::new(activity, &[("instanceId", id), ("orderId", order), ("expireTime", LATER)])
+    };
+    let purchase = [("businessId", "b"), ("customerId", "c"), ("orderId", "CS1"), ("productId", "P")];
+    let id = instance_id(&gallery.succeed_twice(&Ask::Get(Get::new("getLicense", &purchase))));
+    for (activity, order) in [("refreshLicense", "CS2"), ("expireLicense", "CS1")] {
+        gallery.succeed_twice(&Ask::Get(about(activity, &id, order)));
     }
     id
 }

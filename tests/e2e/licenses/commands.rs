@@ -1,11 +1,14 @@
 //! `koogate license`: what it lists and shows, what it gives, and that nothing is overwritten.
 
+use std::sync::Arc;
+use std::thread;
+
 use serde_json::{Value, json};
 
 use super::lo::{buy, request};
-use super::{licensed_shop, licensing_application};
-use crate::harness::text;
-use crate::shop::{FUTURE_SHOWN, PATIENT, Shop, as_test, instance_id};
+use super::{licensed_answer, licensed_shop, licensing_application};
+use crate::harness::{Application, text};
+use crate::shop::{FUTURE_SHOWN, Gate, IMPATIENT, PATIENT, Shop, as_test, instance_id};
 use crate::token_get::Get;
 
 /// One licence of each kind: L1 (1, issued), LO (2, issued; 3, requested by hand), and a code.
@@ -125,4 +128,44 @@ fn exit_codes_tell_failure_from_wrong_usage_and_a_failure_changes_nothing() {
     );
     let note = &shop.instance(&by_hand)["history"][2]["note"];
     assert_eq!(note, "koogate license issue");
+}
+
+#[test]
+fn of_several_operators_and_an_application_that_give_a_licence_at_once_one_has_given_it() {
+    let gate = Arc::new(Gate::default());
+    let slow = Arc::clone(&gate);
+    let application = Application::start(move |event| {
+        if event["event"] == "license.issue" {
+            slow.pass();
+        }
+        (200, licensed_answer(event))
+    });
+    let product = super::lo::product(&application, "");
+    let shop = licensed_shop(application, IMPATIENT, &product);
+    let id = buy(&shop, "CS1");
+    shop.license_post("000004", &request(&id, "E1", "D1"));
+    let given: Vec<_> = thread::scope(|scope| {
+        let operators: Vec<_> = (0..4)
+            .map(|number| {
+                let file = format!("text-{number}");
+                std::fs::write(shop.scratch.path(&file), &file).unwrap();
+                let shop = &shop;
+                scope.spawn(move || {
+                    let ended = shop.scratch.run(&["license", "issue", "1", "--text", &file]);
+                    (file, ended.status.code())
+                })
+            })
+            .collect();
+        operators.into_iter().map(|operator| operator.join().unwrap()).collect()
+    });
+    let (winners, losers): (Vec<_>, Vec<_>) = given.into_iter().partition(|(_, code)| *code == Some(0));
+    assert!(winners.len() == 1 && losers.iter().all(|(_, code)| *code == Some(1)), "{winners:?} {losers:?}");
+    gate.open();
+    shop.koogate.wait_for_log("it does not count");
+    assert_eq!(shop.license_content(1), winners[0].0);
+    assert_eq!(shop.history(&id), ["created", "ready", "licensed"]);
+    assert_eq!(shop.count("job WHERE task = 'license.upload'"), 1);
+    // The application goes on to hear of the instance.
+    shop.license_post("000000", &crate::shop::freeze(&id));
+    shop.told(&id, &["instance.create", "license.issue", "instance.freeze"]);
 }

@@ -254,3 +254,18 @@ fn parallel_duplicates_are_one_licence() {
         ((1, 1), 1, 1)
     );
 }
+
+#[test]
+fn test_calls_that_are_forwarded_get_the_applications_licence_marked_as_a_test() {
+    let application = licensing_application();
+    let product = application.product("kind = \"license\"\ntest_calls = \"forward\"");
+    let shop = licensed_shop(application, PATIENT, &product);
+    let answer = shop.license_get_thrice(&get_license("CS1").as_test());
+    assert!(answer.json()["license"].as_str().unwrap().starts_with("L-"), "{}", answer.json());
+    let real = shop.license_get_thrice(&get_license("CS1"));
+    assert_ne!(real.json()["license"], answer.json()["license"]);
+    let tests: Vec<_> = shop.application.events().iter().map(|event| event["test"].clone()).collect();
+    assert_eq!(tests, [true, false]);
+    assert_eq!(shop.scratch.run_json(&["license", "list", "--json", "--test"]).len(), 1);
+    assert_eq!(shop.only_license()["license"], 2);
+}
