@@ -18,11 +18,12 @@ use crate::operation::Environment;
 use crate::protocol::key::AccessKey;
 use crate::run::Server;
 use crate::secret::Secret;
-use crate::simulate::{self, Observed, Observer, Options, Outcome, Target, report};
+use crate::simulate::{self, Generation, Observed, Observer, Options, Outcome, Target, report};
 use crate::store::Store;
 
-/// The made-up access key of the demo; good for nothing else.
-const ACCESS_KEY: &str = "demo-access-key-0000-not-a-secret";
+/// The made-up access keys of the demo; good for nothing else.
+const BASIC_KEY: &str = "demo-access-key-0000-not-a-secret";
+const LICENSE_KEY: &str = "demo-license-key-0000-not-a-secret";
 
 /// Made up too.
 const SEALING_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -45,13 +46,21 @@ pub fn run(
     let server = Server::start(&config)?;
     let url = format!("http://{}{}", server.address(), config.server.base_path);
     output::line(&format!("koogate {} demo: a simulated KooGallery calls {url}", env!("CARGO_PKG_VERSION")))?;
-    let played = play(&url, server.store())?;
-    output::line(&report::table(&played, output::width()))?;
+    let mut accepted = true;
+    for generation in Generation::ALL {
+        output::line(&format!("\n== {}", generation.title()))?;
+        let played = play(&url, server.store(), generation)?;
+        output::line(&report::table(&played, output::width()))?;
+        accepted &= played.is_success();
+    }
     if !once {
         output::line(&format!(
-            "\nServing on. The production address is {url}, its access key {ACCESS_KEY}.\n\
+            "\nServing on. The production address is {url}, its access keys\n  \
+             {BASIC_KEY} (basic interfaces 基础接口)\n  \
+             {LICENSE_KEY} (licences License授权码交付接口)\n\
              Look around in another terminal:\n  {koogate} --config {toml} exchange list\n  \
-             {koogate} --config {toml} instance list\nThe database is {db} (any sqlite3 shell opens it).\n\
+             {koogate} --config {toml} instance list\n  {koogate} --config {toml} license list\n\
+             The database is {db} (any sqlite3 shell opens it).\n\
              Ctrl-C ends the demo and removes everything. 演示仍在运行，按 Ctrl-C 结束并清除全部数据。",
             // As it was called: nothing is installed where the demo was built from source.
             koogate = std::env::args().next().unwrap_or_else(|| "koogate".to_owned()),
@@ -62,14 +71,16 @@ pub fn run(
     }
     server.stop()?;
     application.stop();
-    Ok(if played.is_success() { ExitCode::SUCCESS } else { ExitCode::from(crate::commands::EXIT_FAILED) })
+    Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::from(crate::commands::EXIT_FAILED) })
 }
 
-fn play(url: &str, store: &Store) -> anyhow::Result<simulate::Report> {
-    let key = AccessKey::new("demo".to_owned(), Secret::new(ACCESS_KEY.to_owned()));
-    let target = Target::new(url, key, &[])?;
+fn play(url: &str, store: &Store, generation: Generation) -> anyhow::Result<simulate::Report> {
+    let (key, other) =
+        if generation.kind() == Kind::Saas { (BASIC_KEY, LICENSE_KEY) } else { (LICENSE_KEY, BASIC_KEY) };
+    let named = |key: &str| AccessKey::new("demo".to_owned(), Secret::new(key.to_owned()));
+    let target = Target::new(url, named(key), &[])?.with_other_keys(vec![named(other)]);
     let records = Records(store);
-    let options = Options { real: true, observer: Some(&records), ..Options::default() };
+    let options = Options { real: true, generation, observer: Some(&records), ..Options::default() };
     let mut played = 0;
     let shown = std::io::stderr().is_terminal();
     let report = simulate::run(&target, &options, &mut |case| {
@@ -90,20 +101,23 @@ fn play(url: &str, store: &Store) -> anyhow::Result<simulate::Report> {
 struct Records<'a>(&'a Store);
 
 impl Observer for Records<'_> {
-    fn instance(&self, instance_id: &str) -> Option<Observed> {
-        let row = self.0.read(|tx| tx.instance(Environment::Real, Kind::Saas, instance_id)).ok()??;
+    fn instance(&self, kind: Kind, instance_id: &str) -> Option<Observed> {
+        let row = self.0.read(|tx| tx.instance(Environment::Real, kind, instance_id)).ok()??;
         Some(Observed { status: row.life.status.to_string(), expire_time: row.life.expire_time })
     }
 }
 
 fn configure(folder: &Path, application: SocketAddr, port: u16) -> anyhow::Result<Config> {
+    let product = |kind: &Kind| {
+        format!("[[product]]\nkind = \"{kind}\"\nfulfilment = \"http\"\nurl = \"http://{application}/koogate\"\n")
+    };
+    let products: String = Kind::ALL.iter().map(product).collect();
     let text = format!(
         "# The demo's configuration: made-up keys, removed when the demo ends.\n\
          [server]\nlisten = \"127.0.0.1:{port}\"\n\
          [database]\npath = \"koogate.db\"\n\
-         [keys]\nbasic = \"{ACCESS_KEY}\"\nsealing_key = \"{SEALING_KEY}\"\n\
-         [jobs]\nworkers = 8\n\
-         [[product]]\nfulfilment = \"http\"\nurl = \"http://{application}/koogate\"\n"
+         [keys]\nbasic = \"{BASIC_KEY}\"\nlicense = \"{LICENSE_KEY}\"\nsealing_key = \"{SEALING_KEY}\"\n\
+         [jobs]\nworkers = 8\n{products}"
     );
     let path = folder.join("koogate.toml");
     write_private(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
@@ -152,8 +166,9 @@ impl Application {
 }
 
 fn answer_to(event: &Value) -> Value {
-    match (event["event"].as_str(), event["instanceId"].as_str()) {
-        (Some("instance.create"), Some(id)) => json!({
+    let id = event["instanceId"].as_str().unwrap_or_default();
+    match event["event"].as_str() {
+        Some("instance.create") => json!({
             "status": "ready",
             "access": {
                 "frontEndUrl": format!("https://app.example.com/{id}"),
@@ -163,6 +178,11 @@ fn answer_to(event: &Value) -> Value {
                 "memo": "演示实例 / a demo instance",
             },
         }),
+        Some("license.issue") => {
+            // Made of the operation's id: the same request must always lead to the same licence.
+            let operation = event["operationId"].as_str().unwrap_or_default();
+            json!({ "status": "ready", "license": format!("DEMO-{}", operation.to_uppercase()) })
+        }
         _ => json!({ "status": "ready" }),
     }
 }

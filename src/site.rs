@@ -49,7 +49,10 @@ impl PublicSite {
                 let (family, other) = posted(activity_in(&request.body).as_deref(), &self.dispatcher.settings());
                 Route::Call(family, other)
             }
-            (Some("" | "/"), Method::Get) => got(request.query()).map_or(Route::NothingAsked, |f| Route::Call(f, None)),
+            (Some("" | "/"), Method::Get) => {
+                let called = got(request.query(), self.dispatcher.settings().sells(Kind::Saas));
+                called.map_or(Route::NothingAsked, |(family, other)| Route::Call(family, other))
+            }
             // KooGallery must see HTTP 200 and a result code on the production address.
             (Some("" | "/"), _) => Route::NothingAsked,
             (Some(rest), method) => match (kit::family_at(rest), method) {
@@ -62,9 +65,12 @@ impl PublicSite {
     }
 }
 
+/// The family a request is of, and the other it may be of.
+type Families = (&'static dyn Family, Option<&'static dyn Family>);
+
 /// The family of a POST. SaaS and online licences share their activities: what is sold tells them apart, and where both
-/// are sold, the key that verifies the call.
-fn posted(activity: Option<&str>, settings: &Settings) -> (&'static dyn Family, Option<&'static dyn Family>) {
+/// are sold, the key that verifies the call. What nobody can read is refused in the name of whoever has sent it.
+fn posted(activity: Option<&str>, settings: &Settings) -> Families {
     match activity {
         Some(activity) if LICENSE_CODE.knows(activity) => (&LICENSE_CODE, None),
         Some(GET_LICENSE_ASYNC) => (&LICENSE_ONLINE, None),
@@ -72,19 +78,22 @@ fn posted(activity: Option<&str>, settings: &Settings) -> (&'static dyn Family, 
         Some("orderNotify") => (&BASIC_V2, Some(&LICENSE_ONLINE)),
         _ => match (settings.sells(Kind::Saas), settings.sells(Kind::LicenseOnline)) {
             (false, true) => (&LICENSE_ONLINE, Some(&BASIC_V2)),
-            (_, true) => (&BASIC_V2, Some(&LICENSE_ONLINE)),
-            (_, false) => (&BASIC_V2, None),
+            (true, true) => (&BASIC_V2, Some(&LICENSE_ONLINE)),
+            (true, false) => (&BASIC_V2, Some(&LICENSE_CODE)),
+            (false, false) => (&LICENSE_CODE, Some(&BASIC_V2)),
         },
     }
 }
 
 /// The family of a GET; `None` when it carries nothing of a call.
-fn got(query: &str) -> Option<&'static dyn Family> {
-    let Ok(query) = Query::parse(query) else { return Some(&BASIC_V1) };
+fn got(query: &str, sells_saas: bool) -> Option<Families> {
+    let unreadable: Families = if sells_saas { (&BASIC_V1, Some(&LICENSE)) } else { (&LICENSE, Some(&BASIC_V1)) };
+    let Ok(query) = Query::parse(query) else { return Some(unreadable) };
     match query.first("activity") {
-        Some(activity) if LICENSE.knows(activity) => Some(&LICENSE),
-        Some(_) => Some(&BASIC_V1),
-        None => query.first("authToken").map(|_| &BASIC_V1 as &'static dyn Family),
+        Some(activity) if LICENSE.knows(activity) => Some((&LICENSE, None)),
+        Some(activity) if BASIC_V1.knows(activity) => Some((&BASIC_V1, None)),
+        Some(_) => Some(unreadable),
+        None => query.first("authToken").map(|_| unreadable),
     }
 }
 
@@ -134,15 +143,16 @@ mod tests {
     fn what_is_sold_and_the_activity_decide_whose_call_a_post_is() {
         let purchase = r#"{"activity":"newInstance"}"#;
         for (kinds, body, expected) in [
-            (&["saas"][..], purchase, &["basic-v2"][..]),
+            (&["saas"][..], purchase, &["basic-v2", "license-code"][..]),
             (&["license-online"], purchase, &["license-online", "basic-v2"]),
             (&["saas", "license-online"], purchase, &["basic-v2", "license-online"]),
-            (&["license-code"], purchase, &["basic-v2"]),
+            (&["license-code"], purchase, &["license-code", "basic-v2"]),
             (&["saas"], r#"{"activity":"refreshLicenseCode"}"#, &["license-code"]),
             (&["saas"], r#"{"activity":"getLicenseAsync"}"#, &["license-online"]),
             (&["saas"], r#"{"activity":"orderNotify"}"#, &["basic-v2", "license-online"]),
-            (&["saas"], r#"{"activity":["refreshLicenseCode"]}"#, &["basic-v2"]),
-            (&["saas"], "no JSON", &["basic-v2"]),
+            (&["saas"], r#"{"activity":["refreshLicenseCode"]}"#, &["basic-v2", "license-code"]),
+            (&["saas"], "no JSON", &["basic-v2", "license-code"]),
+            (&["license"], "no JSON", &["license-code", "basic-v2"]),
         ] {
             assert_eq!(posted_names(kinds, body), expected, "{kinds:?} {body}");
         }
@@ -150,16 +160,23 @@ mod tests {
 
     #[test]
     fn a_get_with_anything_of_a_call_in_it_is_one() {
+        let names = |query, sells_saas| {
+            let (family, other) = got(query, sells_saas)?;
+            Some([Some(family), other].into_iter().flatten().map(Family::name).collect::<Vec<_>>())
+        };
         for (query, expected) in [
             ("", None),
             ("utm=1", None),
-            ("activity=getLicense", Some("license")),
-            ("activity=newInstance&authToken=x", Some("basic-v1")),
-            ("activity=nothing", Some("basic-v1")),
-            ("authToken=x", Some("basic-v1")),
-            ("activity=%FF", Some("basic-v1")),
+            ("activity=getLicense", Some(&["license"][..])),
+            ("activity=newInstance&authToken=x", Some(&["basic-v1"])),
+            ("activity=nothing", Some(&["basic-v1", "license"])),
+            ("authToken=x", Some(&["basic-v1", "license"])),
+            ("activity=%FF", Some(&["basic-v1", "license"])),
         ] {
-            assert_eq!(got(query).map(Family::name), expected, "{query}");
+            assert_eq!(names(query, true).as_deref(), expected, "{query}");
         }
+        // Where no SaaS is sold there need be no basic key, and refusals are signed all the same.
+        assert_eq!(names("activity=nothing", false), Some(vec!["license", "basic-v1"]));
+        assert_eq!(names("activity=newInstance", false), Some(vec!["basic-v1"]));
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::{EXIT_FAILED, output};
+use crate::config::Keys;
 use crate::protocol::key::AccessKey;
 use crate::secret::Secret;
-use crate::simulate::{self, Options, Target, report};
+use crate::simulate::{self, Generation, Options, Target, report};
 
 /// The environment variable that holds the access key, for servers that are not configured here.
 const KEY_VARIABLE: &str = "KOOGATE_ACCESS_KEY";
@@ -20,16 +21,22 @@ pub(super) struct Args {
     /// The production address: http or https
     #[arg(long, value_name = "URL")]
     to: String,
-    /// File with the access key of the basic interfaces; otherwise the environment variable KOOGATE_ACCESS_KEY, otherwise
-    /// the first key of the configuration
+    /// Which calls to play
+    #[arg(long, value_enum, default_value_t, value_name = "GENERATION")]
+    generation: Generation,
+    /// File with the access key of these interfaces; otherwise the environment variable KOOGATE_ACCESS_KEY, otherwise the
+    /// first key of the configuration: keys.basic for v1 and v2, keys.license for licences
     #[arg(long, value_name = "FILE")]
     access_key_file: Option<PathBuf>,
     /// PEM file of certificates to trust besides the public ones
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Also play a life-cycle that is no test: it creates a real instance for a made-up order and releases it
+    /// Also play a life-cycle that is no test: it creates real instances for made-up orders and releases them
     #[arg(long)]
     real: bool,
+    /// The product that the calls name
+    #[arg(long, default_value = simulate::PRODUCT, value_name = "ID")]
+    product_id: String,
     /// With --real: seconds an instance may take to become ready
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     ready_within: u64,
@@ -39,14 +46,20 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
-    let key = AccessKey::new("simulate".to_owned(), access_key(config, args)?);
+    let (key, others) = access_keys(config, args)?;
+    let named = |key| AccessKey::new("simulate".to_owned(), key);
     let roots = match &args.ca {
         Some(file) => std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?,
         None => Vec::new(),
     };
-    let target = Target::new(&args.to, key, &roots)?;
-    let options =
-        Options { real: args.real, ready_within: Duration::from_secs(args.ready_within), ..Options::default() };
+    let target = Target::new(&args.to, named(key), &roots)?.with_other_keys(others.into_iter().map(named).collect());
+    let options = Options {
+        real: args.real,
+        generation: args.generation,
+        product_id: &args.product_id,
+        ready_within: Duration::from_secs(args.ready_within),
+        ..Options::default()
+    };
     let progress = output::progress(None, "cases played:");
     let mut broken = None;
     let played = simulate::run(&target, &options, &mut |case| {
@@ -65,7 +78,8 @@ pub(super) fn run(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if played.is_success() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
 }
 
-fn access_key(config: &Path, args: &Args) -> anyhow::Result<Secret<String>> {
+/// The key that signs the calls, and others of the same seller, as far as they are known.
+fn access_keys(config: &Path, args: &Args) -> anyhow::Result<(Secret<String>, Vec<Secret<String>>)> {
     let given = match &args.access_key_file {
         Some(file) => Some(std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?),
         None => std::env::var(KEY_VARIABLE).ok(),
@@ -75,9 +89,18 @@ fn access_key(config: &Path, args: &Args) -> anyhow::Result<Secret<String>> {
         if key.is_empty() {
             bail!("the access key is empty");
         }
-        return Ok(Secret::new(key));
+        return Ok((Secret::new(key), Vec::new()));
     }
-    let config =
-        super::load(config).context("no access key: give --access-key-file, KOOGATE_ACCESS_KEY or --config")?;
-    config.keys.basic.into_iter().next().context("the configuration has no basic key")
+    let Keys { basic, license, .. } =
+        super::load(config).context("no access key: give --access-key-file, KOOGATE_ACCESS_KEY or --config")?.keys;
+    // The documents leave open which key L1 and LO use: the server takes the licence key first (spec README §4).
+    let (preferred, others, names) = match args.generation {
+        Generation::V1 | Generation::V2 => (basic, license, "keys.basic"),
+        Generation::LicenseCode => (license, basic, "keys.license"),
+        Generation::License | Generation::LicenseOnline if license.is_empty() => (basic, license, "access key"),
+        Generation::License | Generation::LicenseOnline => (license, basic, "access key"),
+    };
+    let mut preferred = preferred.into_iter();
+    let key = preferred.next().with_context(|| format!("the configuration has no {names}"))?;
+    Ok((key, preferred.chain(others).collect()))
 }

@@ -292,7 +292,7 @@ fn reason(family: &dyn Family, settings: &Settings, refusal: &SignatureRefusal) 
 }
 
 /// A signed refusal of a request that leaves no record. Where no key has verified the request, the first of the family
-/// signs, or else of the basic interfaces, whatever key might have been meant (spec README §7.2).
+/// signs, or else of the basic interfaces, or else of any, whatever key might have been meant (spec README §7.2).
 fn unrecorded(family: &dyn Family, key: Option<&AccessKey>, settings: &Settings, outcome: &Outcome) -> Reply {
     let body = family.reply(None, outcome, &|_, text| text.to_owned());
     let keyring = &settings.keyring;

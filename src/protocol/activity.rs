@@ -159,6 +159,7 @@ impl Family for ActivityFamily {
         match call.map(|call| &call.intent) {
             Some(Intent::Create { .. }) => self.creation,
             Some(Intent::Query { .. }) => ReplyShape::QueryInstance,
+            Some(Intent::Issue { .. }) => ReplyShape::GetLicenseAsync,
             _ => ReplyShape::Plain,
         }
     }

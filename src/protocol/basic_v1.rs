@@ -85,17 +85,18 @@ fn read_new_instance(members: Members<'_>, rules: &Rules) -> Result<Intent, Memb
         // The empty element stands where V2 has the order line: no V1 purchase is a V2 purchase.
         _ => vec![order_id, String::new(), product_id.clone()],
     };
+    let expire_time = members.time_at("expireTime", rules.v1_expire_time_offset)?;
     let told = |name: &'static str| {
         let value = members.optional(name);
         value.transpose().map(|value| value.map(|value| (name.to_owned(), value)))
     };
-    Ok(Intent::Create {
-        identity,
-        product_id: Some(product_id),
-        sku_code: members.optional("skuCode")?,
-        expire_time: members.time_at("expireTime", rules.v1_expire_time_offset)?,
-        terms: Some(SUPERVISED.into_iter().filter_map(told).collect::<Result<Terms, _>>()?),
-    })
+    let mut terms = SUPERVISED.into_iter().filter_map(told).collect::<Result<Terms, _>>()?;
+    if let Some(end) = terms.get_mut("expireTime") {
+        // The same date with and without milliseconds is no new date. It has 14 or 17 digits.
+        end.truncate(14);
+    }
+    let sku_code = members.optional("skuCode")?;
+    Ok(Intent::Create { identity, product_id: Some(product_id), sku_code, expire_time, terms: Some(terms) })
 }
 
 /// Identity: date, conversion and sign belong to it, because the refund of a renewal need not bring an order of its own

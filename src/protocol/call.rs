@@ -144,8 +144,8 @@ pub enum Intent {
     Sync(Box<DirectorySync>),
 }
 
-/// The members of a purchase call that service supervision (服务监管) may send again with other values, as received; those
-/// that are absent say nothing (spec 2-basic-v1 §11.5, §12 d).
+/// The members of a purchase call that service supervision (服务监管) may send again with other values, as received but
+/// for milliseconds; those that are absent say nothing (spec 2-basic-v1 §11.5, §12 d).
 pub type Terms = BTreeMap<String, String>;
 
 /// What a licence is asked for (spec 4-license §4.5).

@@ -3,6 +3,7 @@
 //! Used twice: by the simulated KooGallery on what a seller's server answers, and by our own server on what it is about
 //! to send. Whether a result code is the right one for a call is not judged here: that takes knowledge of the call.
 
+mod credentials;
 mod members;
 
 use crate::protocol::body_sign::{self, BodySignFault};
@@ -19,6 +20,8 @@ pub enum ReplyShape {
     QueryInstance,
     /// And `instanceId` and `license`, when the licence is handed out.
     GetLicense,
+    /// As [`ReplyShape::Plain`]; "processing" is a good answer besides.
+    GetLicenseAsync,
 }
 
 /// Whether a reply must carry `Body-Sign`.
@@ -82,6 +85,11 @@ pub fn check_reply(
 /// Checks the body alone.
 pub fn check_body(shape: &ReplyShape, body: &[u8]) -> Vec<Finding> {
     members::check(*shape, body)
+}
+
+/// Checks that user name and password in a body can be decrypted, as replies of V1 have them (spec 2-basic-v1 §4).
+pub fn check_credentials(body: &[u8], key: &AccessKey) -> Vec<Finding> {
+    credentials::check(body, key)
 }
 
 fn check_status(status: u16) -> Option<Finding> {

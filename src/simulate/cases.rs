@@ -4,9 +4,19 @@ mod debugging;
 mod life_cycle;
 mod refusals;
 mod repeats;
+mod spellings;
 
+use serde_json::Value;
+
+use super::Options;
+use super::reply::Reply;
 use super::stage::Stage;
-use super::{Generation, Options};
+
+const SUCCESS: &str = "000000";
+const AUTHENTICATION: &str = "000001";
+const PARAMETER: &str = "000002";
+const UNKNOWN: &str = "000003";
+const PROCESSING: &str = "000004";
 
 /// One case.
 pub(super) struct Case {
@@ -22,24 +32,29 @@ impl Case {
         Self { name, title, needs_instance: false, play: Box::new(play) }
     }
 
-    fn on_instance(name: &'static str, title: &'static str, play: impl Fn(&mut Stage<'_>) + 'static) -> Self {
-        Self { needs_instance: true, ..Self::new(name, title, play) }
+    /// A debugging call that must succeed.
+    fn succeeds(name: &'static str, title: &'static str, members: Value) -> Self {
+        Self::new(name, title, move |stage| {
+            succeed(stage, "", members.clone());
+        })
     }
+}
+
+/// A debugging call that must succeed.
+fn succeed(stage: &mut Stage<'_>, what: &str, members: Value) -> Option<Reply> {
+    let call = stage.test(members);
+    stage.expect(what, &call, SUCCESS)
 }
 
 /// Everything the options ask for.
 pub(super) fn all(options: &Options<'_>) -> Vec<Case> {
-    match options.generation {
-        Generation::V2 => v2(options.real),
-    }
-}
-
-fn v2(real: bool) -> Vec<Case> {
-    let mut cases = debugging::cases();
-    cases.extend(repeats::cases());
-    cases.extend(refusals::cases());
-    if real {
-        cases.extend(life_cycle::cases());
+    let generation = options.generation;
+    let mut cases = debugging::cases(generation);
+    cases.extend(spellings::cases(generation));
+    cases.extend(repeats::cases(generation));
+    cases.extend(refusals::cases(generation));
+    if options.real {
+        cases.extend(life_cycle::cases(generation));
     }
     cases
 }
@@ -49,11 +64,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::simulate::Generation;
 
     #[test]
-    fn every_case_has_a_name_of_its_own() {
-        let cases = all(&Options { real: true, ..Options::default() });
-        let names: BTreeSet<&str> = cases.iter().map(|case| case.name).collect();
-        assert_eq!(names.len(), cases.len());
+    fn every_case_of_a_generation_has_a_name_of_its_own() {
+        for generation in Generation::ALL {
+            let cases = all(&Options { real: true, generation, ..Options::default() });
+            let names: BTreeSet<&str> = cases.iter().map(|case| case.name).collect();
+            assert_eq!(names.len(), cases.len(), "{generation:?}");
+        }
     }
 }

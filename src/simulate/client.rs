@@ -98,22 +98,32 @@ impl Client {
     /// # Errors
     /// [`ClientError`] when no complete response comes within the deadline.
     pub fn post(&self, query: &str, body: &[u8]) -> Result<Answer, ClientError> {
-        let separator = if self.endpoint.target.contains('?') { '&' } else { '?' };
-        let target = if query.is_empty() {
-            self.endpoint.target.clone()
-        } else {
-            format!("{}{separator}{query}", self.endpoint.target)
+        // The headers KooGallery sends (spec 1-basic-v2 §1).
+        let headers = format!("Content-Type: application/json;charset=utf8\r\nContent-Length: {}\r\n", body.len());
+        self.exchange(&[self.head("POST", query, &headers).as_bytes(), body].concat())
+    }
+
+    /// GETs the address, with the query string appended to it.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub fn get(&self, query: &str) -> Result<Answer, ClientError> {
+        self.exchange(self.head("GET", query, "").as_bytes())
+    }
+
+    fn head(&self, method: &str, query: &str, headers: &str) -> String {
+        let Endpoint { target, authority, .. } = &self.endpoint;
+        let separator = match target.contains('?') {
+            _ if query.is_empty() => "",
+            true => "&",
+            false => "?",
         };
-        // The headers KooGallery sends (spec 1-basic-v2 §1), and a plain end after each call.
-        let head = format!(
-            "POST {target} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json;charset=utf8\r\n\
-             Accept: application/json\r\nUser-Agent: koogate-simulate/{}\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n",
-            self.endpoint.authority,
+        // A plain end after each call.
+        format!(
+            "{method} {target}{separator}{query} HTTP/1.1\r\nHost: {authority}\r\n{headers}\
+             Accept: application/json\r\nUser-Agent: koogate-simulate/{}\r\nConnection: close\r\n\r\n",
             env!("CARGO_PKG_VERSION"),
-            body.len()
-        );
-        self.exchange(&[head.as_bytes(), body].concat())
+        )
     }
 
     fn exchange(&self, request: &[u8]) -> Result<Answer, ClientError> {

@@ -1,50 +1,70 @@
 //! The simulated KooGallery: plays the seller console's debugging cases, retries, duplicates and refusals against a
 //! seller's server, any seller's, and judges every reply as KooGallery would.
 //!
-//! Here are the entry and the vocabulary. [`client`] moves bytes, `call` makes signed requests, `stage` plays and judges
-//! single calls, `cases` says what is played, [`report`] prints. What KooGallery checks of a single reply is in
-//! [`crate::protocol::reply_checks`].
+//! Here are the entry and the vocabulary. [`client`] moves bytes, `call` makes signed requests of what `wording` says in
+//! each [`Generation`], `stage` plays and judges single calls, `cases` says what is played, [`report`] prints. What
+//! KooGallery checks of a single reply is in [`crate::protocol::reply_checks`].
 
 mod call;
 mod cases;
 pub mod client;
+mod generation;
+mod reply;
 pub mod report;
 mod stage;
+mod wording;
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::kind::Kind;
+use crate::protocol::body_sign;
 use crate::protocol::key::AccessKey;
 use crate::protocol::reply_checks::{Finding, Severity};
+use call::Call;
 use client::{Client, SetupError};
+pub use generation::Generation;
 use stage::{Stage, World};
+
+/// A product id of the documentation.
+pub const PRODUCT: &str = "OFFI461867333479178240";
 
 /// The server under test.
 #[derive(Debug)]
 pub struct Target {
     client: Client,
     key: AccessKey,
+    /// Other keys of the same seller.
+    others: Vec<AccessKey>,
 }
 
 impl Target {
-    /// The production address, and the access key bound to the basic interfaces there. `extra_roots` are PEM certificates
-    /// to trust besides the public CAs, for a server in preparation; empty for none.
+    /// The production address, and the access key bound to the interfaces that are played there. `extra_roots` are PEM
+    /// certificates to trust besides the public CAs, for a server in preparation; empty for none.
     ///
     /// # Errors
     /// [`SetupError`] when the URL or the certificates are of no use.
     pub fn new(url: &str, key: AccessKey, extra_roots: &[u8]) -> Result<Self, SetupError> {
-        Ok(Self { client: Client::new(url, extra_roots)?, key })
+        Ok(Self { client: Client::new(url, extra_roots)?, key, others: Vec::new() })
     }
-}
 
-/// Which generation of the interfaces is played.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Generation {
-    /// POST with JSON and a URL signature.
-    #[default]
-    V2,
+    /// Keys of other interfaces at the same address: they may sign refusals of calls that are nobody's, because nothing
+    /// but its key tells whose such a call is (spec README §6, §7.2).
+    #[must_use]
+    pub fn with_other_keys(self, others: Vec<AccessKey>) -> Self {
+        Self { others, ..self }
+    }
+
+    /// The key that has signed a reply, or should have.
+    fn signer(&self, call: &Call, headers: &[(String, String)], body: &[u8]) -> &AccessKey {
+        let header = headers.iter().find(|(name, _)| name == body_sign::HEADER_NAME);
+        let has_signed = |key: &&AccessKey| {
+            header.is_some_and(|(name, value)| body_sign::verify_header(key, name, value, body).is_ok())
+        };
+        let other = if call.is_genuine() { None } else { self.others.iter().find(has_signed) };
+        other.unwrap_or(&self.key)
+    }
 }
 
 /// What is played.
@@ -53,7 +73,9 @@ pub struct Options<'o> {
     pub real: bool,
     /// The generation of the interfaces.
     pub generation: Generation,
-    /// How long a real instance may take until the query returns it.
+    /// The product of made-up orders, in calls that name one.
+    pub product_id: &'o str,
+    /// How long a real instance may take until it is ready.
     pub ready_within: Duration,
     /// A look behind the replies, for whoever has one: what a freeze or a renewal did cannot be seen from outside.
     pub observer: Option<&'o dyn Observer>,
@@ -61,14 +83,20 @@ pub struct Options<'o> {
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { real: false, generation: Generation::V2, ready_within: Duration::from_secs(60), observer: None }
+        Self {
+            real: false,
+            generation: Generation::default(),
+            product_id: PRODUCT,
+            ready_within: Duration::from_secs(60),
+            observer: None,
+        }
     }
 }
 
 /// Tells what the seller's server has recorded about an instance.
 pub trait Observer {
-    /// The instance's state, `None` when there is no such instance.
-    fn instance(&self, instance_id: &str) -> Option<Observed>;
+    /// The state of an instance of this kind, `None` when there is no such instance. Licence codes are instances too.
+    fn instance(&self, kind: Kind, instance_id: &str) -> Option<Observed>;
 }
 
 /// What an observer sees of an instance.
@@ -132,6 +160,9 @@ pub fn run(target: &Target, options: &Options<'_>, progress: &mut dyn FnMut(&Cas
     let mut world = World::new();
     let mut report = Report::default();
     for case in cases::all(options) {
+        if case.needs_instance && world.is_declined {
+            continue;
+        }
         let playable = !world.gave_up() && (!case.needs_instance || world.instance.is_some());
         let started = Instant::now();
         let findings = playable.then(|| {

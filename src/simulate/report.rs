@@ -10,18 +10,23 @@ use crate::protocol::reply_checks::Severity;
 /// The table of all cases and a closing line. `width` is the terminal's in columns; without one nothing is wrapped.
 pub fn table(report: &Report, width: Option<u16>) -> String {
     let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_header(["case", "", "result", "ms", "what to mend"]);
+    // A column for nothing would cost the others their room.
+    let has_findings = report.cases.iter().any(|case| !case.findings.is_empty());
+    let columns = if has_findings { 5 } else { 4 };
+    let header = ["case", "", "result", "ms", "what to mend"];
+    table.load_style(UTF8_FULL_CONDENSED).set_header(header.into_iter().take(columns));
     if let Some(width) = width {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     for case in &report.cases {
-        table.add_row([
+        let row = [
             case.name.to_owned(),
             case.title.to_owned(),
             word(case.outcome).to_owned(),
             case.elapsed.as_millis().to_string(),
             findings(case),
-        ]);
+        ];
+        table.add_row(row.into_iter().take(columns));
     }
     format!("{table}\n{}", summary(report))
 }
@@ -94,6 +99,13 @@ mod tests {
         let text = table(&report(), None);
         assert!(text.contains("create") && text.contains("新购") && text.contains("(warning) answered after 6000 ms"));
         assert!(text.ends_with("1 passed, 1 warned: KooGallery would accept this server"), "{text}");
+    }
+
+    #[test]
+    fn where_nothing_is_to_be_mended_there_is_no_column_for_it() {
+        let good = Report { cases: vec![case("create", Outcome::Passed, vec![])] };
+        assert!(!table(&good, None).contains("what to mend"));
+        assert!(table(&report(), None).contains("what to mend"));
     }
 
     #[test]

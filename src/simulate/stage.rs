@@ -3,13 +3,16 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::call::{Call, Order};
+use super::call::{Call, Mode, Order, Signed, Subject};
 use super::client::{Answer, ClientError};
-use super::{Observed, Options, Target};
-use crate::protocol::reply_checks::{self, BodySign, Finding};
+use super::reply::Reply;
+use super::{Generation, Observed, Options, Target};
+use crate::protocol::field_cipher::{self, EncryptType};
+use crate::protocol::reply_checks::{self, Finding, Severity};
+use crate::random;
 
 /// An older requirement page and the European site give a server 5 s (spec README §7.4).
 const SLOW: Duration = Duration::from_secs(5);
@@ -17,6 +20,8 @@ const SLOW: Duration = Duration::from_secs(5);
 const CLOCK_DIFFERENCE_MS: i64 = 30_000;
 /// After so many calls in a row without an answer no more are made: each may take the whole deadline.
 const UNANSWERED_LIMIT: u32 = 3;
+/// What a made-up order lasts.
+const ORDER_DAYS: i64 = 90;
 
 /// What the cases of one run share.
 pub(super) struct World {
@@ -27,16 +32,19 @@ pub(super) struct World {
     /// Calls without an answer since the last one with.
     unanswered: u32,
     clock_reported: bool,
-    /// The real instance the life-cycle goes on with.
+    /// The last time stamp, Unix milliseconds.
+    stamped_ms: i64,
+    /// The real instance or licence code the life-cycle goes on with.
     pub instance: Option<Instance>,
+    /// There is none, and that is the server's right: what would go on with it is left out.
+    pub is_declined: bool,
 }
 
-/// The real instance of the life-cycle.
+/// The real instance, or licence code, of the life-cycle.
 #[derive(Clone)]
 pub(super) struct Instance {
-    pub instance_id: String,
-    pub order: Order,
-    /// The final answer to its `newInstance`.
+    pub subject: Subject,
+    /// The final answer to its purchase; for a code, which has none, to its first call.
     pub created: Reply,
     /// The renewal that is retried and cancelled: its members and its answer.
     pub renewal: Option<(Value, Reply)>,
@@ -46,33 +54,27 @@ impl World {
     pub(super) fn new() -> Self {
         let run = Uuid::new_v4().simple().to_string().to_uppercase();
         let run = run.chars().take(10).collect();
-        Self { run, orders: 0, answered: false, unanswered: 0, clock_reported: false, instance: None }
+        Self {
+            run,
+            orders: 0,
+            answered: false,
+            unanswered: 0,
+            clock_reported: false,
+            stamped_ms: 0,
+            instance: None,
+            is_declined: false,
+        }
+    }
+
+    /// A time stamp that no call has had: a retry in the same millisecond would be the same GET to the byte.
+    fn stamp(&mut self) -> Timestamp {
+        self.stamped_ms = Timestamp::now().as_millisecond().max(self.stamped_ms + 1);
+        Timestamp::from_millisecond(self.stamped_ms).unwrap_or(Timestamp::MAX)
     }
 
     /// Whether the server is taken for unreachable: it did not answer the first call, or several in a row.
     pub(super) fn gave_up(&self) -> bool {
         self.unanswered >= UNANSWERED_LIMIT || (self.unanswered > 0 && !self.answered)
-    }
-}
-
-/// A reply that could be read.
-#[derive(Clone)]
-pub(super) struct Reply {
-    pub code: String,
-    message: String,
-    members: Map<String, Value>,
-    answer: Answer,
-}
-
-impl Reply {
-    pub(super) fn instance_id(&self) -> Option<&str> {
-        self.members.get("instanceId").and_then(Value::as_str).filter(|id| !id.is_empty())
-    }
-
-    /// The entry of `info` for this instance.
-    pub(super) fn info(&self, instance_id: &str) -> Option<&Value> {
-        let info = self.members.get("info")?.as_array()?;
-        info.iter().find(|entry| entry["instanceId"].as_str() == Some(instance_id))
     }
 }
 
@@ -110,17 +112,16 @@ impl<'r> Stage<'r> {
         if self.world.gave_up() {
             return None;
         }
-        let outcome = send(self.target, call);
+        let outcome = self.sign(call).send(&self.target.client);
         self.receive(what, call, outcome)
     }
 
-    /// Makes the same call twice with one nonce and one signature; returns the second reply.
+    /// Makes the same call twice, to the byte; returns the second reply.
     pub(super) fn call_twice(&mut self, call: &Call) -> Option<Reply> {
-        let nonce = new_nonce();
-        let query = call.query(&self.target.key, now_ms(), &nonce);
+        let signed = self.sign(call);
         let mut reply = None;
         for what in ["first call", "second call"] {
-            let outcome = self.target.client.post(&query, &call.body);
+            let outcome = signed.send(&self.target.client);
             reply = self.receive(what, call, outcome);
         }
         reply
@@ -128,10 +129,11 @@ impl<'r> Stage<'r> {
 
     /// Makes all calls at once, each on a thread of its own.
     pub(super) fn call_at_once(&mut self, calls: &[Call]) -> Vec<Reply> {
-        let target = self.target;
+        let client = &self.target.client;
+        let signed: Vec<Signed> = calls.iter().map(|call| self.sign(call)).collect();
         let outcomes: Vec<_> = std::thread::scope(|scope| {
-            let start = |call| scope.spawn(move || send(target, call));
-            let threads: Vec<_> = calls.iter().map(start).collect();
+            let start = |signed: Signed| scope.spawn(move || signed.send(client));
+            let threads: Vec<_> = signed.into_iter().map(start).collect();
             threads.into_iter().map(|thread| thread.join().unwrap_or(Err(ClientError::Timeout))).collect()
         });
         let numbered = calls.iter().zip(outcomes).zip(1..);
@@ -144,7 +146,7 @@ impl<'r> Stage<'r> {
     pub(super) fn judge(&mut self, what: &str, reply: &Reply, codes: &[&str]) -> bool {
         let good = codes.contains(&reply.code.as_str());
         if !good {
-            let found = described(reply);
+            let found = reply.described();
             self.add(what, Finding::fail("answer", format!("answered {found}; must be {}", codes.join(" or "))));
         }
         good
@@ -179,7 +181,8 @@ impl<'r> Stage<'r> {
     /// Compares the recorded state with what it must be, if there is an observer.
     pub(super) fn expect_state(&mut self, what: &str, instance_id: &str, status: &str, expire_time: Option<Timestamp>) {
         let Some(observer) = self.options.observer else { return };
-        let Some(Observed { status: found, expire_time: expires }) = observer.instance(instance_id) else {
+        let found = observer.instance(self.generation().kind(), instance_id);
+        let Some(Observed { status: found, expire_time: expires }) = found else {
             return self.add(what, Finding::fail("state", "the server has no record of the instance"));
         };
         if found != status {
@@ -194,10 +197,35 @@ impl<'r> Stage<'r> {
         }
     }
 
+    pub(super) fn generation(&self) -> Generation {
+        self.options.generation
+    }
+
+    /// A debugging call with these members.
+    pub(super) fn test(&self, members: Value) -> Call {
+        Call::new(self.generation(), &Mode::Test.flag(members))
+    }
+
+    /// A call with these members that stands for a real order.
+    pub(super) fn real(&self, members: Value) -> Call {
+        Call::new(self.generation(), &Mode::Real.flag(members))
+    }
+
     /// An order that has never been seen before.
     pub(super) fn new_order(&mut self) -> Order {
         self.world.orders += 1;
-        Order::new(format!("CSSIM{}{:03}", self.world.run, self.world.orders))
+        let order_id = format!("CSSIM{}{:03}", self.world.run, self.world.orders);
+        Order::new(order_id, self.options.product_id, days_ahead(ORDER_DAYS))
+    }
+
+    /// A text encrypted as KooGallery encrypts personal data.
+    pub(super) fn encrypted(&self, encrypt_type: EncryptType, text: &str) -> String {
+        field_cipher::encrypt(&self.target.key, encrypt_type, random::iv(), text)
+    }
+
+    /// Signs a call, with a stamp and a nonce of its own.
+    fn sign(&mut self, call: &Call) -> Signed {
+        call.sign(&self.target.key, self.world.stamp(), &new_nonce())
     }
 
     fn receive(&mut self, what: &str, call: &Call, outcome: Result<Answer, ClientError>) -> Option<Reply> {
@@ -212,15 +240,22 @@ impl<'r> Stage<'r> {
         self.world.answered = true;
         self.world.unanswered = 0;
         let Answer { status, headers, body, .. } = &answer;
-        for finding in
-            reply_checks::check_reply((&call.shape, BodySign::Advised), *status, headers, body, &self.target.key)
-        {
+        let checks = (&call.shape(), self.generation().body_sign());
+        let signer = self.target.signer(call, headers, body);
+        let mut findings = reply_checks::check_reply(checks, *status, headers, body, signer);
+        if self.generation().encrypts_credentials() {
+            findings.append(&mut reply_checks::check_credentials(body, &self.target.key));
+        }
+        for mut finding in findings {
+            if finding.rule == "body-sign" && !call.is_genuine() {
+                // Nothing but its key tells whose such a call is (spec README §7.2).
+                finding.severity = Severity::Warn;
+                finding.text.push_str("; KooGallery makes no such call, and its refusal may bear another key of yours");
+            }
             self.add(what, finding);
         }
         self.check_time(what, &answer);
-        let members: Map<String, Value> = serde_json::from_slice(&answer.body).ok()?;
-        let text = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Some(Reply { code: text("resultCode"), message: text("resultMsg"), members, answer })
+        Reply::read(answer)
     }
 
     fn check_time(&mut self, what: &str, answer: &Answer) {
@@ -232,7 +267,8 @@ impl<'r> Stage<'r> {
             self.add(what, Finding::warn("slow", text));
         }
         let date = answer.header("Date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-        let difference_ms = date.map_or(0, |date| date.timestamp().as_millisecond() - now_ms());
+        let difference_ms =
+            date.map_or(0, |date| date.timestamp().as_millisecond() - Timestamp::now().as_millisecond());
         if difference_ms.abs() > CLOCK_DIFFERENCE_MS && !self.world.clock_reported {
             self.world.clock_reported = true;
             let text = format!(
@@ -244,19 +280,6 @@ impl<'r> Stage<'r> {
     }
 }
 
-/// Signs and sends a call, with a nonce of its own.
-fn send(target: &Target, call: &Call) -> Result<Answer, ClientError> {
-    target.client.post(&call.query(&target.key, now_ms(), &new_nonce()), &call.body)
-}
-
-/// The result code and message of a reply, for a finding.
-pub(super) fn described(reply: &Reply) -> String {
-    let Reply { code, message, .. } = reply;
-    let code = if code.is_empty() { "without resultCode" } else { code };
-    let message: String = message.chars().take(120).collect();
-    if message.is_empty() { code.to_owned() } else { format!("{code} ({message})") }
-}
-
 /// 64 hex digits, as in KooGallery's calls.
 fn new_nonce() -> String {
     let halves = [Uuid::new_v4(), Uuid::new_v4()].map(|half| half.simple().to_string());
@@ -266,10 +289,6 @@ fn new_nonce() -> String {
 /// A business id, new for every request, retries included.
 pub(super) fn new_business_id() -> String {
     Uuid::new_v4().to_string()
-}
-
-fn now_ms() -> i64 {
-    Timestamp::now().as_millisecond()
 }
 
 /// The whole second that lies so many days ahead.
@@ -291,6 +310,7 @@ mod tests {
     use super::*;
     use crate::protocol::key::AccessKey;
     use crate::secret::Secret;
+    use crate::simulate::call::signed_post::SignedPost;
 
     /// What a stage finds about replies to a call, with headers and duration as given.
     fn findings(replies: &[(&[(&str, String)], Duration)]) -> Vec<&'static str> {
@@ -306,7 +326,7 @@ mod tests {
                 good.iter().chain(*headers).map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
             let status_line = "HTTP/1.1 200 OK".to_owned();
             let answer = Answer { status: 200, status_line, headers, body: body.to_vec(), elapsed: *elapsed };
-            assert!(stage.receive("", &Call::raw("{}"), Ok(answer)).is_some());
+            assert!(stage.receive("", &SignedPost::raw("{}").into(), Ok(answer)).is_some());
         }
         stage.into_findings().iter().map(|finding| finding.rule).collect()
     }

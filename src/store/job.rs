@@ -256,14 +256,19 @@ impl Tx<'_> {
              WHERE later.instance = job.instance AND later.id > job.id \
              AND (later.operation = job.operation OR (later.task <> 'license.upload' \
              AND later.state IN ('done', 'running', 'waiting'))))))";
+        let operations = format!("(SELECT operation FROM job WHERE change IS NOT NULL AND {retried})");
         self.execute(
             "open the operations again",
             &format!(
                 "UPDATE operation SET state = 'open', result_code = NULL, result_message = NULL \
-                 WHERE state = 'failed' AND id IN (SELECT operation FROM job WHERE change IS NOT NULL AND {retried})"
+                 WHERE state = 'failed' AND id IN {operations}"
             ),
             [instance],
         )?;
+        // A licence that is asked for again takes its place among those an instance may have.
+        let sql =
+            format!("UPDATE license SET state = 'requested' WHERE state = 'refused' AND operation IN {operations}");
+        self.execute("ask for the licences again", &sql, [instance])?;
         self.execute(
             "retry the jobs",
             &format!(

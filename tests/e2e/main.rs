@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod basic_v1;
 mod crash;
 mod documentation;
 mod door;
@@ -18,6 +19,7 @@ mod fulfilment;
 mod harness;
 mod jobs;
 mod journal;
+mod licenses;
 mod lifecycle;
 mod refusals;
 mod replay;
@@ -26,3 +28,4 @@ mod shop;
 mod simulate;
 mod storage;
 mod tidy;
+mod token_get;

@@ -1,23 +1,41 @@
 //! The simulated KooGallery finds nothing wrong with a correct seller, and the fault in every broken one.
 
+mod generations;
+mod itself;
 mod seller;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use koogate::simulate::{CaseReport, Options, Outcome, Report, Target, run};
+use koogate::simulate::{CaseReport, Generation, Options, Outcome, Report, Target, run};
 
 use seller::{Creation, Fault, Seller, key};
 
 fn play(seller: &Seller, real: bool) -> Report {
+    play_as(Generation::V2, seller, real)
+}
+
+fn play_as(generation: Generation, seller: &Seller, real: bool) -> Report {
     let target = Target::new(&seller.url, key(), &[]).unwrap();
-    let options = Options { real, ready_within: Duration::from_secs(5), observer: Some(seller), ..Options::default() };
+    let ready_within = Duration::from_secs(5);
+    let options = Options { real, generation, ready_within, observer: Some(seller), ..Options::default() };
     run(&target, &options, &mut |_| {})
 }
 
 /// The faulty seller's run must have this finding in this case, and end as `outcome`.
 fn check(fault: Fault, creation: Creation, case: &str, rule: &str, outcome: Outcome) -> Report {
-    let report = play(&Seller::start(Some(fault), creation), true);
+    check_as(Generation::V2, fault, creation, case, rule, outcome)
+}
+
+fn check_as(
+    generation: Generation,
+    fault: Fault,
+    creation: Creation,
+    case: &str,
+    rule: &str,
+    outcome: Outcome,
+) -> Report {
+    let report = play_as(generation, &Seller::start(Some(fault), creation), true);
     let found = report.cases.iter().find(|played| played.name == case).unwrap();
     assert_eq!(found.outcome, outcome, "{fault:?}: {found:#?}");
     assert!(found.findings.iter().any(|finding| finding.rule == rule), "{fault:?}: {found:#?}");
@@ -45,20 +63,24 @@ fn complaining(report: &Report) -> BTreeSet<&str> {
 
 #[test]
 fn a_correct_seller_passes_everything() {
-    for creation in [Creation::AtOnce, Creation::AfterQueries(3)] {
-        let report = play(&Seller::start(None, creation), true);
-        assert!(complaints(&report).is_empty(), "{:#?}", complaints(&report));
-        assert!(report.is_success());
+    for generation in Generation::ALL {
+        for creation in [Creation::AtOnce, Creation::AfterQueries(3)] {
+            let report = play_as(generation, &Seller::start(None, creation), true);
+            assert!(complaints(&report).is_empty(), "{generation:?}: {:#?}", complaints(&report));
+            assert!(report.is_success());
+        }
     }
 }
 
 #[test]
 fn without_the_real_option_only_test_calls_are_made() {
-    let seller = Seller::start(None, Creation::AtOnce);
-    let report = play(&seller, false);
-    assert!(report.is_success(), "{:#?}", complaints(&report));
-    assert!(report.cases.iter().all(|case| !case.name.starts_with("real-")));
-    assert_eq!(seller.instances(), 0);
+    for generation in Generation::ALL {
+        let seller = Seller::start(None, Creation::AtOnce);
+        let report = play_as(generation, &seller, false);
+        assert!(report.is_success(), "{:#?}", complaints(&report));
+        assert!(report.cases.iter().all(|case| !case.name.starts_with("real-")));
+        assert_eq!(seller.instances(), 0);
+    }
 }
 
 #[test]

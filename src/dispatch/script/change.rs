@@ -151,6 +151,8 @@ impl Script<'_> {
         self.tx.cancel_waiting_jobs(instance.row, reason, self.now)?;
         while let Some(operation) = self.tx.open_operation_on(instance.row, Some(except))? {
             self.tx.set_operation(operation, State::Failed, Some((ResultCode::INTERNAL, reason)), self.now)?;
+            // It stands in nobody's list of what is to be made any more.
+            self.tx.refuse_license(operation)?;
             self.then.ended.push(operation);
         }
         Ok(())

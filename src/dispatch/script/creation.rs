@@ -67,9 +67,9 @@ impl Script<'_> {
         };
         let Some(product) = product else {
             let operation = self.operation(recorded, identity, &instance, State::Done)?;
-            return self.created(&operation, &instance, None);
+            return self.created(&operation, &instance, wanted, None);
         };
-        self.fulfil(identity, recorded, &instance, product)
+        self.fulfil(identity, recorded, &instance, product, wanted)
     }
 
     /// Has the instance made in the way its product says.
@@ -79,6 +79,7 @@ impl Script<'_> {
         mut recorded: Option<OperationRow>,
         instance: &InstanceRow,
         product: &Product,
+        wanted: &Wanted<'_>,
     ) -> Result<Step, StoreError> {
         let mut license = None;
         if instance.kind == Kind::License {
@@ -96,7 +97,7 @@ impl Script<'_> {
                 if let (Some(license), Some(made)) = (license, &handout.license) {
                     self.tx.issue_license(license, made, self.now)?;
                 }
-                self.created(&operation, instance, Some(handout))
+                self.created(&operation, instance, wanted, Some(handout))
             }
             Begun::Application => {
                 let event = events::creation(self.call, instance, &operation.operation_id);
@@ -158,13 +159,19 @@ impl Script<'_> {
         &mut self,
         operation: &OperationRow,
         instance: &InstanceRow,
+        wanted: &Wanted<'_>,
         handout: Option<Handout>,
     ) -> Result<Step, StoreError> {
         if let Some(access) = handout.as_ref().and_then(|handout| handout.access.as_ref()) {
             self.tx.set_access(instance, access)?;
         }
         let cause = self.cause(None)?;
-        let instance = self.tx.apply(instance, &Change::Ready, cause, self.now)?;
+        let mut instance = self.tx.apply(instance, &Change::Ready, cause, self.now)?;
+        if let Some(terms) = wanted.terms.and_then(|told| self.new_terms(&instance, told)) {
+            // An earlier call that failed named other dates.
+            let change = Change::Supervise { expire_time: wanted.expire_time, terms };
+            instance = self.tx.apply(&instance, &change, cause, self.now)?;
+        }
         let outcome = self.success(operation, &instance, handout)?;
         self.done(operation, &outcome)
     }
@@ -178,6 +185,7 @@ impl Script<'_> {
             Some(id) if self.tx.instance(call.environment, call.kind, id)?.is_none() => id.to_owned(),
             _ => Uuid::new_v4().to_string(),
         };
+        // Also where nothing is said of them yet: that they are there says that a later call may bring them.
         let terms = wanted.terms.map(supervision::stored);
         let new = NewInstance {
             environment: call.environment,

@@ -34,7 +34,7 @@ impl Script<'_> {
 
     /// What the terms of an instance are by this call, if they change: what is absent says nothing, and a renewal or the
     /// release has the last word.
-    fn new_terms(&self, instance: &InstanceRow, told: &Terms) -> Option<Terms> {
+    pub(super) fn new_terms(&self, instance: &InstanceRow, told: &Terms) -> Option<Terms> {
         if self.call.environment == Environment::Test || instance.life.status == Status::Released {
             return None;
         }

@@ -133,11 +133,16 @@ fn a_purchase_is_its_order_and_on_demand_its_product_too() {
 }
 
 #[test]
-fn what_service_supervision_may_say_anew_is_kept_as_received() {
+fn what_service_supervision_may_say_anew_is_kept_as_received_but_for_milliseconds() {
     let more = [("periodType", "year"), ("periodNumber", ""), ("provisionType", "1"), ("acceptanceTime", "later")];
     let call = read(&purchase(&more)).unwrap();
     let Intent::Create { terms: Some(terms), .. } = call.intent else { panic!() };
     let terms: Vec<_> = terms.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let with_milliseconds = [&more[..], &[("expireTime", "20270131000000000")]].concat();
+    let Intent::Create { terms: Some(same), .. } = read(&purchase(&with_milliseconds)).unwrap().intent else {
+        panic!()
+    };
+    assert!(same.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(terms.iter().copied()), "{same:?}");
     let expected =
         [("acceptanceTime", "later"), ("expireTime", "20270131000000"), ("periodType", "year"), ("provisionType", "1")];
     assert_eq!(terms, expected);

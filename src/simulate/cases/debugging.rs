@@ -1,32 +1,46 @@
-//! The debugging cases of the seller console (spec 1-basic-v2 §8), and the spellings a call may come in (§2.3).
+//! The debugging cases of the seller console (spec 1-basic-v2 §8, 2-basic-v1 §10, 4-license §3.4, §4.5).
 //!
 //! All carry `testFlag` 1 and the made-up ids that arrive at every production address twice a day.
 
+mod basic_v1;
+mod licenses;
+
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Case;
-use crate::protocol::canonical_json::Nulls;
+use super::{Case, succeed};
 use crate::protocol::reply_checks::Finding;
 use crate::protocol::time;
-use crate::simulate::call::{self, Call, Mode, Order};
-use crate::simulate::stage::{Reply, Stage, days_ahead, new_business_id};
+use crate::simulate::call::{Order, Subject};
+use crate::simulate::reply::Reply;
+use crate::simulate::stage::{Stage, days_ahead};
+use crate::simulate::wording::{change_check, order_notify};
+use crate::simulate::{Generation, PRODUCT};
 
-/// An id of the documentation's test calls. Nobody has ever created this instance.
-pub(super) const TEST_INSTANCE: &str = "huaweitest123456";
-const SUCCESS: &str = "000000";
-
-pub(super) fn test_order() -> Order {
-    Order::new("CS1906666666ABCDE".to_owned())
+/// An instance of the documentation's test calls. Nobody has ever created it.
+pub(super) fn test_subject() -> Subject {
+    Subject { id: "huaweitest123456".to_owned(), order: test_order() }
 }
 
-pub(super) fn cases() -> Vec<Case> {
-    let mut cases = vec![
-        Case::new("create", "新购", create),
-        Case::new("query", "查询", |stage| query(stage, &[TEST_INSTANCE])),
-        Case::new("query-several", "批量查询", |stage| {
-            query(stage, &["huaweitest-1", "huaweitest-2", "huaweitest-3"])
-        }),
-    ];
+/// The order of the documentation's test calls.
+pub(super) fn test_order() -> Order {
+    // 2030: an end that is told in every call alike.
+    Order::new("CS1906666666ABCDE".to_owned(), PRODUCT, Timestamp::constant(1_893_456_000, 0))
+}
+
+pub(super) fn cases(generation: Generation) -> Vec<Case> {
+    match generation {
+        Generation::V1 => basic_v1::cases(),
+        Generation::V2 => basic_v2(),
+        Generation::License => licenses::handed_out(),
+        Generation::LicenseCode => licenses::codes(),
+        Generation::LicenseOnline => licenses::online(),
+    }
+}
+
+fn basic_v2() -> Vec<Case> {
+    let mut cases = vec![Case::new("create", "新购", create)];
+    cases.extend(queries());
     cases.extend(
         [
             ("refresh-trial-to-formal", "试用转商用", "TRIAL_TO_FORMAL"),
@@ -36,19 +50,43 @@ pub(super) fn cases() -> Vec<Case> {
         ]
         .map(|(name, title, scene)| Case::new(name, title, move |stage| refresh(stage, scene))),
     );
-    cases.extend(single_calls());
-    cases.extend(spellings());
+    let (subject, generation) = (test_subject(), Generation::V2);
+    cases.extend(freeze_unfreeze(generation));
+    cases.extend(generation.upgrade(&subject, &test_order()).map(|upgrade| Case::succeeds("upgrade", "升级", upgrade)));
+    let product = json!({"skuCode": "sku-2", "productId": PRODUCT, "linearValue": 5});
+    let text = Value::String(product.to_string());
+    cases.extend(
+        [
+            ("release", "释放", generation.release(&subject)),
+            ("change-check-object", "续费变更校验（对象）", change_check(&subject, &product)),
+            ("change-check-text", "续费变更校验（文本）", change_check(&subject, &text)),
+            ("order-notify", "订单通知", order_notify(&test_order())),
+        ]
+        .map(|(name, title, members)| Case::succeeds(name, title, members)),
+    );
     cases
 }
 
 fn create(stage: &mut Stage<'_>) {
     let order = stage.new_order();
-    stage.expect("", &Call::new(&call::new_instance(Mode::Test, &order, &new_business_id())), SUCCESS);
+    if let Some(purchase) = stage.generation().purchase(&order) {
+        succeed(stage, "", purchase);
+    }
+}
+
+fn queries() -> [Case; 2] {
+    [
+        Case::new("query", "查询", |stage| query(stage, &["huaweitest123456"])),
+        Case::new("query-several", "批量查询", |stage| {
+            query(stage, &["huaweitest-1", "huaweitest-2", "huaweitest-3"]);
+        }),
+    ]
 }
 
 fn query(stage: &mut Stage<'_>, instance_ids: &[&str]) {
-    let asked = Call::new(&call::query_instance(Mode::Test, &instance_ids.join(",")));
-    if let Some(reply) = stage.expect("", &asked, SUCCESS) {
+    if let Some(asked) = stage.generation().query(&instance_ids.join(","))
+        && let Some(reply) = succeed(stage, "", asked)
+    {
         must_hold(stage, &reply, instance_ids);
     }
 }
@@ -65,67 +103,26 @@ fn must_hold(stage: &mut Stage<'_>, reply: &Reply, instance_ids: &[&str]) {
     }
 }
 
+/// A change of the date, in both forms of it: the table says 14 digits, the example has 17.
 fn refresh(stage: &mut Stage<'_>, scene: &str) {
-    // The table says 14 digits, the example has 17: both occur.
     for (what, expire_time) in [
         ("expireTime of 14 digits", time::print_seconds(days_ahead(365))),
         ("expireTime of 17 digits", time::print_milliseconds(days_ahead(365))),
     ] {
-        let members = call::refresh_instance(Mode::Test, TEST_INSTANCE, &test_order(), scene, &expire_time);
-        stage.expect(what, &Call::new(&members), SUCCESS);
+        let mut members = stage.generation().renewal(&test_subject(), &test_order(), &expire_time);
+        members["scene"] = json!(scene);
+        succeed(stage, what, members);
     }
 }
 
-/// The cases that are one call each and succeed.
-fn single_calls() -> Vec<Case> {
-    let product = json!({"skuCode": "sku-2", "productId": "OFFI461867333479178240", "linearValue": 5});
-    let text = Value::String(product.to_string());
-    [
-        ("freeze", "冻结", call::update_status(Mode::Test, TEST_INSTANCE, "FREEZE")),
-        ("unfreeze", "解冻", call::update_status(Mode::Test, TEST_INSTANCE, "UNFREEZE")),
-        ("upgrade", "升级", call::upgrade_instance(Mode::Test, TEST_INSTANCE, &test_order())),
-        ("release", "释放", call::release_instance(Mode::Test, TEST_INSTANCE)),
-        ("change-check-object", "续费变更校验（对象）", call::change_check(Mode::Test, TEST_INSTANCE, &product)),
-        ("change-check-text", "续费变更校验（文本）", call::change_check(Mode::Test, TEST_INSTANCE, &text)),
-        ("order-notify", "订单通知", call::order_notify(Mode::Test, &test_order())),
-    ]
-    .map(|(name, title, members)| succeeds(name, title, Call::new(&members)))
-    .into()
-}
-
-/// Calls that differ from the usual ones in how they are written or signed, and must succeed all the same.
-fn spellings() -> Vec<Case> {
-    let freeze = call::update_status(Mode::Test, TEST_INSTANCE, "FREEZE");
-    let with = |name: &str, value: Value| {
-        let mut members = freeze.clone();
-        members[name] = value;
-        members
+fn freeze_unfreeze(generation: Generation) -> [Case; 2] {
+    let subject = test_subject();
+    let (freeze, unfreeze) = match generation {
+        Generation::V1 | Generation::License => ("FREEZE", "NORMAL"),
+        _ => ("FREEZE", "UNFREEZE"),
     };
-    let unsorted =
-        r#"{"testFlag":"1","status":"FREEZE","instanceId":"huaweitest123456","activity":"updateInstanceStatus"}"#;
-    let pretty = "{\n  \"activity\" : \"releaseInstance\",\n  \"instanceId\" : \"huaweitest123456\",\n  \"testFlag\" : \"1\"\n}\n";
-    let null = r#"{"orderId":null,"activity":"releaseInstance","instanceId":"huaweitest123456","testFlag":"1"}"#;
-    let escaped =
-        r#"{"note":"\u6d4b\u8bd5 a\/b","instanceId":"huaweitest123456","activity":"releaseInstance","testFlag":"1"}"#;
-    let hundred: Vec<String> = (1..=100).map(|number| format!("huaweitest-{number}")).collect();
-    let hundred = call::query_instance(Mode::Test, &hundred.join(","));
-    vec![
-        succeeds("form-integer-test-flag", "整数调试标识", Call::new(&with("testFlag", json!(1)))),
-        succeeds("form-upper-case-signature", "大写签名", Call::new(&freeze).upper_case()),
-        succeeds("form-unsorted", "乱序参数", Call::raw(unsorted)),
-        succeeds("form-signed-sorted", "排序后签名", Call::raw(unsorted).signed_sorted(Nulls::Drop)),
-        succeeds("form-pretty-printed", "带空白的报文", Call::raw(pretty).signed_sorted(Nulls::Drop)),
-        succeeds("form-null-left-out", "空值不参与签名", Call::raw(null).signed_sorted(Nulls::Drop)),
-        succeeds("form-null-signed", "空值参与签名", Call::raw(null).signed_sorted(Nulls::Keep)),
-        succeeds("form-escaped-text", "转义字符", Call::raw(escaped).signed_sorted(Nulls::Drop)),
-        succeeds("form-chinese-text", "中文参数", Call::new(&with("remark", json!("测试企业 🚀 a+b&c=d%")))),
-        succeeds("form-unknown-member", "未知参数", Call::new(&with("memberOfTomorrow", json!({"b": [1.50, null]})))),
-        succeeds("form-hundred-ids", "批量查询上限", Call::new(&hundred)),
+    [
+        Case::succeeds("freeze", "冻结", generation.set_status(&subject, freeze)),
+        Case::succeeds("unfreeze", "解冻", generation.set_status(&subject, unfreeze)),
     ]
-}
-
-fn succeeds(name: &'static str, title: &'static str, call: Call) -> Case {
-    Case::new(name, title, move |stage| {
-        stage.expect("", &call, SUCCESS);
-    })
 }

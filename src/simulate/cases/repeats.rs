@@ -1,17 +1,23 @@
-//! KooGallery repeats a call until it likes the answer (spec README §8, 1-basic-v2 §9 c): a repeat must find the same
-//! instance, also when several arrive at once.
+//! KooGallery repeats a call until it likes the answer (spec README §8, 1-basic-v2 §9 c, 2-basic-v1 §12 c): a repeat must
+//! find the same instance and licence, also when several arrive at once.
 
 use std::collections::BTreeSet;
 
-use super::Case;
+use super::{Case, SUCCESS};
 use crate::protocol::reply_checks::Finding;
-use crate::simulate::call::{self, Call, Mode, Order};
-use crate::simulate::stage::{Reply, Stage, new_business_id};
+use crate::simulate::Generation;
+use crate::simulate::call::{Call, Mode, Order};
+use crate::simulate::reply::Reply;
+use crate::simulate::stage::Stage;
 
 /// So many calls arrive at once.
 const AT_ONCE: usize = 8;
 
-pub(super) fn cases() -> Vec<Case> {
+/// Codes have no purchase call; the repeats of theirs belong to their life-cycle.
+pub(super) fn cases(generation: Generation) -> Vec<Case> {
+    if generation == Generation::LicenseCode {
+        return Vec::new();
+    }
     vec![
         Case::new("retry-create", "新购重试", retry),
         Case::new("parallel-create", "新购并发重复", |stage| {
@@ -24,8 +30,8 @@ pub(super) fn cases() -> Vec<Case> {
 fn retry(stage: &mut Stage<'_>) {
     let order = stage.new_order();
     let mut call = |what| {
-        let members = call::new_instance(Mode::Test, &order, &new_business_id());
-        stage.expect(what, &Call::new(&members), "000000")
+        let purchase = stage.test(stage.generation().purchase(&order)?);
+        stage.expect(what, &purchase, SUCCESS)
     };
     if let (Some(first), Some(again)) = (call("first call"), call("retry with another businessId")) {
         same_instance(stage, [&first, &again]);
@@ -34,20 +40,27 @@ fn retry(stage: &mut Stage<'_>) {
 
 /// Creates one order by several calls at once; returns the instance they agree on.
 pub(super) fn created_at_once(stage: &mut Stage<'_>, mode: Mode, order: &Order) -> Option<String> {
-    let call = || Call::new(&call::new_instance(mode, order, &new_business_id()));
-    let calls: Vec<Call> = std::iter::repeat_with(call).take(AT_ONCE).collect();
+    let generation = stage.generation();
+    let purchases = (0..AT_ONCE).filter_map(|_| generation.purchase(order));
+    let calls: Vec<Call> = purchases.map(|purchase| Call::new(generation, &mode.flag(purchase))).collect();
     let replies = stage.call_at_once(&calls);
     // While the first works, the others may be told to wait (spec README §8, R6). A test call has nothing to wait for.
-    let codes: &[&str] = if mode == Mode::Test { &["000000"] } else { &["000000", "000004"] };
+    let codes: &[&str] = if mode == Mode::Test { &[SUCCESS] } else { &[SUCCESS, generation.unfinished()] };
     for reply in &replies {
         stage.judge("", reply, codes);
     }
     same_instance(stage, &replies)
 }
 
-/// Whether all replies name one instance, and which.
+/// Whether all replies name one instance and one licence, as far as they name any; returns the instance.
 pub(super) fn same_instance<'r>(stage: &mut Stage<'_>, replies: impl IntoIterator<Item = &'r Reply>) -> Option<String> {
-    let ids: BTreeSet<&str> = replies.into_iter().filter_map(Reply::instance_id).collect();
+    let replies: Vec<&Reply> = replies.into_iter().collect();
+    let licenses: BTreeSet<&str> = replies.iter().filter_map(|reply| reply.license()).collect();
+    if licenses.len() > 1 {
+        let text = format!("one order got {} licences; it must always get the first one", licenses.len());
+        stage.add("", Finding::fail("license", text));
+    }
+    let ids: BTreeSet<&str> = replies.iter().filter_map(|reply| reply.instance_id()).collect();
     if ids.len() > 1 {
         let text = format!(
             "one order got {} instanceIds; the same order and order line must always get the first one, whatever the \
@@ -58,4 +71,12 @@ pub(super) fn same_instance<'r>(stage: &mut Stage<'_>, replies: impl IntoIterato
         return None;
     }
     ids.first().map(|id| (*id).to_owned())
+}
+
+/// Whether what is bought apart has an instance of its own.
+pub(super) fn differ(stage: &mut Stage<'_>, what: &str, [one, other]: [&Reply; 2]) {
+    if one.instance_id().is_some() && one.instance_id() == other.instance_id() {
+        let text = format!("{what} got the same instanceId; each must have an instance of its own");
+        stage.add("", Finding::fail("instance-id", text));
+    }
 }

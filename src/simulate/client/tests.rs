@@ -43,6 +43,26 @@ fn a_call_looks_like_one_of_koogallery() {
 }
 
 #[test]
+fn a_get_has_the_parameters_behind_those_of_the_address_and_no_body() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let port = peer(move |mut stream| {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            request.push(byte[0]);
+        }
+        sender.send(String::from_utf8(request).unwrap()).unwrap();
+        stream.write_all(OK).unwrap();
+    });
+    let client = Client::new(&format!("http://127.0.0.1:{port}/saas?tenant=1"), &[]).unwrap();
+    assert_eq!(client.get("a=%2C+b").unwrap().body, b"{}");
+    let request = receiver.recv().unwrap();
+    assert!(request.starts_with("GET /saas?tenant=1&a=%2C+b HTTP/1.1\r\n"), "{request}");
+    assert!(!request.contains("Content-"), "{request}");
+}
+
+#[test]
 fn an_answer_that_drips_forever_ends_at_the_deadline() {
     let port = peer(|mut stream| {
         let mut byte = b"HTTP/1.1 200 OK\r\nX: ".as_slice().iter().chain(std::iter::repeat(&b'x'));

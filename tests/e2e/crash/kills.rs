@@ -121,7 +121,7 @@ fn kills_at_random_instants_lose_nothing_acknowledged_and_create_nothing_twice()
     let acknowledged: Ledger = ledgers.into_iter().flatten().collect();
     check_instances(&scratch, &acknowledged);
     check_operations(&application);
-    check_journal(&scratch, acknowledged.iter().map(|(body, _)| &body["activity"]));
+    check_journal(&scratch, acknowledged.iter().map(|(body, _)| (body["activity"].as_str().unwrap(), "000000")));
 }
 
 /// Each order has exactly one instance: the one that was acknowledged.

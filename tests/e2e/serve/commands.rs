@@ -1,5 +1,9 @@
 //! The first hour: the demo, `init`, and what the command line says about itself.
 
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use super::{FIXED, path_text};
 use crate::harness::{Koogate, Scratch, files_in, new_instance, text};
 
@@ -14,9 +18,37 @@ fn the_demo_passes_all_its_cases_and_leaves_nothing_behind() {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
     assert!(out.contains("a simulated KooGallery calls http://127.0.0.1:"), "{out}");
-    assert!(out.contains("passed: KooGallery would accept this server"), "{out}");
+    let verdicts: Vec<_> = out.lines().filter(|line| line.contains("KooGallery would")).collect();
+    // One for each generation, all without a warning.
+    let is_clean = |line: &&str| line.ends_with(" passed: KooGallery would accept this server") && !line.contains(',');
+    assert!(verdicts.len() == 5 && verdicts.iter().all(is_clean), "{verdicts:#?}");
+    for case in ["real-supervision", "real-pay-per-use", "real-first-call", "real-get-license"] {
+        assert!(out.contains(case), "{case} was not played:\n{out}");
+    }
     assert!(files_in(&scratch.path("tmp")).is_empty());
     assert_eq!(files_in(&scratch.path(".")), ["koogate.toml", "tmp"]);
+}
+
+#[test]
+fn the_demo_serves_on_and_tells_where_to_look() {
+    let scratch = Scratch::new("");
+    let mut demo = scratch.command(&["serve", "--demo", "--port", "0"]);
+    let mut demo = demo.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let told: Vec<String> = lines.take_while(|line| !line.starts_with("Ctrl-C")).collect();
+    let told = told.join("\n");
+    for key in ["demo-access-key-0000-not-a-secret", "demo-license-key-0000-not-a-secret"] {
+        assert!(told.contains(key), "{told}");
+    }
+    let config = told.split("--config ").nth(1).unwrap().split(' ').next().unwrap();
+    for listing in ["exchange", "instance", "license"] {
+        assert!(told.contains(&format!("{config} {listing} list")), "{told}");
+        let listed = scratch.run_json(&["--config", config, listing, "list", "--json"]);
+        assert!(!listed.is_empty(), "{listing}");
+    }
+    let ended = Command::new("kill").args(["-TERM", &demo.id().to_string()]).status().unwrap();
+    assert!(ended.success() && demo.wait().unwrap().success());
+    assert!(!Path::new(config).exists());
 }
 
 #[test]
