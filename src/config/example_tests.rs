@@ -14,9 +14,17 @@ fn filled_in(example: &str) -> String {
     example
         .replace("basic = \"CHANGE-ME\"", &format!("basic = {KEY:?}"))
         .replace("license = \"CHANGE-ME\"", &format!("license = {LICENSE_KEY:?}"))
+        .replace("kit = \"CHANGE-ME\"", &format!("kit = {LICENSE_KEY:?}"))
+        .replace("kit-private.pem", &pem_file())
         .replace("{ file = \"sealing.key\" }", &format!("{HEX:?}"))
         .replace("{ file = \"admin.token\" }", "\"0123456789abcdef\"")
         .replace("{ file = \"hook.secret\" }", "\"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\"")
+}
+
+/// A file for the owner alone, in place of a private key: what is in it does not count here.
+fn pem_file() -> String {
+    static FILE: std::sync::OnceLock<tempfile::NamedTempFile> = std::sync::OnceLock::new();
+    FILE.get_or_init(|| tempfile::NamedTempFile::new().unwrap()).path().display().to_string()
 }
 
 /// The example with everything switched on that is off: lines that begin with `#` and no blank.

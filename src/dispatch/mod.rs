@@ -235,7 +235,7 @@ impl Dispatcher {
     ) -> Result<AnswerBytes, StoreError> {
         let client_secret = match secrets::open(&self.decryptions, conversation, call, sync) {
             Ok(client_secret) => client_secret,
-            Err(outcome) => return self.record(conversation, outcome, None),
+            Err((code, message)) => return self.record(conversation, Outcome::refusal(code, message), None),
         };
         if call.environment == Environment::Test {
             return self.record(conversation, Outcome::success(), None);

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::conversation::Conversation;
 use crate::operation::Environment;
-use crate::protocol::call::{Call, Outcome};
+use crate::protocol::call::Call;
 use crate::protocol::kit::calls::{DirectoryChange, DirectorySync};
 use crate::protocol::kit::client_secret::Oaep;
 use crate::protocol::result_code::ResultCode;
@@ -52,17 +52,17 @@ impl Drop for Permit<'_> {
 /// The client secret of a call, if it brings one.
 ///
 /// # Errors
-/// The outcome to answer when it cannot be opened. It does not tell which attempt failed, or how (spec 3-kit §7).
+/// What to answer when it cannot be opened. It does not tell which attempt failed, or how (spec 3-kit §7).
 pub(super) fn open(
     permits: &Permits,
     conversation: &Conversation,
     call: &Call,
     sync: &DirectorySync,
-) -> Result<Option<Secret<String>>, Outcome> {
+) -> Result<Option<Secret<String>>, (ResultCode, &'static str)> {
     let DirectoryChange::SetApplication(told) = &sync.change else { return Ok(None) };
     let Some(_permit) = permits.take(conversation.wait_until()) else {
         log::warn!("{}: too many client secrets at a time", conversation.title());
-        return Err(Outcome::refusal(ResultCode::INTERNAL, "busy, please call again"));
+        return Err((ResultCode::INTERNAL, "busy, please call again"));
     };
     let keys = &conversation.settings.kit_private_keys;
     match keys.decrypt(told.encrypted_secret.expose(), &Oaep::AUTO) {
@@ -79,7 +79,7 @@ pub(super) fn open(
                  seller console that of keys.kit_private_keys?",
                 conversation.title()
             );
-            Err(Outcome::refusal(ResultCode::CLIENT_SECRET, "clientSecret cannot be decrypted"))
+            Err((ResultCode::CLIENT_SECRET, "clientSecret cannot be decrypted"))
         }
     }
 }
