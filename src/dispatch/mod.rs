@@ -41,9 +41,6 @@ use nonces::Nonces;
 use script::{AfterCommit, Pass, Step};
 use secrets::Permits;
 
-/// So many client secrets are opened at a time: each takes milliseconds of a core, and answers need cores too.
-const DECRYPTIONS: usize = 2;
-
 /// So many questions to applications may be open at once.
 const QUESTIONS: usize = 8;
 
@@ -74,7 +71,9 @@ impl Dispatcher {
     ) -> std::io::Result<Self> {
         let (settings, nonces, refused) = (RwLock::new(settings), Nonces::default(), RefusedCalls::default());
         let questions = Pool::start("question", QUESTIONS)?;
-        let decryptions = Permits::new(DECRYPTIONS);
+        // Each takes milliseconds of a core: half of the cores stay for the answers.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let decryptions = Permits::new((cores / 2).max(1));
         Ok(Self { store, settings, waiters, wake_jobs, nonces, refused, questions, decryptions })
     }
 
