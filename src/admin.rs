@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::dispatch::{Dispatcher, Waiters};
 use crate::fulfilment::answer::{Answer, Handout};
+use crate::fulfilment::completion;
 use crate::fulfilment::event::EventName;
-use crate::fulfilment::{self, completion};
 use crate::http::{Handler, Method, Reply, Request};
 use crate::instance::Status;
 use crate::kind::Kind;
@@ -154,10 +154,11 @@ pub fn mark_ready(
             let problem = "the instance is a licence: it needs \"license\"; by hand: `koogate license issue`";
             return Ok(Marked::Unfit(problem.to_owned()));
         }
-        if let Err(problem) = fulfilment::check(instance, &handout) {
-            return Ok(Marked::Unfit(problem));
-        }
-        let ended = completion::finish_creation(tx, settings, instance, handout, note, Timestamp::now())?;
+        let handout = match completion::complete(settings, instance, handout) {
+            Ok(handout) => handout,
+            Err(problem) => return Ok(Marked::Unfit(problem)),
+        };
+        let ended = completion::finish_creation(tx, instance, &handout, note, Timestamp::now())?;
         return Ok(Marked::Ready(ended));
     }
     Ok(match named.first().map(|instance| instance.life.status) {

@@ -16,7 +16,7 @@ use crate::config;
 use crate::dispatch::{Dispatcher, Waiters};
 use crate::fault;
 use crate::fulfilment::answer::Answer;
-use crate::fulfilment::event::Event;
+use crate::fulfilment::event::{Event, EventName};
 use crate::fulfilment::{self, AttemptResult, completion};
 use crate::kind::Kind;
 use crate::operation::Environment;
@@ -180,11 +180,10 @@ fn attempt(shared: &Shared, job: &JobRow) {
     let result = result.unwrap_or_else(|_| AttemptResult::Failed("internal error (a panic; see the log)".to_owned()));
     fault::point("attempted");
     let (row, number) = (job.row, job.attempt);
-    let dispatcher = Arc::clone(&shared.dispatcher);
     let retry = retry_of(&shared.limits, job, Timestamp::now());
-    let recorded = shared.store.write(None, move |tx| {
-        completion::record(tx, &dispatcher.settings(), row, number, result.clone(), retry, Timestamp::now())
-    });
+    let recorded = shared
+        .store
+        .write(None, move |tx| completion::record(tx, row, number, result.clone(), retry, Timestamp::now()));
     fault::point("recorded");
     match recorded {
         Ok(()) => job.subject.operation().into_iter().for_each(|operation| shared.waiters.ended(operation)),
@@ -211,13 +210,18 @@ fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
     let Some(application) = product.application() else {
         return AttemptResult::Failed("the instance's product has no application any more".to_owned());
     };
+    let event_name = event.name();
     match application.call(&event.with_attempt(job.attempt), &shared.abandoning) {
         // Before it is accepted: what KooGallery would not take is told to the application, not to the buyer.
         Ok(Answer::Ready(handout)) => {
-            match instance.map_or(Ok(()), |instance| fulfilment::check(&instance, &handout)) {
-                Ok(()) => AttemptResult::Ready(handout),
-                Err(problem) => AttemptResult::Failed(problem),
-            }
+            let complete = match instance {
+                Some(instance) if event_name == EventName::InstanceCreate => {
+                    completion::complete(&settings, &instance, handout)
+                }
+                Some(instance) => fulfilment::check(&instance, &handout).map(|()| handout),
+                None => Ok(handout),
+            };
+            complete.map_or_else(AttemptResult::Failed, AttemptResult::Ready)
         }
         Ok(Answer::Pending) => AttemptResult::Pending,
         Ok(Answer::Refused { result_code, message }) => AttemptResult::Refused { code: result_code, message },

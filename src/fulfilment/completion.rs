@@ -33,7 +33,6 @@ pub struct Retry {
 /// When the rows cannot be written; the job's lease then ends and the attempt is made again.
 pub fn record(
     tx: &Tx<'_>,
-    settings: &Settings,
     job: i64,
     attempt: u32,
     result: AttemptResult,
@@ -59,7 +58,7 @@ pub fn record(
         return tx.end_job(job.row, "cancelled", Some("done another way"), now);
     }
     match result {
-        AttemptResult::Ready(handout) => ready(tx, settings, &job, change.as_ref(), handout, now),
+        AttemptResult::Ready(handout) => ready(tx, &job, change.as_ref(), &handout, now),
         AttemptResult::Postponed(reason) => {
             tx.postpone_job(job.row, now.checked_add(POSTPONED_FOR).unwrap_or(Timestamp::MAX), &reason)
         }
@@ -97,13 +96,12 @@ pub fn record(
 /// When the rows cannot be written.
 pub fn finish_creation(
     tx: &Tx<'_>,
-    settings: &Settings,
     instance: &InstanceRow,
-    handout: Handout,
+    handout: &Handout,
     note: &str,
     now: Timestamp,
 ) -> Result<Vec<i64>, StoreError> {
-    set_access(tx, settings, instance, handout.access)?;
+    handout.access.as_ref().map_or(Ok(()), |access| tx.set_access(instance, access))?;
     if let (Kind::License, Some(license)) = (instance.kind, &handout.license) {
         // A licence that is handed out in the reply is the only one of its instance.
         for requested in tx.licenses_of(instance.row)? {
@@ -144,10 +142,9 @@ pub fn issue(
 
 fn ready(
     tx: &Tx<'_>,
-    settings: &Settings,
     job: &JobRow,
     change: Option<&Change>,
-    handout: Handout,
+    handout: &Handout,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.end_job(job.row, "done", None, now)?;
@@ -169,7 +166,7 @@ fn ready(
         if let (Some(requested), Some(license)) = (requested, &handout.license) {
             tx.issue_license(requested.row, license, now)?;
         }
-        set_access(tx, settings, &instance, handout.access)?;
+        handout.access.as_ref().map_or(Ok(()), |access| tx.set_access(&instance, access))?;
     }
     tx.apply(&instance, change, cause, now)?;
     tx.set_operation(operation, State::Done, Some((ResultCode::SUCCESS, "success")), now)
@@ -185,21 +182,18 @@ pub fn remark(instance: &InstanceRow, change: &Change, now: Timestamp) -> Option
     Some("frozen though paid beyond today")
 }
 
-/// Stores the access data that was told, or else the product's own.
-fn set_access(
-    tx: &Tx<'_>,
-    settings: &Settings,
-    instance: &InstanceRow,
-    told: Option<Access>,
-) -> Result<(), StoreError> {
-    let access = match told {
+/// What a finished creation hands out: what was told, and the product's own access data where none was.
+///
+/// # Errors
+/// What cannot be handed out, without its value.
+pub fn complete(settings: &Settings, instance: &InstanceRow, told: Handout) -> Result<Handout, String> {
+    let access = match told.access {
         Some(access) => Some(access),
-        None => configured_access(settings, instance).unwrap_or_else(|problem| {
-            log::error!("ALERT instance {}: {problem}", instance.instance_id);
-            None
-        }),
+        None => configured_access(settings, instance)?,
     };
-    access.map_or(Ok(()), |access| tx.set_access(instance, &access))
+    let handout = Handout { access, ..told };
+    fulfilment::check(instance, &handout)?;
+    Ok(handout)
 }
 
 /// The product's own access data, for those who say "ready" without any.

@@ -222,3 +222,34 @@ fn fixed_access_without_room_fails_loudly_until_the_configuration_is_mended() {
     assert_eq!((instance_id(&done), user_name.as_str(), password.len()), (id, "CS1", 16));
     assert_eq!(credentials(KEY, &call(&shop.koogate, &purchase("CS1"))).1, password);
 }
+
+/// What the application leaves out is the product's own, and that must have room as well.
+#[test]
+fn the_products_own_access_without_room_finishes_no_purchase_until_it_is_mended() {
+    let is_pending = Arc::new(Mutex::new(false));
+    let pending = Arc::clone(&is_pending);
+    let application = Application::start(move |_| {
+        let status = if *pending.lock().unwrap() { "pending" } else { "ready" };
+        (200, format!("{{\"status\":\"{status}\"}}"))
+    });
+    let access = |name: &str| format!("access = {{ front_end_url = \"https://a/\", user_name = \"{name}\" }}");
+    let sections = format!("{IMPATIENT}{ADMIN}");
+    let shop = Shop::with(application, &sections, &access(LONG));
+    let complaint = COMPLAINT.replace("password", "userName");
+
+    shop.get("000005", &purchase("CS1"));
+    let id: String = look_up(&shop.scratch, "SELECT instance_id FROM instance");
+    let failed = |instance: &Value| instance["jobs"][0]["lastError"].as_str().is_some_and(|e| e.contains(&complaint));
+    shop.scratch.wait_for_instance(&id, failed);
+    *is_pending.lock().unwrap() = true;
+    let report = || shop.koogate.admin("POST", &format!("/api/v1/instances/{id}/ready"), Some("0123456789abcdef"), "");
+    let answer = report();
+    assert!(answer.status == 400 && text(&answer.body).contains("79 before encryption"), "{answer:?}");
+    assert_eq!(shop.scratch.run(&["instance", "ready", &id]).status.code(), Some(1));
+    assert_eq!(shop.status(&id), "creating");
+
+    shop.reload(&[KEY], &sections, &shop.application.product(&access("{orderId}")));
+    assert_eq!(report().status, 200);
+    let done = shop.get_thrice(&purchase("CS1")).json();
+    assert_eq!(decrypted(KEY, "1", done["appInfo"]["userName"].as_str().unwrap()), "CS1");
+}

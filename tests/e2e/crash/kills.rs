@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{KEY, again, check_journal};
-use crate::harness::{Answer, Application, PATIENCE, Scratch, Signed, new_instance, renewal, send, status_change};
+use super::{Ask, KEY, check_journal};
+use crate::harness::{Answer, Application, PATIENCE, Scratch, new_instance, renewal, status_change};
+use crate::shop::LATER;
+use crate::token_get::{expire, purchase, renew};
 
 /// Unless the environment variable `KOOGATE_KILLS` says otherwise.
 const KILLS: u32 = 15;
@@ -18,7 +20,7 @@ const KILLS: u32 = 15;
 const CLIENTS: usize = 4;
 
 /// What was asked, and the first success that was received for it.
-type Ledger = Vec<(Value, Answer)>;
+type Ledger = Vec<(Ask, Answer)>;
 
 /// Where the server is, and whether the test goes on.
 struct Scene {
@@ -36,44 +38,46 @@ impl Scene {
     }
 
     /// Calls until there is a success, wherever the server is by then.
-    fn succeed(&self, body: &Value) -> Answer {
+    fn succeed(&self, ask: &Ask) -> Answer {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
-            let answer = self.address().and_then(|address| {
-                let body = again(body).to_string();
-                let target = format!("/saasproduce?{}", Signed::now(KEY, body.as_bytes()).query());
-                send(address, "POST", &target, &[], body.as_bytes()).ok()
-            });
-            match answer {
-                Some(answer) if answer.code() == "000000" => return answer,
+            match self.address().and_then(|address| ask.send(address).ok()) {
+                Some(answer) if ask.is_satisfied_by(&answer) => return answer,
                 _ => thread::sleep(Duration::from_millis(2)),
             }
         }
-        panic!("no success for {body}");
+        panic!("no success for {ask:?}");
     }
 
-    /// Sells instances until the test is over; repeats an old call after each.
+    /// Sells instances until the test is over, by turns in either generation; repeats an old call after each.
     fn sell(&self, client: usize) -> Ledger {
         let mut ledger = Ledger::new();
         let mut sold = 0;
         while !self.over.load(Ordering::SeqCst) {
             sold += 1;
             let order = format!("CS-{client}-{sold}");
-            let creation = new_instance(&order);
+            let in_v1 = sold % 2 == 0;
+            let creation = if in_v1 { Ask::Get(purchase(&order)) } else { Ask::Post(new_instance(&order)) };
             let created = self.succeed(&creation);
             let id = created.json()["instanceId"].as_str().unwrap().to_owned();
             ledger.push((creation, created));
-            for body in [renewal(&id, &format!("{order}-R"), 2099), status_change(&id, "FREEZE")] {
-                let answer = self.succeed(&body);
-                ledger.push((body, answer));
+            let renewed = format!("{order}-R");
+            let changes = if in_v1 {
+                [renew(&id, &renewed, LATER), expire(&id, &order)].map(Ask::Get)
+            } else {
+                [renewal(&id, &renewed, 2099), status_change(&id, "FREEZE")].map(Ask::Post)
+            };
+            for change in changes {
+                let answer = self.succeed(&change);
+                ledger.push((change, answer));
             }
             self.repeat(&ledger[random(ledger.len())]);
         }
         ledger
     }
 
-    fn repeat(&self, (body, answer): &(Value, Answer)) {
-        assert_eq!(self.succeed(body).verbatim(), answer.verbatim(), "{body}");
+    fn repeat(&self, (ask, answer): &(Ask, Answer)) {
+        assert_eq!(self.succeed(ask).verbatim(), answer.verbatim(), "{ask:?}");
     }
 }
 
@@ -121,7 +125,7 @@ fn kills_at_random_instants_lose_nothing_acknowledged_and_create_nothing_twice()
     let acknowledged: Ledger = ledgers.into_iter().flatten().collect();
     check_instances(&scratch, &acknowledged);
     check_operations(&application);
-    check_journal(&scratch, acknowledged.iter().map(|(body, _)| (body["activity"].as_str().unwrap(), "000000")));
+    check_journal(&scratch, acknowledged.iter().map(|(ask, _)| (ask.activity(), ask.wants())));
 }
 
 /// Each order has exactly one instance: the one that was acknowledged.
@@ -131,8 +135,8 @@ fn check_instances(scratch: &Scratch, acknowledged: &Ledger) {
         instances.entry(instance["orderId"].as_str().unwrap().to_owned()).or_default().push(instance);
     }
     let mut sold = 0;
-    for (body, answer) in acknowledged.iter().filter(|(body, _)| body["activity"] == "newInstance") {
-        let of_order = &instances[body["orderId"].as_str().unwrap()];
+    for (ask, answer) in acknowledged.iter().filter(|(ask, _)| ask.activity() == "newInstance") {
+        let of_order = &instances[ask.order()];
         assert_eq!(of_order.len(), 1, "{of_order:?}");
         assert_eq!(of_order[0]["instanceId"], answer.json()["instanceId"]);
         assert_eq!(of_order[0]["status"], "frozen");
