@@ -168,11 +168,11 @@ fn a_flood_on_stdout_ends_the_program() {
     assert_eq!(failure_of("yes"), "the answer is longer than 1048576 bytes");
     assert!(begun.elapsed() < PATIENT / 2, "{:?}", begun.elapsed());
     assert_eq!(
-        failure_of("head -c 65537 /dev/zero | tr '\\0' ' '; echo '{}'"),
+        failure_of("head -c 1048577 /dev/zero | tr '\\0' ' '; echo '{}'"),
         "the answer is longer than 1048576 bytes"
     );
     assert_eq!(
-        call("echo '{\"status\":\"pending\"}'; head -c 60000 /dev/zero | tr '\\0' ' '").unwrap(),
+        call("echo '{\"status\":\"pending\"}'; head -c 1000000 /dev/zero | tr '\\0' ' '").unwrap(),
         Answer::Pending
     );
 }
