@@ -63,6 +63,16 @@ fn query(
                 Some(instance) => tx.access_of(instance)?,
                 None => None,
             };
+            let access = access.filter(|access| {
+                // Bought through another interface: the other instances of the query are answered all the same.
+                let fits = !call.encrypts_credentials || access.check_v1().is_ok();
+                if !fits {
+                    log::error!(
+                        "ALERT instance {id}: its access data has no room in V1, the query is answered without"
+                    );
+                }
+                fits
+            });
             let product = instance.as_ref().and_then(|instance| settings.product_of(instance)).or(entry);
             match instance.map(|instance| instance.life.status) {
                 _ if is_test => {

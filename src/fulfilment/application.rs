@@ -13,8 +13,8 @@ use super::command::CommandApplication;
 use super::event::Event;
 use super::http::HttpApplication;
 
-/// Longest answer that is read, in bytes, from either transport.
-pub const ANSWER_LIMIT: usize = 64 * 1024;
+/// Longest answer that is read, in bytes, from either transport. Licence files come in base64.
+pub const ANSWER_LIMIT: usize = 1 << 20;
 
 /// How the merchant's application is reached.
 #[derive(Debug, Clone)]

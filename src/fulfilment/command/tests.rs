@@ -165,14 +165,14 @@ fn a_grandchild_that_left_the_group_and_keeps_the_pipes_holds_nobody_up() {
 #[test]
 fn a_flood_on_stdout_ends_the_program() {
     let begun = Instant::now();
-    assert_eq!(failure_of("yes"), "the answer is longer than 65536 bytes");
+    assert_eq!(failure_of("yes"), "the answer is longer than 1048576 bytes");
     assert!(begun.elapsed() < PATIENT / 2, "{:?}", begun.elapsed());
     assert_eq!(
-        failure_of("head -c 65537 /dev/zero | tr '\\0' ' '; echo '{}'"),
-        "the answer is longer than 65536 bytes"
+        failure_of("head -c 1048577 /dev/zero | tr '\\0' ' '; echo '{}'"),
+        "the answer is longer than 1048576 bytes"
     );
     assert_eq!(
-        call("echo '{\"status\":\"pending\"}'; head -c 60000 /dev/zero | tr '\\0' ' '").unwrap(),
+        call("echo '{\"status\":\"pending\"}'; head -c 1000000 /dev/zero | tr '\\0' ' '").unwrap(),
         Answer::Pending
     );
 }

@@ -237,7 +237,7 @@ fn a_huge_answer_is_cut_off() {
     let (address, server) = answering(response("200 OK", &fits));
     assert_eq!(call(address, PATIENT).unwrap(), Answer::Pending);
     server.join().unwrap();
-    let too_long = "the answer is longer than 65536 bytes";
+    let too_long = "the answer is longer than 1048576 bytes";
     assert_eq!(failure_of(response("200 OK", &format!("{fits} "))), too_long);
     let (address, server) = application(|stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();

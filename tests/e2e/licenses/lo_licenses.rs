@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::lo::{buy, open, product, request};
 use super::{LICENSE_KEY, asked, crowd, licensed_answer, licensed_shop};
-use crate::harness::{Application, Koogate, eventually, text};
+use crate::harness::{Application, Koogate, Scratch, eventually, text};
 use crate::shop::{FUTURE, Gate, IMPATIENT, PATIENT, Shop, freeze, instance_id, release, renewal, unfreeze, with};
 
 const STOCK: &str = "[[product]]\nkind = \"license-online\"\nfulfilment = \"stock\"\nstock = \"codes\"\n";
@@ -176,10 +176,8 @@ fn a_death_between_making_a_licence_and_answering_leads_to_the_same_request_and_
     for fault in ["attempted:2", "recorded:2", "committed:4"] {
         let application = super::licensing_application();
         let product = product(&application, "");
-        let shop = licensed_shop(application, PATIENT, &product);
-        let shop = shop.restarted(|koogate| drop(koogate.stop()));
-        let Shop { koogate, application, scratch } = shop;
-        drop(koogate.stop());
+        let scratch = Scratch::new("");
+        super::configure(&scratch, PATIENT, &product);
         let mut koogate = scratch.serve_with(&[("KOOGATE_FAULT", fault)]);
         let bought = koogate.try_call(LICENSE_KEY, &crate::harness::new_instance("CS1"));
         // At the latest the request for the licence is fatal.
