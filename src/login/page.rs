@@ -76,6 +76,7 @@ const ASK_YOUR_ADMINISTRATOR: Both = (
 );
 const NOTHING_TO_DO: Both = ("一般无需处理。", "Usually there is nothing to do.");
 
+/// Of failures that begin in the browser, and with them of the others.
 fn words(failure: &Failure) -> Words {
     match failure {
         Failure::NotBegun => Words {
@@ -124,6 +125,13 @@ fn words(failure: &Failure) -> Words {
                 title: ("登录已使用过", "This login was used already"), user: TRY_AGAIN, seller: NOTHING_TO_DO
             }
         }
+        other => words_of_the_server(other),
+    }
+}
+
+/// Of failures that lie with the seller's records, the authentication centre or koogate.
+fn words_of_the_server(failure: &Failure) -> Words {
+    match failure {
         Failure::UnknownTenant(_) | Failure::NoDomain(_) => Words {
             title: ("企业尚未开通", "Your enterprise is not known here"),
             user: ASK_YOUR_ADMINISTRATOR,
@@ -155,7 +163,7 @@ fn words(failure: &Failure) -> Words {
             user: ("您已退出，无需其他操作。", "You are logged out; there is nothing else to do."),
             seller: NOTHING_TO_DO,
         },
-        Failure::Internal(_) => Words {
+        _ => Words {
             title: ("内部错误", "Internal error"),
             user: TELL_THE_SELLER,
             seller: ("请按编号查看 koogate 日志。", "Look for the reference number in the log of koogate."),

@@ -19,6 +19,7 @@ mod harness;
 mod jobs;
 mod journal;
 mod lifecycle;
+mod login;
 mod refusals;
 mod replay;
 mod serve;
