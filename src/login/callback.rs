@@ -27,7 +27,16 @@ const LONGEST_TENANT_ID: usize = 64;
 /// What the callback brings.
 struct Arrival {
     code: Secret<String>,
+    tenant_id: Option<String>,
+    state: Option<String>,
+}
+
+/// A login that this browser has begun and that has come back.
+struct Returned {
+    code: Secret<String>,
     tenant_id: String,
+    state_id: String,
+    return_to: Option<ReturnTo>,
 }
 
 /// A user who has logged in.
@@ -52,15 +61,11 @@ impl LoginDesk {
             Ok(arrival) => arrival,
             Err(failure) => return self.fail(request, &failure),
         };
-        let (id, return_to) = match self.state_of(request) {
-            Some(State::Begun { id, return_to }) => (id, return_to),
-            Some(State::SentBack) => return self.fail(request, &Failure::NotBegun),
-            None => {
-                let beginning = format!("{}?{SENT_BACK}=1", self.begin_path);
-                return redirect(&beginning).with_header("Set-Cookie", self.set_cookie(&State::SentBack));
-            }
+        let Some(state) = self.state_of(request) else {
+            let beginning = format!("{}?{SENT_BACK}=1", self.begin_path);
+            return redirect(&beginning).with_header("Set-Cookie", self.set_cookie(&State::SentBack));
         };
-        let reply = match self.complete(request, arrival, &id, return_to.as_ref()) {
+        let reply = match returned(arrival, state).and_then(|returned| self.complete(request, returned)) {
             Ok(token) => redirect(&self.application_with(&token)),
             // The code was not used: the same callback may be tried again.
             Err(failure @ Failure::Busy) => return self.fail(request, &failure),
@@ -70,20 +75,14 @@ impl LoginDesk {
     }
 
     /// From a code to a token: asks the centre, then records the session.
-    fn complete(
-        self: &Arc<Self>,
-        request: &Request,
-        arrival: Arrival,
-        state_id: &str,
-        return_to: Option<&ReturnTo>,
-    ) -> Result<Secret<String>, Failure> {
-        let Arrival { code, tenant_id } = arrival;
+    fn complete(self: &Arc<Self>, request: &Request, returned: Returned) -> Result<Secret<String>, Failure> {
+        let Returned { code, tenant_id, state_id, return_to } = returned;
         let times = self.times(request);
         let tenant = self.tenant(&tenant_id)?;
         let app_id = self.config.app_id.as_str();
         let client = self.client_of(tenant.row, &tenant_id, tenant.domain_name.as_deref(), app_id)?;
         let sealing = self.store.sealing();
-        let used = [sealing.digest("login code", code.expose()), sealing.digest("login state", state_id)];
+        let used = [sealing.digest("login code", code.expose()), sealing.digest("login state", &state_id)];
         let grant = Grant::Code(code, self.config.callback_url.clone());
         let (tokens, user) = self.talk((tenant.row, &tenant_id), times.talk_until, move |desk| {
             if !desk.once.is_first(used) {
@@ -97,10 +96,11 @@ impl LoginDesk {
         let sid = random::unguessable().map_err(|_| no_randomness())?;
         self.record(&sid, tenant.row, &tokens, &user, times.answer_by)?;
         log::info!("login: a user of tenant {tenant_id:?} is handed over, session {}…", &sid[..8]);
+        let return_to = return_to.as_ref();
         self.token(&Login { tenant_id: &tenant_id, app_id, user: &user, sid: &sid, return_to })
     }
 
-    fn tenant(&self, tenant_id: &str) -> Result<TenantRow, Failure> {
+    pub(super) fn tenant(&self, tenant_id: &str) -> Result<TenantRow, Failure> {
         let found = self.store.read(|tx| tx.tenant(tenant_id)).map_err(internal)?;
         found.ok_or_else(|| Failure::UnknownTenant(tenant_id.to_owned()))
     }
@@ -164,14 +164,32 @@ impl LoginDesk {
 
 fn arrival(request: &Request) -> Result<Arrival, Failure> {
     let query = Query::parse(request.query()).map_err(|_| Failure::Incomplete)?;
-    let value = |name, longest| query.first(name).filter(|value| !value.is_empty() && value.len() <= longest);
-    match (value("code", LONGEST_CODE), value("tenant", LONGEST_TENANT_ID)) {
-        (Some(code), Some(tenant)) => Ok(Arrival { code: Secret::new(code.to_owned()), tenant_id: tenant.to_owned() }),
+    let value = |name, longest| {
+        let value = query.first(name).filter(|value| !value.is_empty() && value.len() <= longest);
+        value.map(str::to_owned)
+    };
+    let (tenant_id, state) = (value("tenant", LONGEST_TENANT_ID), value("state", LONGEST_CODE));
+    match value("code", LONGEST_CODE).map(Secret::new) {
+        Some(code) if tenant_id.is_some() || state.is_some() => Ok(Arrival { code, tenant_id, state }),
         _ => Err(match query.first("error") {
             Some(error) => Failure::Declined(error.chars().take(LONGEST_TENANT_ID).collect()),
             None => Failure::Incomplete,
         }),
     }
+}
+
+/// Whether what came belongs to what this browser has begun. Where a state was given along, it must have come back.
+fn returned(arrival: Arrival, state: State) -> Result<Returned, Failure> {
+    let Arrival { code, tenant_id, state: given_back } = arrival;
+    let State::Begun { id: state_id, return_to, tenant_id: asked } = state else { return Err(Failure::NotBegun) };
+    let tenant_id = match (asked, tenant_id) {
+        (Some(asked), told) => {
+            let belongs = given_back.as_deref() == Some(&state_id) && told.is_none_or(|told| told == asked);
+            if belongs { asked } else { return Err(Failure::NotBegun) }
+        }
+        (None, told) => told.ok_or(Failure::Incomplete)?,
+    };
+    Ok(Returned { code, tenant_id, state_id, return_to })
 }
 
 fn later(now: Timestamp, time: std::time::Duration) -> Timestamp {

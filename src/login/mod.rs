@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use uuid::Uuid;
 
 use self::address::Address;
@@ -117,7 +118,8 @@ impl LoginDesk {
         })
     }
 
-    /// `GET /login`: remembers in a cookie that this browser begins a login, and sends it to the login page.
+    /// `GET /login`: remembers in a cookie that this browser begins a login, and sends it to the login page; with `tenant`
+    /// and a configured callback, to that tenant's own.
     fn begin(self: &Arc<Self>, request: &Request) -> Reply {
         let Ok(query) = Query::parse(request.query()) else { return self.fail(request, &Failure::BadReturnTo) };
         let return_to = match query.first("return_to").map(ReturnTo::parse).transpose() {
@@ -130,8 +132,33 @@ impl LoginDesk {
             return self.fail(request, &Failure::CookiesRefused);
         }
         let Ok(id) = random::unguessable() else { return self.fail(request, &no_randomness()) };
-        let state = State::Begun { id, return_to };
-        redirect(&self.login_page).with_header("Set-Cookie", self.set_cookie(&state))
+        let tenant_id = query.first("tenant").filter(|_| self.config.callback_url.is_some()).map(str::to_owned);
+        let page = match &tenant_id {
+            Some(tenant_id) => self.authorize_page(tenant_id, &id),
+            None => Ok(self.login_page.clone()),
+        };
+        match page {
+            Ok(page) => {
+                let state = State::Begun { id, return_to, tenant_id };
+                redirect(&page).with_header("Set-Cookie", self.set_cookie(&state))
+            }
+            Err(failure) => self.fail(request, &failure),
+        }
+    }
+
+    /// Where a tenant's own centre asks who its user is: the login of the workbench, which gives `state` back (spec 3-kit
+    /// §11.2).
+    fn authorize_page(&self, tenant_id: &str, state: &str) -> Result<String, Failure> {
+        let tenant = self.tenant(tenant_id)?;
+        let domain_name = tenant.domain_name.as_deref();
+        let client = self.client_of(tenant.row, tenant_id, domain_name, &self.config.app_id)?;
+        let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        Ok(format!(
+            "{}/api/v1/oauth2/authorize?response_type=code&client_id={}&redirect_uri={}&scope=get_user_info&state={state}",
+            client.base,
+            encoded(&client.id),
+            encoded(self.config.callback_url.as_deref().unwrap_or_default()),
+        ))
     }
 
     /// The state that the browser shows.
@@ -149,8 +176,9 @@ impl LoginDesk {
     fn fail(&self, request: &Request, failure: &Failure) -> Reply {
         let reference = self.note(request, failure);
         let html = page::failure(failure, &self.begin_path, &reference);
-        uncached(Reply::new(failure.status(), "text/html; charset=utf-8", html))
-            .with_header("Content-Security-Policy", page::security_policy())
+        let reply = uncached(Reply::new(failure.status(), "text/html; charset=utf-8", html))
+            .with_header("Content-Security-Policy", page::security_policy());
+        if *failure == Failure::Busy { reply.with_header("Retry-After", "5") } else { reply }
     }
 
     /// Writes a failure to the log; returns the reference to find it by.

@@ -1,6 +1,6 @@
 //! The state of a login that has begun, in a signed cookie of the browser that began it.
 //!
-//! KooGallery gives no `state` back (spec 3-kit §11.1), so the cookie is what ties a callback to its browser: without it,
+//! The unified login page gives no `state` back (spec 3-kit §11.1), so the cookie is what ties a callback to its browser: without it,
 //! somebody could make a user log in to somebody else's account. Pure: keys, time and chance are handed in.
 //!
 //! SameSite: the way back is a redirect from another site, and the application may live in an iframe of the industrial
@@ -36,6 +36,8 @@ pub enum State {
         id: String,
         /// Where it wanted to go.
         return_to: Option<ReturnTo>,
+        /// The tenant whose centre was asked with this id as `state`; `None`: the login page, which gives none back.
+        tenant_id: Option<String>,
     },
     /// It came to the callback without having begun here, and was sent to the beginning.
     SentBack,
@@ -50,6 +52,8 @@ struct Wire {
     id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     return_to: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tenant_id: Option<String>,
 }
 
 /// How cookies are made: secure ones, or plain ones for a browser on the same machine.
@@ -95,11 +99,14 @@ impl CookieForm {
 
 /// `payload.signature`, both base64url.
 fn sign(state: &State, key: &SealingKey, now: Timestamp) -> String {
-    let (id, return_to) = match state {
-        State::Begun { id, return_to } => (Some(id.clone()), return_to.as_ref().map(|path| path.as_str().to_owned())),
-        State::SentBack => (None, None),
+    let at = now.as_second();
+    let wire = match state.clone() {
+        State::Begun { id, return_to, tenant_id } => {
+            let return_to = return_to.map(|path| path.as_str().to_owned());
+            Wire { at, id: Some(id), return_to, tenant_id }
+        }
+        State::SentBack => Wire { at, id: None, return_to: None, tenant_id: None },
     };
-    let wire = Wire { at: now.as_second(), id, return_to };
     // A struct of texts and a number: it always can be written.
     let payload = BASE64URL_NOPAD.encode(&serde_json::to_vec(&wire).unwrap_or_default());
     let signature = BASE64URL_NOPAD.encode(&key.sign(PURPOSE, payload.as_bytes()));
@@ -118,7 +125,11 @@ fn verify(value: &str, key: &SealingKey, now: Timestamp) -> Option<State> {
         return None;
     }
     Some(match wire.id {
-        Some(id) => State::Begun { id, return_to: wire.return_to.and_then(|path| ReturnTo::parse(&path).ok()) },
+        Some(id) => State::Begun {
+            id,
+            return_to: wire.return_to.and_then(|path| ReturnTo::parse(&path).ok()),
+            tenant_id: wire.tenant_id,
+        },
         None => State::SentBack,
     })
 }
@@ -141,7 +152,11 @@ mod tests {
     }
 
     fn begun() -> State {
-        State::Begun { id: "0123456789abcdef".to_owned(), return_to: Some(ReturnTo::parse("/a?b=c").unwrap()) }
+        State::Begun {
+            id: "0123456789abcdef".to_owned(),
+            return_to: Some(ReturnTo::parse("/a?b=c").unwrap()),
+            tenant_id: Some("t-1".to_owned()),
+        }
     }
 
     /// What a browser sends of a `Set-Cookie` header.
@@ -156,7 +171,9 @@ mod tests {
     #[test]
     fn a_state_comes_back_from_the_browser_for_ten_minutes() {
         for form in [SECURE, PLAIN] {
-            for state in [begun(), State::SentBack, State::Begun { id: "x".to_owned(), return_to: None }] {
+            for state in
+                [begun(), State::SentBack, State::Begun { id: "x".to_owned(), return_to: None, tenant_id: None }]
+            {
                 let cookie = form.set(&state, &key(1), at(0));
                 let cookie = format!("other=1; {}; more=2", sent(&cookie));
                 assert_eq!(found(form, &cookie, 600), Some(state));

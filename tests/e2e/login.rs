@@ -201,6 +201,35 @@ fn the_token_request_names_the_callback_where_it_is_configured_and_lifetimes_hol
 }
 
 #[test]
+fn a_login_at_a_tenants_own_centre_gives_its_state_along_and_back() {
+    let centre = Centre::good();
+    let scratch = scratch_with("", "callback_url = \"https://k.example.com/cb\"");
+    know_tenant(&scratch, "t-1", &centre.domain_name(), Some(APP_ID));
+    let koogate = scratch.serve();
+    let begin = |browser: &mut Browser| location(&browser.get(&koogate, &format!("{LOGIN}?tenant=t-1"))).to_owned();
+    let mut browser = Browser::default();
+    let url = begin(&mut browser);
+    assert!(url.starts_with(&format!("{}/api/v1/oauth2/authorize?response_type=code&", centre.domain_name())), "{url}");
+    for (name, expected) in
+        [("client_id", "client-1"), ("redirect_uri", "https://k.example.com/cb"), ("scope", "get_user_info")]
+    {
+        assert_eq!(parameter(&url, name), expected);
+    }
+    let state = parameter(&url, "state");
+    assert!(state.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{state}");
+    let arrived = browser.get(&koogate, &format!("{LOGIN}/callback?code=c&state={state}"));
+    assert_eq!(handed_over(&arrived)["sub"], "t-1/zhangsan01");
+    for forged in ["code=d&state=x", "code=d&tenant=t-1", &format!("code=d&tenant=t-2&state={state}")] {
+        let mut browser = Browser::default();
+        begin(&mut browser);
+        let answer = browser.get(&koogate, &format!("{LOGIN}/callback?{forged}"));
+        check_page(&answer, 400, "This login was not begun here");
+    }
+    assert_eq!(centre.seen().len(), 2);
+    check_page(&koogate.get(&format!("{LOGIN}?tenant=t-9")), 404, "Your enterprise is not known here");
+}
+
+#[test]
 fn a_login_that_began_at_koogallery_is_sent_to_the_beginning_once() {
     let centre = Centre::good();
     let (koogate, _scratch) = open(&centre);
