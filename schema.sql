@@ -244,6 +244,20 @@ CREATE TABLE department (
   PRIMARY KEY (tenant, instance_id, org_code)
 ) STRICT, WITHOUT ROWID;
 
+-- Logins through KooGallery that the application was handed: what a refresh and a logout need. Old ones are purged.
+CREATE TABLE login_session (
+  id               INTEGER PRIMARY KEY,
+  sid              TEXT    NOT NULL UNIQUE,     -- 128 random bits; who knows it may end the session
+  tenant           INTEGER NOT NULL REFERENCES tenant (id),
+  app_id           TEXT    NOT NULL,            -- the application whose credential was used
+  user_name        TEXT    NOT NULL,
+  refresh_token_sealed BLOB,                    -- the newest; NULL: the centre gave none, or refuses it by now
+  created_at       INTEGER NOT NULL,
+  refreshed_at     INTEGER,
+  expires_at       INTEGER NOT NULL             -- forgotten then
+) STRICT;
+CREATE INDEX login_session_by_expiry ON login_session (expires_at);
+
 -- Ready-made accounts or licence codes, handed out one by one.
 CREATE TABLE stock_entry (
   id               INTEGER PRIMARY KEY,

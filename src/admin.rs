@@ -12,6 +12,7 @@ use crate::fulfilment::event::EventName;
 use crate::http::{Handler, Method, Reply, Request};
 use crate::instance::Status;
 use crate::kind::Kind;
+use crate::login::{Asked, LoginDesk};
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError};
@@ -21,6 +22,7 @@ pub struct AdminSite {
     dispatcher: Arc<Dispatcher>,
     store: Arc<Store>,
     waiters: Arc<Waiters>,
+    login: Option<Arc<LoginDesk>>,
     token: ring::hmac::Key,
     expected: ring::hmac::Tag,
 }
@@ -31,7 +33,12 @@ impl AdminSite {
         // Compared by their tags under a key of the token itself: in constant time, whatever the lengths.
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, token.expose().as_bytes());
         let expected = ring::hmac::sign(&key, token.expose().as_bytes());
-        Self { dispatcher, store, waiters, token: key, expected }
+        Self { dispatcher, store, waiters, login: None, token: key, expected }
+    }
+
+    /// With the login helper, where it is wanted.
+    pub fn with_login(self, login: Option<Arc<LoginDesk>>) -> Self {
+        Self { login, ..self }
     }
 
     fn is_authorised(&self, request: &Request) -> bool {
@@ -82,6 +89,18 @@ impl AdminSite {
         json_reply(200, &json!({ "total": refused.total(), "last": last }))
     }
 
+    /// `POST /api/v1/login/{sid}/refresh` and `/end`: the application renews or ends a login session.
+    fn login(&self, rest: &str, request: &Request) -> Reply {
+        match (&self.login, Asked::parse(rest)) {
+            (Some(login), Some((sid, asked))) if request.method == Method::Post => {
+                login.answer_application(sid, asked, request)
+            }
+            (Some(_), Some(_)) => problem_reply(405, "POST only").with_header("Allow", "POST"),
+            (Some(_), None) => problem_reply(404, "not found"),
+            (None, _) => problem_reply(404, "there is no [login] section in the configuration"),
+        }
+    }
+
     /// Whether calls can be answered: the writer takes work and gets through with it.
     fn readyz(&self) -> Reply {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(2);
@@ -105,6 +124,9 @@ impl Handler for AdminSite {
         }
         if let ("GET", "/api/v1/refused") = (request.method.as_str(), request.path()) {
             return self.refused();
+        }
+        if let Some(rest) = request.path().strip_prefix("/api/v1/login/") {
+            return self.login(rest, &request);
         }
         let instance_id =
             request.path().strip_prefix("/api/v1/instances/").and_then(|rest| rest.strip_suffix("/ready"));

@@ -19,6 +19,7 @@ pub mod instance;
 pub mod jobs;
 pub mod kind;
 pub mod license;
+pub mod login;
 pub mod operation;
 pub mod pool;
 pub mod protocol;

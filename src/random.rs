@@ -1,5 +1,6 @@
-//! Random texts: passwords and the IVs of encrypted members.
+//! Random texts: passwords, unguessable ids and the IVs of encrypted members.
 
+use data_encoding::HEXLOWER;
 use ring::rand::{SecureRandom, SystemRandom};
 use uuid::Uuid;
 
@@ -33,6 +34,16 @@ pub fn password() -> Result<Secret<String>, NoRandomness> {
         password.extend(usable.take(left).map(|byte| char::from(PASSWORD_ALPHABET[usize::from(*byte) % 56])));
     }
     Ok(Secret::new(password))
+}
+
+/// An id that nobody can guess: 32 hexadecimal digits, 128 random bits.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn unguessable() -> Result<String, NoRandomness> {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandomness)?;
+    Ok(HEXLOWER.encode(&bytes))
 }
 
 /// An IV that was never used before: 16 hexadecimal digits, 64 random bits.

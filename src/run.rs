@@ -10,10 +10,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::admin::AdminSite;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::dispatch::{Dispatcher, Waiters};
 use crate::http::{Door, DoorError, DoorSettings};
 use crate::jobs::{self, JobBell, JobRunner};
+use crate::login::LoginDesk;
 use crate::settings::{Settings, SettingsError};
 use crate::site::PublicSite;
 use crate::snapshots::SnapshotKeeper;
@@ -32,6 +33,7 @@ const ADMIN_CONNECTIONS: usize = 16;
 pub struct Server {
     public: Door,
     admin: Option<Door>,
+    login: Option<Arc<LoginDesk>>,
     dispatcher: Arc<Dispatcher>,
     jobs: JobRunner,
     snapshots: SnapshotKeeper,
@@ -88,8 +90,12 @@ impl Server {
         };
         let dispatcher = Dispatcher::new(Arc::clone(&store), settings, Arc::clone(&waiters), Box::new(ring));
         let dispatcher = Arc::new(dispatcher.map_err(StartError::Thread)?);
+        let desk = |login: &config::Login| {
+            LoginDesk::start(login.clone(), &config.server.base_path, Arc::clone(&store), Arc::clone(&dispatcher))
+        };
+        let login = config.login.as_ref().map(desk).transpose().map_err(StartError::Thread)?.map(Arc::new);
         // The listeners first: where one cannot be opened, nothing has happened yet.
-        let site = PublicSite::new(Arc::clone(&dispatcher), config.server.base_path.clone());
+        let site = PublicSite::new(Arc::clone(&dispatcher), config.server.base_path.clone()).with_login(login.clone());
         let public = Door::open(public_door(config), Arc::new(site)).map_err(StartError::Door)?;
         let admin = match &config.admin {
             Some(admin) => {
@@ -98,7 +104,8 @@ impl Server {
                     Arc::clone(&store),
                     Arc::clone(&waiters),
                     admin.token.clone(),
-                );
+                )
+                .with_login(login.clone());
                 let door = DoorSettings {
                     listen: admin.listen,
                     name: "admin",
@@ -113,7 +120,7 @@ impl Server {
         let jobs = JobRunner::start(Arc::clone(&store), Arc::clone(&dispatcher), waiters, bell, config.jobs.clone())?;
         let snapshots =
             SnapshotKeeper::start(Arc::clone(&store), config.database.clone()).map_err(StartError::Thread)?;
-        Ok(Self { public, admin, dispatcher, jobs, snapshots, store, config: config.clone() })
+        Ok(Self { public, admin, login, dispatcher, jobs, snapshots, store, config: config.clone() })
     }
 
     /// Where KooGallery's calls are answered.
@@ -149,6 +156,7 @@ impl Server {
             ("[database]", old.database != new.database),
             ("[jobs]", old.jobs != new.jobs),
             ("[admin]", old.admin != new.admin),
+            ("[login]", old.login != new.login),
         ];
         Ok(differing.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect())
     }
@@ -158,13 +166,14 @@ impl Server {
     /// # Errors
     /// When the last checkpoint fails; nothing is lost then, the WAL stays beside the file.
     pub fn stop(self) -> Result<(), StoreError> {
-        let Self { public, admin, dispatcher, jobs, snapshots, store, config: _ } = self;
+        let Self { public, admin, login, dispatcher, jobs, snapshots, store, config: _ } = self;
         let begun = Timestamp::now();
         let grace = dispatcher.settings().answer_within + DOOR_GRACE;
         let unanswered = public.close(grace) + admin.map_or(0, |admin| admin.close(DOOR_GRACE));
         if unanswered > 0 {
             log::warn!("{unanswered} requests were not answered in time for the stop");
         }
+        login.iter().for_each(|login| login.stop(DOOR_GRACE));
         dispatcher.stop(DOOR_GRACE);
         jobs.stop(JOB_GRACE);
         snapshots.stop();

@@ -4,8 +4,8 @@
 //! Which columns are sealed, and under which context, is decided by the store. Where the key comes from is the
 //! configuration's business.
 //!
-//! The 32 bytes of the key file are never used directly: HKDF-SHA256 derives one key for sealing (AES-256-GCM), one for
-//! labelling (HMAC-SHA256) and the fingerprint, so that no use can weaken another. Nonces are random, 96 bits: with one
+//! The 32 bytes of the key file are never used directly: HKDF-SHA256 derives one key for sealing (AES-256-GCM), one each
+//! for labelling and signing (HMAC-SHA256), and the fingerprint, so that no use can weaken another. Nonces are random, 96 bits: with one
 //! key up to 2^32 values may be sealed (NIST SP 800-38D, 8.3), a thousand a minute for eight years.
 
 use std::fmt;
@@ -34,6 +34,7 @@ const SALT: &[u8] = b"koogate sealing key v1";
 pub struct SealingKey {
     seal: aead::LessSafeKey,
     label: hmac::Key,
+    sign: hmac::Key,
     fingerprint: String,
 }
 
@@ -148,17 +149,30 @@ impl SealingKey {
         half
     }
 
+    /// Signs what is given away and comes back, such as a cookie, for a purpose: HMAC-SHA256, 32 bytes.
+    pub fn sign(&self, purpose: &str, bytes: &[u8]) -> [u8; 32] {
+        let mut signature = [0; 32];
+        signature.copy_from_slice(hmac::sign(&self.sign, &for_purpose(purpose, bytes)).as_ref());
+        signature
+    }
+
+    /// Whether a signature was made here, for this purpose and of these bytes. Takes the same time whatever is wrong.
+    pub fn is_signed(&self, purpose: &str, bytes: &[u8], signature: &[u8]) -> bool {
+        hmac::verify(&self.sign, &for_purpose(purpose, bytes), signature).is_ok()
+    }
+
     #[expect(clippy::expect_used, reason = "HKDF-SHA256 yields up to 8,160 bytes; no output here is longer than 32")]
     fn derive(key: &[u8; KEY_LEN]) -> Self {
         const IN_RANGE: &str = "within the limits of HKDF";
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(key);
         let seal = aead::UnboundKey::from(root.expand(&[b"seal"], &aead::AES_256_GCM).expect(IN_RANGE));
         let label = hmac::Key::from(root.expand(&[b"label access key"], hmac::HMAC_SHA256).expect(IN_RANGE));
+        let sign = hmac::Key::from(root.expand(&[b"sign"], hmac::HMAC_SHA256).expect(IN_RANGE));
         let mut fingerprint = [0; 8];
         root.expand(&[b"fingerprint"], Length(fingerprint.len()))
             .and_then(|okm| okm.fill(&mut fingerprint))
             .expect(IN_RANGE);
-        Self { seal: aead::LessSafeKey::new(seal), label, fingerprint: HEXLOWER.encode(&fingerprint) }
+        Self { seal: aead::LessSafeKey::new(seal), label, sign, fingerprint: HEXLOWER.encode(&fingerprint) }
     }
 }
 
@@ -183,6 +197,11 @@ fn associated_data(context: &str) -> aead::Aad<Vec<u8>> {
     data.push(VERSION);
     data.extend_from_slice(context.as_bytes());
     aead::Aad::from(data)
+}
+
+/// Purposes have no NUL: none runs into what is signed.
+fn for_purpose(purpose: &str, bytes: &[u8]) -> Vec<u8> {
+    [purpose.as_bytes(), &[0], bytes].concat()
 }
 
 /// A number of bytes to ask HKDF for.
@@ -269,6 +288,16 @@ mod tests {
         assert_ne!(key(1).label("access key"), key(2).label("access key"));
         assert_ne!(key(1).fingerprint(), key(2).fingerprint());
         assert_eq!(key(1).label("access key").len(), 8);
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_key_purpose_and_bytes() {
+        let signature = key(1).sign("a", b"bytes");
+        assert!(key(1).is_signed("a", b"bytes", &signature));
+        assert!(!key(2).is_signed("a", b"bytes", &signature));
+        assert!(!key(1).is_signed("b", b"bytes", &signature));
+        assert!(!key(1).is_signed("a", b"bites", &signature));
+        assert!(!key(1).is_signed("a", b"bytes", &signature[..16]));
     }
 
     /// Values computed with Python's `hmac` and `cryptography`: a database of today opens in every later version.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::dispatch::Dispatcher;
 use crate::http::{Handler, Method, Reply, Request};
 use crate::kind::Kind;
+use crate::login::LoginDesk;
 use crate::protocol::Family;
 use crate::protocol::basic_v1::BASIC_V1;
 use crate::protocol::basic_v2::BASIC_V2;
@@ -23,6 +24,7 @@ use crate::settings::Settings;
 pub struct PublicSite {
     dispatcher: Arc<Dispatcher>,
     base_path: String,
+    login: Option<Arc<LoginDesk>>,
 }
 
 /// Where a request leads.
@@ -38,7 +40,12 @@ enum Route {
 impl PublicSite {
     /// `base_path` is the path of the production address.
     pub fn new(dispatcher: Arc<Dispatcher>, base_path: String) -> Self {
-        Self { dispatcher, base_path }
+        Self { dispatcher, base_path, login: None }
+    }
+
+    /// With the login helper, where it is wanted.
+    pub fn with_login(self, login: Option<Arc<LoginDesk>>) -> Self {
+        Self { login, ..self }
     }
 
     /// One address serves all families (spec README §6). Adding a family adds a line here.
@@ -108,6 +115,11 @@ fn activity_in(body: &[u8]) -> Option<String> {
 
 impl Handler for PublicSite {
     fn handle(&self, request: Request) -> Reply {
+        if let (Some(login), Some(path)) = (&self.login, request.path().strip_prefix(&self.base_path))
+            && let Some(reply) = login.answer(path, &request)
+        {
+            return reply;
+        }
         match self.route(&request) {
             Route::Call(family, other) => self.dispatcher.answer(family, other, request),
             Route::NothingAsked => self.dispatcher.answer_nothing_asked(&BASIC_V2, &request),

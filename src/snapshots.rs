@@ -12,7 +12,7 @@ use crate::config::{Database, SnapshotSeries};
 use crate::store::Store;
 use crate::store::snapshot::{self, SnapshotError};
 
-/// Journal rows are purged at most so many at a time, so that no answer waits for the purge.
+/// Rows are purged at most so many at a time, so that no answer waits for the purge.
 const PURGE_BATCH: i64 = 500;
 
 /// Rows of test calls are kept for so long.
@@ -120,9 +120,16 @@ impl Keeper {
         let (real, test) = (before(self.settings.keep_exchanges), before(KEEP_TESTS.min(self.settings.keep_exchanges)));
         loop {
             match self.store.write(None, move |tx| tx.purge_exchanges(real, test, PURGE_BATCH)) {
-                Ok(0) => return,
+                Ok(0) => break,
                 Ok(removed) => log::info!("purged {removed} old exchanges"),
                 Err(error) => return log::error!("the journal could not be purged: {error}"),
+            }
+        }
+        loop {
+            match self.store.write(None, move |tx| tx.purge_login_sessions(now, PURGE_BATCH)) {
+                Ok(0) => return,
+                Ok(removed) => log::info!("purged {removed} expired login sessions"),
+                Err(error) => return log::error!("login sessions could not be purged: {error}"),
             }
         }
     }

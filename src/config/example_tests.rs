@@ -18,6 +18,7 @@ fn filled_in(example: &str) -> String {
         .replace("kit-private.pem", &pem_file())
         .replace("{ file = \"sealing.key\" }", &format!("{HEX:?}"))
         .replace("{ file = \"admin.token\" }", "\"0123456789abcdef\"")
+        .replace("{ file = \"login.secret\" }", "\"0123456789abcdef0123456789abcdef\"")
         .replace("{ file = \"hook.secret\" }", "\"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\"")
 }
 
@@ -57,6 +58,7 @@ fn the_example_holds_the_defaults() {
     assert_eq!(example.lifecycle, Lifecycle::default());
     assert_eq!(example.jobs, Jobs::default());
     assert_eq!(example.admin, None);
+    assert_eq!(example.login, None);
 
     let bare = "[[product]]\nproduct_id = 'OFFI461867333479178240'\nfulfilment = 'http'\n\
                 url = 'http://127.0.0.1:3000/koogate'\n\
@@ -74,6 +76,10 @@ fn what_is_switched_off_in_the_example_holds_the_defaults_too() {
     let example = read(&switched_on(EXAMPLE)).unwrap();
     assert_eq!(example.database.snapshots, Some(SnapshotSeries::default()));
     assert_eq!(example.admin.unwrap().listen, Admin::default_listen());
+    let login = example.login.unwrap();
+    assert_eq!(login.login_page, Login::default_login_page());
+    assert_eq!(login.token_lifetime, Login::DEFAULT_TOKEN_LIFETIME);
+    assert_eq!(login.session_lifetime, Login::DEFAULT_SESSION_LIFETIME);
     assert_eq!(example.warnings, []);
 }
 

@@ -1,5 +1,6 @@
 //! What is wrong with a configuration, and what the user is told: input on the left, the complete message on the right.
 
+mod login;
 mod products;
 mod secrets;
 
@@ -73,7 +74,8 @@ fn unknown_keys_are_told_with_the_nearest_known_one() {
             "8: server.anwser_within: unknown key; did you mean answer_within?",
             "9: server.tls: unknown key; known here: listen, base_path, answer_within, max_connections, max_body",
             "10: sever: unknown key; did you mean server?",
-            "11: access: unknown key; known here: server, database, product, keys, signature, lifecycle, jobs, admin",
+            "11: access: unknown key; known here: server, database, product, keys, signature, lifecycle, jobs, admin, \
+             login",
         ],
     );
 }

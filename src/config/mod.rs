@@ -11,6 +11,7 @@ mod database;
 mod error;
 mod keys;
 mod listeners;
+mod login;
 mod product;
 mod rules;
 mod secrets;
@@ -38,6 +39,7 @@ pub use self::database::{Database, SnapshotSeries};
 pub use self::error::{ConfigError, ConfigErrors, ConfigWarning, Problem, SecretProblem};
 pub use self::keys::Keys;
 pub use self::listeners::{Admin, Server};
+pub use self::login::Login;
 pub use self::product::{Accept, ChangeCheck, Fingerprint, Fulfilment, Product, TestCalls};
 pub use self::rules::{
     ExtendParamsError, Jobs, Lifecycle, MissingDepartments, PayloadCandidate, RefreshUnfreezes, Signature, TimeZone,
@@ -65,6 +67,8 @@ pub struct Config {
     pub jobs: Jobs,
     /// The operator's listener, if there is one.
     pub admin: Option<Admin>,
+    /// The login helper, if it is wanted.
+    pub login: Option<Login>,
     /// At least one; the first that matches wins.
     pub products: Vec<Product>,
     /// What works but should be known.
@@ -138,6 +142,7 @@ fn read_root(root: &mut Section<'_, '_>) -> Option<Config> {
     let lifecycle = root.section("lifecycle", Lifecycle::read);
     let jobs = root.section("jobs", Jobs::read);
     let admin = root.optional_section("admin", Admin::read).flatten();
+    let login = root.optional_section("login", Login::read).flatten();
     if let Some(admin) = &admin
         && admin.listen == server.listen
         && admin.listen.port() != 0
@@ -152,6 +157,7 @@ fn read_root(root: &mut Section<'_, '_>) -> Option<Config> {
         lifecycle,
         jobs,
         admin,
+        login,
         products: products?,
         warnings: Vec::new(),
     })

@@ -37,15 +37,16 @@ fn configs() -> impl Strategy<Value = (Config, String)> {
     let sealing_key = any::<[u8; 32]>().prop_map(|bytes| HEXLOWER.encode(&bytes));
     let keys = (vec(access_key(), 1..4), vec(access_key(), 1..3), sealing_key);
     let rules = (signatures(), lifecycles(), jobs());
-    (servers(), databases(), keys, rules, of(admins()), vec(products(), 1..5)).prop_map(
-        |(server, database, (basic, license, hex), (signature, lifecycle, jobs), admin, products)| {
+    let helpers = (of(admins()), of(logins()));
+    (servers(), databases(), keys, rules, helpers, vec(products(), 1..5)).prop_map(
+        |(server, database, (basic, license, hex), (signature, lifecycle, jobs), (admin, login), products)| {
             // Private keys stand in files, which this text cannot hold; without them there is no kit.
             let (kit, kit_private_keys) = (Vec::new(), Vec::new());
             let keys = Keys { basic, license, kit, kit_private_keys, sealing: SealingKey::from_hex(&hex).unwrap() };
             // Two listeners on one address are refused.
             let admin = admin.filter(|admin| admin.listen.port() != server.listen.port());
             let warnings = Vec::new();
-            (Config { server, database, keys, signature, lifecycle, jobs, admin, products, warnings }, hex)
+            (Config { server, database, keys, signature, lifecycle, jobs, admin, login, products, warnings }, hex)
         },
     )
 }
@@ -122,6 +123,24 @@ fn jobs() -> impl Strategy<Value = Jobs> {
 fn admins() -> impl Strategy<Value = Admin> {
     let token = "[!-~]{16,40}".prop_filter("a placeholder", |token| !token.starts_with('<'));
     (address(), token).prop_map(|(listen, token)| Admin { listen, token: Secret::new(token) })
+}
+
+fn logins() -> impl Strategy<Value = Login> {
+    let secret = "[!-~]{32,64}".prop_filter("a placeholder", |secret| !secret.starts_with('<')).prop_map(Secret::new);
+    let address = || "(https://[a-z]{1,8}|http://127\\.0\\.0\\.1)(:[1-9][0-9]{0,3})?(/[a-z0-9=&~]{0,8}){0,2}";
+    let page = "https://[a-z]{1,8}(/#/[a-z]{1,8})?\\?(appId=\\{appId\\})?";
+    let lifetimes = (millis(5_000, 600_000), millis(60_000, 31_536_000_000));
+    (name(), address(), secret, of(address()), page, lifetimes).prop_map(
+        |(app_id, application_url, secret, callback_url, login_page, (token_lifetime, session_lifetime))| Login {
+            app_id,
+            application_url,
+            secret,
+            callback_url,
+            login_page,
+            token_lifetime,
+            session_lifetime,
+        },
+    )
 }
 
 fn products() -> impl Strategy<Value = Product> {
@@ -202,7 +221,7 @@ fn millis(from: u64, to: u64) -> impl Strategy<Value = Duration> {
 /// Prints every key, also those that have their default.
 fn print(config: &Config, sealing_key: &str) -> String {
     let mut out = Printer(String::new());
-    let Config { server, database, keys, signature, lifecycle, jobs, admin, products, warnings: _ } = config;
+    let Config { server, database, keys, signature, lifecycle, jobs, admin, login, products, warnings: _ } = config;
     out.head("[server]");
     out.text("listen", server.listen);
     out.text("base_path", &server.base_path);
@@ -261,6 +280,7 @@ fn print(config: &Config, sealing_key: &str) -> String {
         out.plain("allow_remote", !admin.listen.ip().is_loopback());
         out.text("token", admin.token.expose());
     }
+    login.iter().for_each(|login| out.login(login));
     products.iter().for_each(|product| out.product(product));
     out.0
 }
@@ -269,6 +289,17 @@ fn print(config: &Config, sealing_key: &str) -> String {
 struct Printer(String);
 
 impl Printer {
+    fn login(&mut self, login: &Login) {
+        self.head("[login]");
+        self.text("app_id", &login.app_id);
+        self.text("application_url", &login.application_url);
+        self.text("secret", login.secret.expose());
+        login.callback_url.iter().for_each(|url| self.text("callback_url", url));
+        self.text("login_page", &login.login_page);
+        self.text("token_lifetime", DurationText(login.token_lifetime));
+        self.text("session_lifetime", DurationText(login.session_lifetime));
+    }
+
     fn product(&mut self, product: &Product) {
         self.head("[[product]]");
         self.text("kind", product.kind);

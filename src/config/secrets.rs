@@ -67,6 +67,13 @@ pub(super) const ADMIN_TOKEN: SecretKind = SecretKind {
     fault: |value| visible_ascii_fault(value, 16, 256),
 };
 
+/// The secret that signs the token of the login helper: a key as long as its hash at least (RFC 7518 §3.2).
+pub(super) const LOGIN_SECRET: SecretKind = SecretKind {
+    expected: "32 to 256 visible ASCII characters",
+    mend: "`openssl rand -hex 32` writes one; your application needs it too",
+    fault: |value| visible_ascii_fault(value, 32, 256),
+};
+
 /// The secret that signs calls to the merchant's application (Standard Webhooks: 24 to 64 bytes).
 pub(super) const WEBHOOK_SECRET: SecretKind = SecretKind {
     expected: "whsec_ and the base64 of 24 to 64 bytes",
@@ -307,6 +314,8 @@ mod tests {
             (&SEALING_KEY, at(63), false),
             (&ADMIN_TOKEN, at(15), false),
             (&ADMIN_TOKEN, at(16), true),
+            (&LOGIN_SECRET, at(31), false),
+            (&LOGIN_SECRET, at(32), true),
             (&WEBHOOK_SECRET, whsec(23), false),
             (&WEBHOOK_SECRET, whsec(24), true),
             (&WEBHOOK_SECRET, whsec(64), true),

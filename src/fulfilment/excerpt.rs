@@ -7,7 +7,7 @@
 const SHORTEST_PRIVATE_VALUE: usize = 4;
 
 /// The first `limit` characters of `raw` as one harmless line; `private` values read `***`.
-pub(super) fn excerpt(raw: &[u8], private: &[&str], limit: usize) -> String {
+pub(crate) fn excerpt(raw: &[u8], private: &[&str], limit: usize) -> String {
     let mut text = String::from_utf8_lossy(raw).into_owned();
     for value in private.iter().filter(|value| value.len() >= SHORTEST_PRIVATE_VALUE) {
         text = text.replace(value, "***");

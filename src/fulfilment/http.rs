@@ -80,20 +80,7 @@ impl HttpApplication {
     pub fn new(url: &str, secret: Option<WebhookSecret>, timeout: Duration) -> Result<Self, HttpSetupError> {
         let url: Uri = url.parse().map_err(|_| HttpSetupError::NotAWebAddress)?;
         check_url(&url)?;
-        let config = Config::builder()
-            .timeout_global(Some(timeout))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .max_idle_connections(0)
-            .proxy(None)
-            .tls_config(TlsConfig::builder().build())
-            .user_agent(concat!("koogate/", env!("CARGO_PKG_VERSION")))
-            .accept("application/json")
-            .build();
-        let connector = GuardedConnector.chain(RustlsConnector::default());
-        let agent = Agent::with_parts(config, connector, DefaultResolver::default());
-        Ok(Self { url, secret, timeout, agent })
+        Ok(Self { url, secret, timeout, agent: guarded_agent(timeout) })
     }
 
     /// Makes one attempt.
@@ -170,6 +157,24 @@ impl fmt::Debug for HttpApplication {
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
+}
+
+/// A client that connects to permitted addresses only, follows no redirect, knows no proxy, and holds each attempt to one
+/// bound for everything it does.
+pub(crate) fn guarded_agent(timeout: Duration) -> Agent {
+    let config = Config::builder()
+        .timeout_global(Some(timeout))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .max_idle_connections(0)
+        .proxy(None)
+        .tls_config(TlsConfig::builder().build())
+        .user_agent(concat!("koogate/", env!("CARGO_PKG_VERSION")))
+        .accept("application/json")
+        .build();
+    let connector = GuardedConnector.chain(RustlsConnector::default());
+    Agent::with_parts(config, connector, DefaultResolver::default())
 }
 
 fn check_url(url: &Uri) -> Result<(), HttpSetupError> {

@@ -9,7 +9,7 @@ pub mod application;
 pub mod command;
 pub mod completion;
 pub mod event;
-mod excerpt;
+pub(crate) mod excerpt;
 pub mod http;
 pub mod webhook;
 

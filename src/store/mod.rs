@@ -15,6 +15,7 @@ mod instance;
 mod job;
 mod license;
 mod lock;
+mod login;
 mod open;
 mod operation;
 mod pending;
@@ -41,6 +42,7 @@ pub use exchange::{AnswerBytes, Answered, ExchangeFilter, ExchangeRow, NewExchan
 pub use instance::{Cause, HistoryRow, InstanceFilter, InstanceRow, NewInstance};
 pub use job::{JobRow, NewJob, Subject, UPLOAD};
 pub use license::{LicenseFilter, LicenseRow, LicensedRow, NewLicense};
+pub use login::{LoginSessionRow, NewLoginSession};
 pub use open::{Role, SCHEMA_VERSION, Settings};
 pub use operation::{NewOperation, OperationRow};
 pub use stock::{StockCount, StockEntry};

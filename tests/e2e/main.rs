@@ -21,6 +21,7 @@ mod jobs;
 mod journal;
 mod licenses;
 mod lifecycle;
+mod login;
 mod refusals;
 mod replay;
 mod serve;

@@ -13,7 +13,7 @@ use std::process::Command;
 use paths::named_paths;
 
 /// The core: bytes and values in, values out.
-const CORE: [&str; 12] = [
+const CORE: [&str; 18] = [
     "src/protocol/",
     "src/kind.rs",
     "src/license.rs",
@@ -26,6 +26,12 @@ const CORE: [&str; 12] = [
     "src/fulfilment/event.rs",
     "src/fulfilment/event/",
     "src/fulfilment/webhook.rs",
+    "src/login/fault.rs",
+    "src/login/page.rs",
+    "src/login/reply.rs",
+    "src/login/return_to.rs",
+    "src/login/state.rs",
+    "src/login/token.rs",
 ];
 
 /// What the core must not know: files, sockets, threads, clocks, chance, logs and the shell around it.
@@ -60,7 +66,7 @@ const HOMES: [(&str, &[&str]); 10] = [
     ("cbc", &["src/protocol/field_cipher.rs", "src/protocol/field_cipher/"]),
     ("rusqlite", &["src/store/"]),
     ("tiny_http", &["src/http/", "src/demo.rs"]),
-    ("ureq", &["src/fulfilment/http.rs", "src/fulfilment/http/"]),
+    ("ureq", &["src/fulfilment/http.rs", "src/fulfilment/http/", "src/login/centre.rs"]),
     ("httparse", &["src/http/", "src/simulate/"]),
     ("rustls", &["src/simulate/", "src/http/"]),
     ("rsa", &["src/init.rs", "src/init/", "src/protocol/kit/client_secret.rs"]),

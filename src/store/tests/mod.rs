@@ -4,6 +4,7 @@ mod commit;
 mod disk_full;
 mod file;
 mod log;
+mod login;
 mod plans;
 mod purge;
 mod sealed;

@@ -23,7 +23,17 @@ fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
         })
         .unwrap();
     assert!(seen.len() > 40, "only {} statements were tried", seen.len());
-    let tables = ["exchange", "operation", "instance", "instance_history", "answer", "job", "stock_entry", "license"];
+    let tables = [
+        "exchange",
+        "operation",
+        "instance",
+        "instance_history",
+        "answer",
+        "job",
+        "stock_entry",
+        "license",
+        "login_session",
+    ];
     for (doing, sql, steps) in seen {
         if MAY_SCAN.contains(&doing) {
             continue;
@@ -61,7 +71,7 @@ fn run_everything(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.instances(&InstanceFilter::default(), 10)?;
     tx.set_operation(operation, State::Done, Some((ResultCode::SUCCESS, "success")), at(1))?;
     tx.finish_creations(instance.row, at(1))?;
-    Ok(())
+    super::login::run_logins(tx)
 }
 
 fn run_exchanges(tx: &Tx<'_>, operation: i64) -> Result<(), StoreError> {

@@ -26,13 +26,31 @@ fn no_password_and_no_event_stands_in_the_file_in_the_clear() {
                 event: Some(event),
                 change: None,
             };
-            tx.insert_job(&job, at(0))
+            tx.insert_job(&job, at(0))?;
+            tx.insert_login_session(
+                &NewLoginSession {
+                    sid: "s-1",
+                    tenant: tx.tenant_row("t-1", at(0))?,
+                    app_id: "A",
+                    user_name: "zhangsan01",
+                    refresh_token: Some(&Secret::new("REFRESH-TOKEN".to_owned())),
+                    expires_at: at(60),
+                },
+                at(0),
+            )
         })
         .unwrap();
     store.close().unwrap();
     let bytes = std::fs::read(scratch.path("koogate.db")).unwrap();
-    for secret in ["correct-horse", "battery-staple", "Zhang San", "CODE-IN-STOCK", "LICENCE-CONTENT", "ANSWERED-CODE"]
-    {
+    for secret in [
+        "correct-horse",
+        "battery-staple",
+        "Zhang San",
+        "CODE-IN-STOCK",
+        "LICENCE-CONTENT",
+        "ANSWERED-CODE",
+        "REFRESH-TOKEN",
+    ] {
         assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{secret}");
     }
     let store = scratch.open();
