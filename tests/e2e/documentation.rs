@@ -44,7 +44,7 @@ fn every_event_of_this_version_is_documented_as_it_is_sent() {
         })
         .collect();
     let names: Vec<_> = events.iter().map(Event::name).collect();
-    assert_eq!(names, EventName::ALL[..8], "creation to licence, in this order");
+    assert_eq!(names, EventName::ALL[..12], "creation to departments, in this order");
 }
 
 #[test]
