@@ -1,0 +1,4 @@
+//! The joint-operation kit end to end: who may call, what the directory then holds, what the merchant's application is
+//! told of it, and what nobody else is.
+
+mod authentication;
