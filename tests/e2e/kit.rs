@@ -2,3 +2,5 @@
 //! told of it, and what nobody else is.
 
 mod authentication;
+mod reading;
+mod tables;
