@@ -2,5 +2,7 @@
 //! told of it, and what nobody else is.
 
 mod authentication;
+mod events;
 mod reading;
+mod retries;
 mod tables;
