@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::instance::{job_lines, job_to_json};
 use super::output;
+use crate::fulfilment::retell;
 use crate::store::{Store, TenantRow};
 
 #[derive(Debug, clap::Subcommand)]
@@ -186,7 +187,7 @@ fn departments(store: &Store, tenant: &TenantRow, limit: i64, json: bool) -> any
 
 fn retry(store: &Store, tenant: &TenantRow) -> anyhow::Result<()> {
     let row = tenant.row;
-    match store.write(None, move |tx| tx.retry_tenant_jobs(row, Timestamp::now()))? {
+    match store.write(None, move |tx| retell::retry(tx, row, Timestamp::now()))? {
         0 => bail!("tenant {} has nothing to try again", tenant.tenant_id),
         count => output::line(&format!("jobs of tenant {} that are due now: {count}", tenant.tenant_id)),
     }
