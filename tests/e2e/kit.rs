@@ -3,6 +3,9 @@
 
 mod authentication;
 mod events;
+mod load;
+mod model;
 mod reading;
 mod retries;
+mod secrets;
 mod tables;
