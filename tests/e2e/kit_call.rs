@@ -71,8 +71,8 @@ impl Sync {
     }
 
     /// As the seller console's debugger makes it.
-    pub fn as_test(self) -> Self {
-        self.with("testFlag", 1)
+    pub fn as_test(&self) -> Self {
+        self.clone().with("testFlag", 1)
     }
 
     /// The path of a generation.

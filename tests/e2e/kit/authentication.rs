@@ -311,3 +311,20 @@ fn access_keys_are_rotated_by_a_reload_and_each_answer_is_signed_by_the_key_that
         assert_eq!(call_with(&shop.koogate, generation, new, &sync).code(), "000000");
     }
 }
+
+#[test]
+fn the_greatest_age_of_v1_calls_counts_in_the_kits_own_zone() {
+    let shop = Shop::with_silent_kit("[signature]\nv1_max_age = \"1h\"\n");
+    let at = |hours: i8, ago: i64| {
+        let time = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(ago);
+        let text = jiff::tz::Offset::constant(hours).to_datetime(time).strftime("%Y%m%d%H%M%S%3f").to_string();
+        tenant("i-1").with("timeStamp", text)
+    };
+    for (code, sync) in [("000000", at(8, 0)), ("000000", at(8, 50)), ("000002", at(8, 70)), ("000002", at(0, 0))] {
+        let answer = post(&shop.koogate, &sync.path(V1), &sync.headers(V1, KIT_KEY), &sync.bytes());
+        assert_eq!(answer.code(), code, "{sync:?}");
+        // V2 has a stamp of its own among the headers.
+        shop.sync("000000", &sync);
+    }
+    shop.sync_by(V1, "000002", &tenant("i-1").with("timeStamp", "yesterday"));
+}

@@ -10,7 +10,7 @@ use super::retries::Moody;
 use crate::harness::{Application, KEY, Koogate, Scratch, eventually, files_in, text};
 use crate::kit_call::{
     KIT_KEY, KIT_KEYS, SILENT, TENANT, V1, V2, application, auth, encrypted, encrypted_in_forms, five, folder,
-    foreign_ciphertexts, private_key, public_key,
+    foreign_ciphertexts, private_key, public_key, single_org, tenant,
 };
 use crate::shop::Shop;
 
@@ -268,4 +268,50 @@ fn a_sealed_secret_survives_a_restart_and_a_changed_client_is_told_anew() {
     let told: Vec<_> = moody.done().iter().map(|event| event["change"]["clientSecret"].clone()).collect();
     assert_eq!(told, ["one", "two"]);
     assert_eq!(shop.count("application"), 1);
+}
+
+#[test]
+fn what_the_calls_say_neither_forges_lines_of_the_log_nor_reaches_a_terminal() {
+    let moody = Moody::start();
+    moody.refuses.store(true, Ordering::SeqCst);
+    let products = moody.application.product("");
+    let shop = Shop::with_kit_and(Application::ready(), "", Some(&products));
+    let evil = "x\n2026-01-01T00:00:00Z ERROR koogate forged\u{1b}[31m\u{7}";
+    let secret = "garbage";
+    let people = json!([person(evil), { "userName": "b", "orgCode": evil, "role": evil }]);
+    let calls = [
+        tenant(evil).with("name", evil).with("tenantCode", evil).with("orderId", evil),
+        application(evil, evil, &encrypted(&public_key("pkcs8"), "s")).with("clientId", evil),
+        auth(evil, evil, people.to_string().into()),
+        single_org(evil, evil, evil, evil),
+    ];
+    for sync in calls {
+        shop.sync_by(V1, "000000", &sync.clone().of(evil));
+        shop.sync_by(V1, "000000", &sync.clone().of("honest"));
+        shop.sync_by(V1, "000000", &sync.of(evil).as_test());
+    }
+    shop.sync_by(V1, "000101", &application(evil, evil, secret).of(evil));
+    shop.sync_by(
+        V1,
+        "000002",
+        &tenant(evil).of(evil).with("flag", evil).with("domainName", evil).with("timeStamp", evil),
+    );
+    let dead = || (shop.count("job WHERE state = 'dead'") == 8).then_some(());
+    eventually(dead, || shop.koogate.log_text());
+    let log = shop.koogate.log_text();
+    assert!(!log.lines().any(|line| line.starts_with("2026-01-01T00:00:00Z")), "{log}");
+    assert!(!log.contains(['\u{1b}', '\u{7}']), "{log}");
+    for args in [
+        &["tenant", "list"][..],
+        &["tenant", "show", "honest"],
+        &["tenant", "show", evil],
+        &["tenant", "users", "honest"],
+        &["tenant", "departments", "honest"],
+        &["exchange", "list"],
+        &["exchange", "show", "1"],
+    ] {
+        let out = shop.scratch.run_ok(args);
+        assert!(!out.contains(['\u{1b}', '\u{7}']), "{args:?}: {out:?}");
+        assert!(!out.lines().any(|line| line.starts_with("2026-01-01T00:00:00Z")), "{args:?}: {out}");
+    }
 }
