@@ -120,8 +120,9 @@ fn show(store: &Store, tenant: &TenantRow, json: bool) -> anyhow::Result<()> {
         object["jobs"] = jobs.iter().map(job_to_json).collect();
         return output::line(&object.to_string());
     }
-    output::line(&format!("tenant    {}", tenant.tenant_id))?;
-    let (name, code) = (output::or_dash(tenant.name.as_deref()), output::or_dash(tenant.tenant_code.as_deref()));
+    let shown = |text: Option<&str>| output::harmless(&output::or_dash(text));
+    output::line(&format!("tenant    {}", output::harmless(&tenant.tenant_id)))?;
+    let (name, code) = (shown(tenant.name.as_deref()), shown(tenant.tenant_code.as_deref()));
     output::line(&format!("name      {name}, code {code}"))?;
     output::line(&format!("domain    {}", output::or_dash(tenant.domain_name.as_deref())))?;
     let lines = bindings.iter().map(|row| {
