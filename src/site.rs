@@ -31,8 +31,9 @@ pub struct PublicSite {
 enum Route {
     /// To this family, or, where its keys do not verify the request, to the other.
     Call(&'static dyn Family, Option<&'static dyn Family>),
-    /// To the production address, and asks for nothing there: an address check, or a method no family has.
-    NothingAsked,
+    /// To the production address, and asks for nothing there: an address check, or a method no family has. The family
+    /// in whose name it is refused.
+    NothingAsked(&'static dyn Family),
     /// Nowhere.
     NotOurs,
 }
@@ -58,18 +59,23 @@ impl PublicSite {
             }
             (Some("" | "/"), Method::Get) => {
                 let called = got(request.query(), self.dispatcher.settings().sells(Kind::Saas));
-                called.map_or(Route::NothingAsked, |(family, other)| Route::Call(family, other))
+                called.map_or(Route::NothingAsked(&BASIC_V2), |(family, other)| Route::Call(family, other))
             }
             // KooGallery must see HTTP 200 and a result code on the production address.
-            (Some("" | "/"), _) => Route::NothingAsked,
-            (Some(rest), method) => match (kit::family_at(rest), method) {
+            (Some("" | "/"), _) => Route::NothingAsked(&BASIC_V2),
+            (Some(rest), method) => match (kit::family_at(sub_path(rest)), method) {
                 (Some(family), Method::Post) => Route::Call(family, None),
-                (Some(_), _) => Route::NothingAsked,
+                (Some(family), _) => Route::NothingAsked(family),
                 (None, _) => Route::NotOurs,
             },
             (None, _) => Route::NotOurs,
         }
     }
+}
+
+/// What KooGallery appends to the production address, which may have been entered with a slash at its end.
+fn sub_path(rest: &str) -> &str {
+    rest.strip_prefix('/').filter(|rest| rest.starts_with('/')).unwrap_or(rest)
 }
 
 /// The family a request is of, and the other it may be of.
@@ -122,7 +128,7 @@ impl Handler for PublicSite {
         }
         match self.route(&request) {
             Route::Call(family, other) => self.dispatcher.answer(family, other, request),
-            Route::NothingAsked => self.dispatcher.answer_nothing_asked(&BASIC_V2, &request),
+            Route::NothingAsked(family) => self.dispatcher.answer_nothing_asked(family, &request),
             Route::NotOurs if request.path() == "/healthz" => Reply::new(200, "text/plain; charset=utf-8", "ok\n"),
             Route::NotOurs => Reply::new(404, "text/plain; charset=utf-8", "404 Not Found\n"),
         }

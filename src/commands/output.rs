@@ -27,7 +27,7 @@ pub(super) fn listing(
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| harmless(cell)));
     }
     if table.is_empty() { line("(nothing to show)") } else { line(&table.to_string()) }
 }
@@ -37,8 +37,16 @@ pub(crate) fn width() -> Option<u16> {
     terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0)
 }
 
-/// Prints one line on stdout.
+/// Text of somebody else's in one line of its own, whatever it holds: control characters could forge lines and steer the
+/// terminal.
+pub(super) fn harmless(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char }).collect()
+}
+
+/// Prints a line on stdout, or several, without what could steer the terminal.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
+    let steers = |char: char| char.is_control() && !matches!(char, '\n' | '\t');
+    let text = text.replace(steers, "\u{fffd}");
     writeln!(std::io::stdout().lock(), "{text}").context("cannot write to stdout")
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::instance::{job_lines, job_to_json};
 use super::output;
+use crate::fulfilment::retell;
 use crate::store::{Store, TenantRow};
 
 #[derive(Debug, clap::Subcommand)]
@@ -119,8 +120,9 @@ fn show(store: &Store, tenant: &TenantRow, json: bool) -> anyhow::Result<()> {
         object["jobs"] = jobs.iter().map(job_to_json).collect();
         return output::line(&object.to_string());
     }
-    output::line(&format!("tenant    {}", tenant.tenant_id))?;
-    let (name, code) = (output::or_dash(tenant.name.as_deref()), output::or_dash(tenant.tenant_code.as_deref()));
+    let shown = |text: Option<&str>| output::harmless(&output::or_dash(text));
+    output::line(&format!("tenant    {}", output::harmless(&tenant.tenant_id)))?;
+    let (name, code) = (shown(tenant.name.as_deref()), shown(tenant.tenant_code.as_deref()));
     output::line(&format!("name      {name}, code {code}"))?;
     output::line(&format!("domain    {}", output::or_dash(tenant.domain_name.as_deref())))?;
     let lines = bindings.iter().map(|row| {
@@ -186,7 +188,7 @@ fn departments(store: &Store, tenant: &TenantRow, limit: i64, json: bool) -> any
 
 fn retry(store: &Store, tenant: &TenantRow) -> anyhow::Result<()> {
     let row = tenant.row;
-    match store.write(None, move |tx| tx.retry_tenant_jobs(row, Timestamp::now()))? {
+    match store.write(None, move |tx| retell::retry(tx, row, Timestamp::now()))? {
         0 => bail!("tenant {} has nothing to try again", tenant.tenant_id),
         count => output::line(&format!("jobs of tenant {} that are due now: {count}", tenant.tenant_id)),
     }

@@ -4,7 +4,7 @@
 //! There are no operations: every call is an insert-or-update or a remove-if-present, and the last one has the last word.
 //! The one costly step, opening a client secret, is done before, outside the transaction and a few at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -56,7 +56,7 @@ pub(super) fn apply(
         DirectoryChange::Users(told) => apply_users(tx, directory, &told.app_id, &told.change, now)?,
         DirectoryChange::SetDepartment(told) => {
             put_department(tx, directory, told, now)?;
-            tx.add_missing_parents(directory, now)?;
+            told.parent_code.iter().try_for_each(|parent| tx.put_parent(directory, parent, now))?;
         }
         DirectoryChange::RemoveDepartment { org_code } => tx.remove_department(directory, org_code)?,
         DirectoryChange::AllDepartments(all) => apply_all(tx, settings, directory, all, now)?,
@@ -101,7 +101,9 @@ fn apply_all(
     if settings.missing_departments == MissingDepartments::Delete {
         tx.remove_stale_departments(directory)?;
     }
-    tx.add_missing_parents(directory, now)
+    // Last: what is missing from the list may be named in it as a parent.
+    let parents: BTreeSet<&str> = all.iter().filter_map(|department| department.parent_code.as_deref()).collect();
+    parents.into_iter().try_for_each(|parent| tx.put_parent(directory, parent, now))
 }
 
 fn put_department(tx: &Tx<'_>, directory: Directory<'_>, told: &Department, now: Timestamp) -> Result<(), StoreError> {

@@ -262,7 +262,7 @@ impl Tx<'_> {
         self.execute("revoke the user", sql, values).map(drop)
     }
 
-    /// Records a department. Its parent is made by [`Tx::add_missing_parents`].
+    /// Records a department. Its parent is made by [`Tx::put_parent`].
     pub fn put_department(
         &self,
         directory: Directory<'_>,
@@ -285,16 +285,14 @@ impl Tx<'_> {
         self.execute("remove the department", sql, (directory.tenant, directory.instance_id, org_code)).map(drop)
     }
 
-    /// Makes a nameless row for every parent that has none: a child may be told before its parent.
-    pub fn add_missing_parents(&self, directory: Directory<'_>, now: Timestamp) -> Result<(), StoreError> {
+    /// Makes a nameless row for a parent that has none: a child may be told before its parent. While its children are
+    /// told, such a row is not missing.
+    pub fn put_parent(&self, directory: Directory<'_>, org_code: &str, now: Timestamp) -> Result<(), StoreError> {
         self.execute(
-            "record parents",
-            "INSERT INTO department (tenant, instance_id, org_code, updated_at) \
-             SELECT DISTINCT child.tenant, child.instance_id, child.parent_code, ?3 FROM department AS child \
-             WHERE child.tenant = ?1 AND child.instance_id = ?2 AND child.parent_code IS NOT NULL AND NOT EXISTS \
-             (SELECT 1 FROM department AS parent WHERE parent.tenant = child.tenant \
-             AND parent.instance_id = child.instance_id AND parent.org_code = child.parent_code)",
-            (directory.tenant, directory.instance_id, millis(now)),
+            "record the parent",
+            "INSERT INTO department (tenant, instance_id, org_code, updated_at) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT DO UPDATE SET stale = 0 WHERE org_name IS NULL AND stale = 1",
+            (directory.tenant, directory.instance_id, org_code, millis(now)),
         )
         .map(drop)
     }

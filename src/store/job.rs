@@ -301,17 +301,25 @@ impl Tx<'_> {
         Ok(found.is_some())
     }
 
-    /// Makes dead jobs of a tenant, and those that wait for their next attempt, due at once. Returns how many. A dead job
-    /// that a later one has overtaken stays dead: later calls have the last word.
-    pub fn retry_tenant_jobs(&self, tenant: i64, now: Timestamp) -> Result<usize, StoreError> {
+    /// Makes the jobs of a tenant that wait for their next attempt due at once. Returns how many.
+    pub fn hasten_tenant_jobs(&self, tenant: i64, now: Timestamp) -> Result<usize, StoreError> {
         self.execute(
             "retry the jobs",
-            "UPDATE job SET state = 'waiting', run_at = ?2, trying_since = NULL, finished_at = NULL \
-             WHERE tenant = ?1 AND (state = 'waiting' OR (state = 'dead' AND NOT EXISTS (SELECT 1 FROM job AS later \
-             WHERE later.tenant = job.tenant AND later.id > job.id AND later.task = job.task \
-             AND later.state IN ('done', 'running', 'waiting'))))",
+            "UPDATE job SET run_at = ?2, trying_since = NULL WHERE tenant = ?1 AND state = 'waiting'",
             (tenant, millis(now)),
         )
+    }
+
+    /// Makes a dead job of a tenant due again, with another event if there is one.
+    pub fn revive_tenant_job(&self, job: &JobRow, event: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
+        let sealed = event.map(|event| self.sealing.seal(&sealed_in(job.subject), event.as_bytes())).transpose()?;
+        self.execute(
+            "revive the job",
+            "UPDATE job SET state = 'waiting', run_at = ?2, trying_since = NULL, finished_at = NULL, \
+             event_sealed = coalesce(?3, event_sealed) WHERE id = ?1 AND state = 'dead'",
+            (job.row, millis(now), sealed),
+        )
+        .map(drop)
     }
 
     /// Jobs of a tenant, oldest first.

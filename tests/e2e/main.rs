@@ -19,6 +19,8 @@ mod fulfilment;
 mod harness;
 mod jobs;
 mod journal;
+mod kit;
+mod kit_call;
 mod licenses;
 mod lifecycle;
 mod login;

@@ -1,0 +1,88 @@
+//! What a retry tells the application of a tenant's directory: of each dead job what no later one has told.
+//!
+//! A directory call is about single things (users, departments, a credential), and the last word about each counts. So a
+//! dead event whose things were all told later stays untold, and one whose things were told in part tells the rest.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use super::event::{Change, Department, Event, SyncAction};
+use crate::store::{JobRow, StoreError, Tx};
+
+/// Makes jobs of a tenant due at once: those that wait, and the dead ones with something left to tell. Returns how many.
+///
+/// # Errors
+/// When the rows cannot be read or written.
+pub fn retry(tx: &Tx<'_>, tenant: i64, now: Timestamp) -> Result<usize, StoreError> {
+    let mut retried = tx.hasten_tenant_jobs(tenant, now)?;
+    let mut jobs = tx.jobs_of_tenant(tenant)?;
+    let Some(first) = jobs.iter().position(|job| job.state == "dead") else { return Ok(retried) };
+    jobs.drain(..first);
+    let events = jobs.iter().map(|job| event_of(tx, job)).collect::<Result<Vec<_>, _>>()?;
+    for (index, (job, event)) in jobs.iter().zip(&events).enumerate() {
+        if job.state != "dead" {
+            continue;
+        }
+        // Those that wait come after it all the same: a tenant's jobs are done in order.
+        let later = jobs.iter().zip(&events).skip(index + 1);
+        let told = later.filter(|(job, _)| matches!(job.state.as_str(), "done" | "running")).map(|(_, event)| event);
+        if let Some(rest) = untold(event.clone(), told) {
+            let changed = (rest != *event).then(|| rest.to_json());
+            tx.revive_tenant_job(job, changed.as_deref(), now)?;
+            retried += 1;
+        }
+    }
+    Ok(retried)
+}
+
+fn event_of(tx: &Tx<'_>, job: &JobRow) -> Result<Event, StoreError> {
+    serde_json::from_str(&tx.event_of(job)?)
+        .map_err(|error| StoreError::BadRow { table: "job", problem: format!("the event of job {}: {error}", job.row) })
+}
+
+/// What is left of an event after later ones of its tenant were told; `None`: nothing.
+fn untold<'e>(mut dead: Event, later: impl Iterator<Item = &'e Event>) -> Option<Event> {
+    for told in later {
+        let same_instance = dead.instance_id == told.instance_id;
+        match (&mut dead.change, &told.change) {
+            (Change::ApplicationSync(dead), Change::ApplicationSync(told)) if dead.app_id == told.app_id => {
+                return None;
+            }
+            (Change::TenantSync(_), Change::TenantSync(_)) if same_instance => return None,
+            (Change::UsersSync(_) | Change::DepartmentsSync(_), Change::TenantSync(told))
+                if same_instance && told.action == SyncAction::Remove =>
+            {
+                return None;
+            }
+            (Change::UsersSync(dead), Change::UsersSync(told)) if same_instance && dead.app_id == told.app_id => {
+                let names: HashSet<_> = told.users.iter().map(|user| &user.user_name).collect();
+                dead.users.retain(|user| !names.contains(&user.user_name));
+                if dead.users.is_empty() {
+                    return None;
+                }
+            }
+            (Change::DepartmentsSync(_), Change::DepartmentsSync(told)) if same_instance && told.complete => {
+                return None;
+            }
+            (Change::DepartmentsSync(dead), Change::DepartmentsSync(told)) if same_instance => {
+                let complete = dead.complete;
+                without(&mut dead.departments, &told.departments);
+                // The full list is told as it would be now: what is not in it counts as gone.
+                if complete && told.action == SyncAction::Upsert {
+                    dead.departments.extend(told.departments.iter().cloned());
+                }
+                if dead.departments.is_empty() && !complete {
+                    return None;
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(dead)
+}
+
+fn without(departments: &mut Vec<Department>, told: &[Department]) {
+    let codes: HashSet<_> = told.iter().map(|department| &department.org_code).collect();
+    departments.retain(|department| !codes.contains(&department.org_code));
+}
