@@ -143,6 +143,11 @@ fn read_root(root: &mut Section<'_, '_>) -> Option<Config> {
     let jobs = root.section("jobs", Jobs::read);
     let admin = root.optional_section("admin", Admin::read).flatten();
     let login = root.optional_section("login", Login::read).flatten();
+    if login.is_some() && keys.as_ref().is_some_and(|keys| keys.kit.is_empty()) {
+        let message =
+            "users are refused until KooGallery has said their tenant, with calls under keys.kit: it is missing";
+        root.warn("login", message);
+    }
     if let Some(admin) = &admin
         && admin.listen == server.listen
         && admin.listen.port() != 0

@@ -46,3 +46,27 @@ fn the_login_page_names_the_app_in_the_form_of_an_address() {
         "https://macroverse.huaweicloud.com/unified-login/#/portal-login?ind=UNOP&appId=A%201%26"
     );
 }
+
+#[test]
+fn a_login_without_the_kits_calls_is_a_warning() {
+    let login = format!(
+        "[login]\napp_id = 'A'\napplication_url = 'http://127.0.0.1:3000/sso'\nsecret = '{}'\n",
+        "s".repeat(32)
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("kit.pem"), "the private key").unwrap();
+    let warnings = |text: &str| {
+        let config = read_in(folder.path(), text).unwrap();
+        config.warnings.iter().map(ToString::to_string).filter(|warning| warning.contains("login")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        warnings(&format!("{MINIMAL}{login}")),
+        [
+            "koogate.toml:6: login: users are refused until KooGallery has said their tenant, with calls under keys.kit: it \
+             is missing"
+        ]
+    );
+    let with_kit =
+        MINIMAL.replace("[[product]]", "kit = \"0123456789abcdef\"\nkit_private_keys = [\"kit.pem\"]\n[[product]]");
+    assert_eq!(warnings(&format!("{with_kit}{login}")), [] as [&str; 0]);
+}
