@@ -3,6 +3,8 @@
 //! All files are written or none, and none is ever overwritten: a sealing key that is gone takes every password in the
 //! database with it. What the user reads is returned, not printed.
 
+mod key_pair;
+
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -11,11 +13,10 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::{BASE64, HEXLOWER};
 use ring::rand::{SecureRandom, SystemRandom};
-use rsa::pkcs8::{EncodePrivateKey, LineEnding};
-use rsa::{Generate, PrivateKey};
 use zeroize::Zeroizing;
 
-use crate::protocol::kit::client_secret::{SMALLEST_MODULUS, public_key_text};
+pub use key_pair::{KeyPair, NextKey, prepare_next};
+
 use crate::secret::Secret;
 
 /// The configuration file's name.
@@ -33,8 +34,6 @@ const PRIVATE: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
 
 const STARTER_CONFIG: &str = include_str!("init/koogate.toml");
-
-const _: () = assert!(PrivateKey::DEFAULT_BITS >= SMALLEST_MODULUS as usize);
 
 /// What was made, and what the user has to do with it. Printed, it is the text for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +71,12 @@ pub enum InitError {
     /// The keys could not be made.
     #[error("cannot make keys: {0}")]
     Keys(String),
+    /// There is no key that another could follow.
+    #[error(
+        "[keys] names no kit_private_keys, so there is no key to replace; `koogate init` has written the first one: \
+         kit_private_keys = [\"{PRIVATE_KEY_FILE}\"] takes it into use"
+    )]
+    NoKeyInUse,
 }
 
 /// Makes keys, secrets and a configuration in a folder, which is created if need be. Takes seconds: RSA keys do.
@@ -96,12 +101,11 @@ struct Material {
 
 impl Material {
     fn generate() -> Result<Self, InitError> {
-        let failed = |error: &dyn fmt::Display| InitError::Keys(error.to_string());
-        let key = PrivateKey::try_generate().map_err(|error| failed(&error))?;
+        let KeyPair { private_key, public_key } = KeyPair::generate()?;
         Ok(Self {
             sealing_key: Secret::new(HEXLOWER.encode(&*random()?)),
-            private_key: key.to_pkcs8_pem(LineEnding::LF).map_err(|error| failed(&error))?,
-            public_key: public_key_text(key.as_public_key()).map_err(|error| failed(&error))?,
+            private_key,
+            public_key,
             hook_secret: Secret::new(format!("whsec_{}", BASE64.encode(&*random()?))),
             admin_token: Secret::new(HEXLOWER.encode(&*random()?)),
         })
@@ -218,13 +222,22 @@ Next:
     and bind the access key to it 绑定密钥. This plays the console's debugging cases 调试 beforehand:
     koogate --config {config} simulate --to {address}
 
-For joint-operation products 联营商品, which this version does not serve yet, the public key 公钥 is
+For joint-operation products 联营商品 besides:
+
+ 5. Copy the access key of 联营SaaS同步接口 from the same page 密钥管理 into {config}, and take the # away from
+    the lines kit and kit_private_keys. In 生产地址管理 bind that key to the same production address as it stands;
+    KooGallery appends /produceAPI/… by itself. This plays the console's debugging cases beforehand:
+    koogate --config {config} simulate --kit --to {address}
+
+ 6. Seller console > 应用工具 > 应用凭证管理 > 凭证申请, and the debugging of applicationSync, ask for a public key 公钥.
+    Paste this line; it stands in {public_key} too:
 
 {key}
 ",
             config = self.config.display(),
             address = self.production_address,
             key = self.public_key,
+            public_key = self.config.with_file_name(PUBLIC_KEY_FILE).display(),
             sealing_key = self.sealing_key.display(),
         )
     }
@@ -235,9 +248,9 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::LazyLock;
 
-    use rsa::PublicKey;
     use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey};
     use rsa::traits::PublicKeyParts;
+    use rsa::{PrivateKey, PublicKey};
 
     use super::*;
     use crate::config::{Config, Fulfilment};
@@ -269,12 +282,20 @@ mod tests {
         );
 
         let text = fs::read_to_string(&config).unwrap();
-        fs::write(&config, text.replace("\"CHANGE-ME\"", "\"de305d54-75b4-431b-adb2-eb6b9e546014\"")).unwrap();
+        let pasted = text.replace("\"CHANGE-ME\"", "\"de305d54-75b4-431b-adb2-eb6b9e546014\"");
+        fs::write(&config, &pasted).unwrap();
         let loaded = Config::load(&config).unwrap();
         assert_eq!(loaded.warnings, []);
+        assert_eq!((loaded.keys.kit.len(), loaded.keys.kit_private_keys.len()), (0, 0));
         assert_eq!(loaded.admin.unwrap().token, MATERIAL.admin_token);
         let Fulfilment::Http { secret, .. } = &loaded.products[0].fulfilment else { panic!() };
         assert_eq!(secret.as_ref(), Some(&MATERIAL.hook_secret));
+
+        // The kit is switched on by taking the # away.
+        fs::write(&config, pasted.replace("#kit", "kit")).unwrap();
+        let keys = Config::load(&config).unwrap().keys;
+        assert_eq!(keys.kit.len(), 1);
+        assert_eq!(keys.kit_private_keys[0].pem.expose().trim_end(), MATERIAL.private_key.trim_end());
     }
 
     #[test]

@@ -55,6 +55,11 @@ pub fn iv() -> Iv {
     Iv::parse(&text).expect("sixteen digits are an IV")
 }
 
+/// Fills bytes with random ones; whether the system gave any.
+pub fn fill(bytes: &mut [u8]) -> bool {
+    SystemRandom::new().fill(bytes).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

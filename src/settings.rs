@@ -92,7 +92,7 @@ impl Settings {
             change_check_refusal: ResultCode::parse(&config.lifecycle.change_check_refusal_code)
                 .unwrap_or(ResultCode::INTERNAL),
             missing_departments: config.lifecycle.all_org_missing,
-            kit_private_keys: PrivateKeys::parse(config.keys.kit_private_keys.iter().map(|pem| pem.expose().as_str()))?,
+            kit_private_keys: kit_private_keys(&config.keys)?,
             products: products.collect::<Result<_, _>>()?,
         })
     }
@@ -152,6 +152,14 @@ impl Product {
     pub fn waits_for_application(&self, change: &Change) -> bool {
         matches!(change, Change::Upgrade { .. } | Change::Ready | Change::License) || self.entry.accept == Accept::After
     }
+}
+
+/// The keys that open the kit's client secrets.
+///
+/// # Errors
+/// Which of them is none.
+pub fn kit_private_keys(keys: &config::Keys) -> Result<PrivateKeys, SettingsError> {
+    Ok(PrivateKeys::parse(keys.kit_private_keys.iter().map(|file| file.pem.expose().as_str()))?)
 }
 
 fn application(index: usize, entry: &config::Product) -> Result<Option<Application>, SettingsError> {

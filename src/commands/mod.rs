@@ -5,6 +5,7 @@ mod backup;
 mod exchange;
 mod init;
 mod instance;
+mod key;
 mod license;
 mod logging;
 pub(crate) mod output;
@@ -64,6 +65,9 @@ enum Command {
     /// Fill and count stocks of ready-made accounts and licence codes 库存
     #[command(subcommand)]
     Stock(stock::Command),
+    /// Look after the key pairs that open client secrets of joint-operation products 联营公私钥
+    #[command(subcommand)]
+    Key(key::Command),
     /// Look into the directory of joint-operation products: enterprises, users, departments 联营租户
     #[command(subcommand)]
     Tenant(tenant::Command),
@@ -90,6 +94,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Instance(command) => instance::run(&config, &command),
         Command::License(command) => license::run(&config, &command),
         Command::Stock(command) => stock::run(&config, &command),
+        Command::Key(command) => key::run(&config, &command),
         Command::Tenant(command) => tenant::run(&config, &command),
         Command::Backup(args) => backup::backup(&config, &args),
         Command::Verify(args) => backup::verify(&config, &args),

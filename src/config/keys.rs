@@ -1,7 +1,7 @@
 //! `[keys]`: the access keys of the marketplace, and the key that seals secrets in the database.
 
 use crate::config::error::{Problem, SecretProblem};
-use crate::config::secrets::{self, SecretKind};
+use crate::config::secrets::{self, PrivateKeyFile, SecretKind};
 use crate::config::section::Section;
 use crate::kind::Kind;
 use crate::sealing::SealingKey;
@@ -18,7 +18,7 @@ pub struct Keys {
     /// Access keys of the joint-operation kit.
     pub kit: Vec<Secret<String>>,
     /// Private keys that open the kit's client secrets, in PEM, the one in use first; none without `kit`.
-    pub kit_private_keys: Vec<Secret<String>>,
+    pub kit_private_keys: Vec<PrivateKeyFile>,
     /// Seals secret columns and labels access keys.
     pub sealing: SealingKey,
 }

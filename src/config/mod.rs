@@ -45,6 +45,7 @@ pub use self::rules::{
     ExtendParamsError, Jobs, Lifecycle, MissingDepartments, PayloadCandidate, RefreshUnfreezes, Signature, TimeZone,
     UnknownCode,
 };
+pub use self::secrets::PrivateKeyFile;
 use self::section::{Log, Section, Surroundings};
 pub use self::template::{PlaceholderValues, Template, TemplateError};
 pub use self::units::{DurationText, SizeText, parse_duration, parse_size};

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
 use toml::de::DeValue;
@@ -116,22 +116,33 @@ pub(super) fn any_number(section: &mut Section<'_, '_>, key: &'static str, kind:
     list.iter().enumerate().filter_map(read).collect()
 }
 
+/// A file with a private key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrivateKeyFile {
+    /// As the configuration writes it.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is in it.
+    pub pem: Secret<String>,
+}
+
 /// Reads files that hold a secret each, named in a list; `what` says what is in them. Those that cannot be read are
 /// reported.
-pub(super) fn files(section: &mut Section<'_, '_>, key: &'static str, what: &str) -> Vec<Secret<String>> {
+pub(super) fn files(section: &mut Section<'_, '_>, key: &'static str, what: &str) -> Vec<PrivateKeyFile> {
     let names = section.optional(key, |value| {
         let path = |item: &DeValue<'_>| Ok(text(item)?.to_owned());
         list(path)(value).map_err(|fault| Mismatch { expected: format!("a list of files with {what}"), ..fault })
     });
     let mut contents = Vec::new();
     for (index, name) in names.unwrap_or_default().into_iter().enumerate() {
-        let (key, path) = (format!("{key}[{index}]"), section.log.surroundings.base_dir.join(name));
+        let (key, path) = (format!("{key}[{index}]"), section.log.surroundings.base_dir.join(&name));
         match read_file(&path) {
             Ok((content, mode)) => {
                 if let Some(advice) = exposed(mode) {
                     section.warn(&key, format!("{} {advice}", path.display()));
                 }
-                contents.push(content);
+                contents.push(PrivateKeyFile { name, path, pem: content });
             }
             Err(problem) => section.error(&key, problem.into()),
         }
