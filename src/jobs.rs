@@ -199,11 +199,8 @@ fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
         Err(error) => return AttemptResult::Failed(error.to_string()),
     };
     let settings = shared.dispatcher.settings();
-    let product = match &instance {
-        Some(instance) => settings.product_of(instance),
-        // A directory is told before anything is bought, too.
-        None => settings.product_for(Kind::Saas, None, None),
-    };
+    // A directory is told before anything is bought, too; everything else is about an instance.
+    let product = settings.product_of_directory(instance.as_ref());
     let Some(product) = product else {
         return AttemptResult::Failed("no [[product]] entry matches the instance's product any more".to_owned());
     };

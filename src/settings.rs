@@ -112,6 +112,17 @@ impl Settings {
         self.product_for(instance.kind, instance.life.product_id.as_deref(), instance.life.sku_code.as_deref())
     }
 
+    /// The entry whose application is told of a directory. Where the call names no instance that is known, a credential is
+    /// applied for and the login tried, before anything is sold: then an entry for any product, or else the first, so
+    /// that somebody is told.
+    pub fn product_of_directory(&self, instance: Option<&InstanceRow>) -> Option<&Product> {
+        let first = || self.products.iter().find(|product| product.entry.kind == Kind::Saas);
+        match instance {
+            Some(instance) => self.product_of(instance),
+            None => self.product_for(Kind::Saas, None, None).or_else(first),
+        }
+    }
+
     /// Whether anything of this kind is sold.
     pub fn sells(&self, kind: Kind) -> bool {
         self.products.iter().any(|product| product.entry.kind == kind)

@@ -134,10 +134,7 @@ fn tell(
         Some(id) => tx.instance(Environment::Real, Kind::Saas, id)?,
         None => None,
     };
-    let product = match &instance {
-        Some(instance) => settings.product_of(instance),
-        None => settings.product_for(Kind::Saas, None, None),
-    };
+    let product = settings.product_of_directory(instance.as_ref());
     if product.and_then(|product| product.application()).is_none() {
         return Ok(false);
     }

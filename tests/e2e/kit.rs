@@ -2,6 +2,7 @@
 //! told of it, and what nobody else is.
 
 mod authentication;
+mod deaths;
 mod events;
 mod load;
 mod model;

@@ -163,6 +163,18 @@ fn the_application_of_the_instances_product_is_told_and_the_first_where_there_is
 }
 
 #[test]
+fn where_every_entry_is_for_certain_products_the_first_is_told_of_what_names_none() {
+    let application = Application::ready();
+    let products = application.product("product_id = \"P1\"");
+    let shop = Shop::with_kit_and(Application::ready(), "", Some(&products));
+    // The credential is applied for and the login tried before anything is sold.
+    for sync in five("") {
+        shop.sync("000000", &sync);
+    }
+    assert_eq!(application.wait_for(5).len(), 5);
+}
+
+#[test]
 fn a_tenants_events_are_told_again_in_order_with_one_operation_id_until_the_application_is_up() {
     let moody = Moody::start();
     moody.down.store(true, Ordering::SeqCst);

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::{Application, ClosedDoor};
 use crate::kit_call::{
     GENERATIONS, OTHER_TENANT, TENANT, all_org, application, auth, department, encrypted, five, public_key, single_org,
     tenant, user,
@@ -308,4 +309,27 @@ fn departments_missing_from_a_full_list_are_marked_removed_or_kept_as_it_is_set(
         let stale: i64 = look_up(&shop.scratch, "SELECT count(*) FROM department WHERE stale = 1");
         assert_eq!(stale > 0, ["", "mark_stale"].contains(&setting));
     }
+}
+
+#[test]
+fn a_copy_holds_the_directory_and_what_is_still_to_be_told() {
+    let door = ClosedDoor::new();
+    let products = door.product("");
+    let shop = Shop::with_kit_and(Application::ready(), "", Some(&products));
+    for sync in five("i-1").into_iter().chain(five("")) {
+        shop.sync("000000", &sync);
+    }
+    let before = (shop.users(TENANT), shop.departments(TENANT), shop.directory_sizes());
+    shop.scratch.run_ok(&["backup", "copy.db"]);
+    shop.scratch.run_ok(&["verify", "copy.db"]);
+    shop.sync("000000", &tenant("i-1").flag(0));
+    let Shop { koogate, application, scratch } = shop;
+    koogate.kill();
+    scratch.run_ok(&["restore", "copy.db"]);
+    let shop = Shop { koogate: scratch.serve(), application, scratch };
+    assert_eq!((shop.users(TENANT), shop.departments(TENANT), shop.directory_sizes()), before);
+    let application = door.open(|event| (200, crate::harness::ready_answer(event)));
+    let told = application.wait_for(10);
+    assert_eq!(told[1]["change"]["clientSecret"], "secret-1");
+    assert!(told.iter().all(|event| event["change"]["action"] == "upsert"));
 }
