@@ -35,6 +35,11 @@ pub fn password() -> Result<Secret<String>, NoRandomness> {
     Ok(Secret::new(password))
 }
 
+/// Fills bytes with random ones; whether the system gave any.
+pub fn fill(bytes: &mut [u8]) -> bool {
+    SystemRandom::new().fill(bytes).is_ok()
+}
+
 /// An IV that was never used before: 16 hexadecimal digits, 64 random bits.
 pub fn iv() -> Iv {
     // The first eight digits of a UUID of version 4 are all random.

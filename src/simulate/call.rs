@@ -1,5 +1,6 @@
-//! A call as KooGallery makes it, in either transport, and who and what it is about.
+//! A call as KooGallery makes it, in each transport, and who and what it is about.
 
+pub(super) mod kit_post;
 pub(super) mod signed_post;
 pub(super) mod token_get;
 
@@ -9,8 +10,9 @@ use serde_json::{Value, json};
 use super::Generation;
 use super::client::{Answer, Client, ClientError};
 use crate::protocol::key::AccessKey;
-use crate::protocol::reply_checks::ReplyShape;
+use crate::protocol::reply_checks::{BodySign, ReplyShape};
 use crate::secret::Secret;
+use kit_post::KitPost;
 use signed_post::SignedPost;
 use token_get::TokenGet;
 
@@ -19,10 +21,15 @@ use token_get::TokenGet;
 pub(super) enum Call {
     Post(SignedPost),
     Get(TokenGet),
+    Kit(KitPost),
 }
 
 /// A call with its signature or token. Sent twice, it is the same call to the byte.
 pub(super) struct Signed {
+    /// What follows the production address in the path.
+    sub_path: String,
+    /// Those of the call's own, by name.
+    headers: Vec<(&'static str, String)>,
     query: String,
     /// `None` for a GET.
     body: Option<Vec<u8>>,
@@ -39,7 +46,22 @@ impl Call {
         match self {
             Self::Post(post) => post.shape,
             Self::Get(get) => get.shape,
+            Self::Kit(_) => ReplyShape::Plain,
         }
+    }
+
+    /// Whether its reply must carry `Body-Sign`: the withdrawn generations cannot do without.
+    pub(super) fn body_sign(&self) -> BodySign {
+        match self {
+            Self::Post(_) => BodySign::Advised,
+            Self::Get(_) => BodySign::Mandatory,
+            Self::Kit(post) => post.body_sign(),
+        }
+    }
+
+    /// Whether there is such a call. Nothing is said of how another must be answered, but that it must not succeed.
+    pub(super) fn exists(&self) -> bool {
+        !matches!(self, Self::Kit(KitPost { exists: false, .. }))
     }
 
     /// Whether KooGallery could have made it: its key is that of the interfaces it is for.
@@ -47,6 +69,7 @@ impl Call {
         match self {
             Self::Post(post) => post.is_genuine(),
             Self::Get(get) => get.is_genuine(),
+            Self::Kit(post) => post.is_genuine(),
         }
     }
 
@@ -55,24 +78,25 @@ impl Call {
         match self {
             Self::Post(post) => post.changed_to(members).into(),
             Self::Get(get) => get.changed_to(members).into(),
+            Self::Kit(post) => post.changed_to(members).into(),
         }
     }
 
     /// Signs it as of `now`; `nonce` is for those that have one.
     pub(super) fn sign(&self, key: &AccessKey, now: Timestamp, nonce: &str) -> Signed {
-        match self {
-            Self::Post(post) => {
-                Signed { query: post.query(key, now.as_millisecond(), nonce), body: Some(post.body.clone()) }
-            }
-            Self::Get(get) => Signed { query: get.query(key, now), body: None },
-        }
+        let (query, body) = match self {
+            Self::Post(post) => (post.query(key, now.as_millisecond(), nonce), Some(post.body.clone())),
+            Self::Get(get) => (get.query(key, now), None),
+            Self::Kit(post) => return post.sign(key, now, nonce),
+        };
+        Signed { sub_path: String::new(), headers: Vec::new(), query, body }
     }
 }
 
 impl Signed {
     pub(super) fn send(&self, client: &Client) -> Result<Answer, ClientError> {
         match &self.body {
-            Some(body) => client.post(&self.query, body),
+            Some(body) => client.post_below(&self.sub_path, &self.query, &self.headers, body),
             None => client.get(&self.query),
         }
     }
@@ -87,6 +111,12 @@ impl From<SignedPost> for Call {
 impl From<TokenGet> for Call {
     fn from(get: TokenGet) -> Self {
         Self::Get(get)
+    }
+}
+
+impl From<KitPost> for Call {
+    fn from(post: KitPost) -> Self {
+        Self::Kit(post)
     }
 }
 

@@ -98,9 +98,25 @@ impl Client {
     /// # Errors
     /// [`ClientError`] when no complete response comes within the deadline.
     pub fn post(&self, query: &str, body: &[u8]) -> Result<Answer, ClientError> {
+        self.post_below("", query, &[], body)
+    }
+
+    /// The same below the address, and with headers of its own.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub fn post_below(
+        &self,
+        sub_path: &str,
+        query: &str,
+        headers: &[(&str, String)],
+        body: &[u8],
+    ) -> Result<Answer, ClientError> {
         // The headers KooGallery sends (spec 1-basic-v2 §1).
-        let headers = format!("Content-Type: application/json;charset=utf8\r\nContent-Length: {}\r\n", body.len());
-        self.exchange(&[self.head("POST", query, &headers).as_bytes(), body].concat())
+        let usual = format!("Content-Type: application/json;charset=utf8\r\nContent-Length: {}\r\n", body.len());
+        let own = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let headers: String = std::iter::once(usual).chain(own).collect();
+        self.exchange(&[self.head("POST", &self.target(sub_path, query), &headers).as_bytes(), body].concat())
     }
 
     /// GETs the address, with the query string appended to it.
@@ -108,19 +124,30 @@ impl Client {
     /// # Errors
     /// As [`Client::post`].
     pub fn get(&self, query: &str) -> Result<Answer, ClientError> {
-        self.exchange(self.head("GET", query, "").as_bytes())
+        self.exchange(self.head("GET", &self.target("", query), "").as_bytes())
     }
 
-    fn head(&self, method: &str, query: &str, headers: &str) -> String {
-        let Endpoint { target, authority, .. } = &self.endpoint;
-        let separator = match target.contains('?') {
-            _ if query.is_empty() => "",
-            true => "&",
-            false => "?",
-        };
+    /// The address with what is appended to its path and to its query.
+    fn target(&self, sub_path: &str, query: &str) -> String {
+        let own = &self.endpoint.target;
+        let (path, asked) = own.split_once('?').unwrap_or((own, ""));
+        let path = if sub_path.is_empty() { path } else { path.trim_end_matches('/') };
+        let separators = [
+            if asked.is_empty() { "" } else { "?" },
+            match (query, asked) {
+                ("", _) => "",
+                (_, "") => "?",
+                _ => "&",
+            },
+        ];
+        [path, sub_path, separators[0], asked, separators[1], query].concat()
+    }
+
+    fn head(&self, method: &str, target: &str, headers: &str) -> String {
+        let authority = &self.endpoint.authority;
         // A plain end after each call.
         format!(
-            "{method} {target}{separator}{query} HTTP/1.1\r\nHost: {authority}\r\n{headers}\
+            "{method} {target} HTTP/1.1\r\nHost: {authority}\r\n{headers}\
              Accept: application/json\r\nUser-Agent: koogate-simulate/{}\r\nConnection: close\r\n\r\n",
             env!("CARGO_PKG_VERSION"),
         )

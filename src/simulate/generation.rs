@@ -1,7 +1,6 @@
 //! The generations of the interfaces, and in what they differ before any call is made.
 
 use crate::kind::Kind;
-use crate::protocol::reply_checks::BodySign;
 
 /// Which calls are played.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -47,10 +46,6 @@ impl Generation {
     /// Whether calls are GETs with an `authToken`; otherwise POSTs with a signature.
     pub(super) fn has_token(self) -> bool {
         matches!(self, Self::V1 | Self::License)
-    }
-
-    pub(super) fn body_sign(self) -> BodySign {
-        if self.has_token() { BodySign::Mandatory } else { BodySign::Advised }
     }
 
     /// Whether user name and password are encrypted in replies.

@@ -9,11 +9,13 @@ mod call;
 mod cases;
 pub mod client;
 mod generation;
+mod kit;
 mod reply;
 pub mod report;
 mod stage;
 mod wording;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -22,9 +24,11 @@ use crate::kind::Kind;
 use crate::protocol::body_sign;
 use crate::protocol::key::AccessKey;
 use crate::protocol::reply_checks::{Finding, Severity};
+use crate::secret::Secret;
 use call::Call;
 use client::{Client, SetupError};
 pub use generation::Generation;
+pub use kit::{Kit, KitGenerations};
 use stage::{Stage, World};
 
 /// A product id of the documentation.
@@ -73,6 +77,8 @@ pub struct Options<'o> {
     pub real: bool,
     /// The generation of the interfaces.
     pub generation: Generation,
+    /// Play the calls of the joint-operation kit instead.
+    pub kit: Option<&'o Kit>,
     /// The product of made-up orders, in calls that name one.
     pub product_id: &'o str,
     /// How long a real instance may take until it is ready.
@@ -86,6 +92,7 @@ impl Default for Options<'_> {
         Self {
             real: false,
             generation: Generation::default(),
+            kit: None,
             product_id: PRODUCT,
             ready_within: Duration::from_secs(60),
             observer: None,
@@ -97,6 +104,23 @@ impl Default for Options<'_> {
 pub trait Observer {
     /// The state of an instance of this kind, `None` when there is no such instance. Licence codes are instances too.
     fn instance(&self, kind: Kind, instance_id: &str) -> Option<Observed>;
+
+    /// What is recorded of an enterprise, with its credentials for an application; `None` for an observer that does not
+    /// look there.
+    fn directory(&self, tenant_id: &str, app_id: &str) -> Option<ObservedDirectory>;
+}
+
+/// What an observer sees of an enterprise in a directory. Where nothing is recorded, nothing is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObservedDirectory {
+    /// The domain it signs in at; `None` when it is not bound.
+    pub domain: Option<String>,
+    /// Its client secret, decrypted.
+    pub client_secret: Option<Secret<String>>,
+    /// Its users by name, and whether each may use the application.
+    pub users: BTreeMap<String, bool>,
+    /// Its departments by code, with their parents.
+    pub departments: BTreeMap<String, Option<String>>,
 }
 
 /// What an observer sees of an instance.

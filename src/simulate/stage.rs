@@ -11,6 +11,7 @@ use super::client::{Answer, ClientError};
 use super::reply::Reply;
 use super::{Generation, Observed, Options, Target};
 use crate::protocol::field_cipher::{self, EncryptType};
+use crate::protocol::kit::client_secret::Oaep;
 use crate::protocol::reply_checks::{self, Finding, Severity};
 use crate::random;
 
@@ -26,7 +27,7 @@ const ORDER_DAYS: i64 = 90;
 /// What the cases of one run share.
 pub(super) struct World {
     /// Makes the orders of this run unlike those of every other.
-    run: String,
+    pub run: String,
     orders: u32,
     answered: bool,
     /// Calls without an answer since the last one with.
@@ -36,6 +37,8 @@ pub(super) struct World {
     stamped_ms: i64,
     /// The real instance or licence code the life-cycle goes on with.
     pub instance: Option<Instance>,
+    /// The digests of OAEP that the server is known to take in client secrets.
+    pub oaep: Oaep,
     /// There is none, and that is the server's right: what would go on with it is left out.
     pub is_declined: bool,
 }
@@ -62,6 +65,7 @@ impl World {
             clock_reported: false,
             stamped_ms: 0,
             instance: None,
+            oaep: Oaep::Sha256,
             is_declined: false,
         }
     }
@@ -240,7 +244,10 @@ impl<'r> Stage<'r> {
         self.world.answered = true;
         self.world.unanswered = 0;
         let Answer { status, headers, body, .. } = &answer;
-        let checks = (&call.shape(), self.generation().body_sign());
+        if !call.exists() {
+            return Reply::read(answer);
+        }
+        let checks = (&call.shape(), call.body_sign());
         let signer = self.target.signer(call, headers, body);
         let mut findings = reply_checks::check_reply(checks, *status, headers, body, signer);
         if self.generation().encrypts_credentials() {
