@@ -13,23 +13,33 @@ use serde_json::{Value, json};
 
 use crate::commands::output;
 use crate::config::Config;
+use crate::init::KeyPair;
 use crate::kind::Kind;
 use crate::operation::Environment;
 use crate::protocol::key::AccessKey;
 use crate::run::Server;
 use crate::secret::Secret;
-use crate::simulate::{self, Generation, Observed, Observer, Options, Outcome, Target, report};
-use crate::store::Store;
+use crate::simulate::{
+    self, Generation, Kit, KitGenerations, Observed, ObservedDirectory, Observer, Options, Outcome, Target, report,
+};
+use crate::store::{Store, StoreError, Tx};
 
 /// The made-up access keys of the demo; good for nothing else.
 const BASIC_KEY: &str = "demo-access-key-0000-not-a-secret";
 const LICENSE_KEY: &str = "demo-license-key-0000-not-a-secret";
+const KIT_KEY: &str = "demo-kit-key-0000-not-a-secret";
+
+/// The private key that opens the kit's client secrets, made for each demo.
+const PRIVATE_KEY_FILE: &str = "kit-private.pem";
 
 /// Made up too.
 const SEALING_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// Where the demo serves when nobody asked for another port.
 const PORT: u16 = 8080;
+
+/// The simulated KooGallery's enterprises have fewer users and departments.
+const MOST_ROWS: i64 = 100;
 
 /// Runs the demo until `wait_for_end` returns; `once` ends it after the table.
 ///
@@ -42,14 +52,19 @@ pub fn run(
 ) -> anyhow::Result<ExitCode> {
     let folder = Folder::create()?;
     let application = Application::start()?;
+    let pair = KeyPair::generate()?;
+    write_private(&folder.0.join(PRIVATE_KEY_FILE), &pair.private_key)?;
+    let kit = Kit::new(&pair.public_key, KitGenerations::Both)?;
     let config = configure(&folder.0, application.address, free_port(port))?;
     let server = Server::start(&config)?;
     let url = format!("http://{}{}", server.address(), config.server.base_path);
     output::line(&format!("koogate {} demo: a simulated KooGallery calls {url}", env!("CARGO_PKG_VERSION")))?;
     let mut accepted = true;
-    for generation in Generation::ALL {
-        output::line(&format!("\n== {}", generation.title()))?;
-        let played = play(&url, server.store(), generation)?;
+    let generations = Generation::ALL.map(|generation| (generation.title(), generation, None));
+    let kit = ("Kit, joint operation, V2 and V1 联营Kit", Generation::default(), Some(&kit));
+    for (title, generation, kit) in generations.into_iter().chain([kit]) {
+        output::line(&format!("\n== {title}"))?;
+        let played = play(&url, server.store(), generation, kit)?;
         output::line(&report::table(&played, output::width()))?;
         accepted &= played.is_success();
     }
@@ -57,9 +72,11 @@ pub fn run(
         output::line(&format!(
             "\nServing on. The production address is {url}, its access keys\n  \
              {BASIC_KEY} (basic interfaces 基础接口)\n  \
-             {LICENSE_KEY} (licences License授权码交付接口)\n\
+             {LICENSE_KEY} (licences License授权码交付接口)\n  \
+             {KIT_KEY} (joint operation 联营SaaS同步接口)\n\
              Look around in another terminal:\n  {koogate} --config {toml} exchange list\n  \
-             {koogate} --config {toml} instance list\n  {koogate} --config {toml} license list\n\
+             {koogate} --config {toml} instance list\n  {koogate} --config {toml} license list\n  \
+             {koogate} --config {toml} tenant list\n\
              The database is {db} (any sqlite3 shell opens it).\n\
              Ctrl-C ends the demo and removes everything. 演示仍在运行，按 Ctrl-C 结束并清除全部数据。",
             // As it was called: nothing is installed where the demo was built from source.
@@ -74,13 +91,17 @@ pub fn run(
     Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::from(crate::commands::EXIT_FAILED) })
 }
 
-fn play(url: &str, store: &Store, generation: Generation) -> anyhow::Result<simulate::Report> {
-    let (key, other) =
-        if generation.kind() == Kind::Saas { (BASIC_KEY, LICENSE_KEY) } else { (LICENSE_KEY, BASIC_KEY) };
+fn play(url: &str, store: &Store, generation: Generation, kit: Option<&Kit>) -> anyhow::Result<simulate::Report> {
+    let key = match (kit, generation.kind()) {
+        (Some(_), _) => KIT_KEY,
+        (None, Kind::Saas) => BASIC_KEY,
+        (None, _) => LICENSE_KEY,
+    };
     let named = |key: &str| AccessKey::new("demo".to_owned(), Secret::new(key.to_owned()));
-    let target = Target::new(url, named(key), &[])?.with_other_keys(vec![named(other)]);
+    let others = [BASIC_KEY, LICENSE_KEY, KIT_KEY].map(named).to_vec();
+    let target = Target::new(url, named(key), &[])?.with_other_keys(others);
     let records = Records(store);
-    let options = Options { real: true, generation, observer: Some(&records), ..Options::default() };
+    let options = Options { real: true, generation, kit, observer: Some(&records), ..Options::default() };
     let mut played = 0;
     let shown = std::io::stderr().is_terminal();
     let report = simulate::run(&target, &options, &mut |case| {
@@ -105,6 +126,24 @@ impl Observer for Records<'_> {
         let row = self.0.read(|tx| tx.instance(Environment::Real, kind, instance_id)).ok()??;
         Some(Observed { status: row.life.status.to_string(), expire_time: row.life.expire_time })
     }
+
+    fn directory(&self, tenant_id: &str, app_id: &str) -> Option<ObservedDirectory> {
+        self.0.read(|tx| directory(tx, tenant_id, app_id)).ok()
+    }
+}
+
+fn directory(tx: &Tx<'_>, tenant_id: &str, app_id: &str) -> Result<ObservedDirectory, StoreError> {
+    let Some(tenant) = tx.tenant(tenant_id)? else { return Ok(ObservedDirectory::default()) };
+    let is_bound = !tx.bindings_of(tenant.row)?.is_empty();
+    let client = tx.client_of(tenant.row, app_id)?;
+    let users = tx.users_of(tenant.row, MOST_ROWS)?;
+    let departments = tx.departments_of(tenant.row, MOST_ROWS)?;
+    Ok(ObservedDirectory {
+        domain: tenant.domain_name.filter(|_| is_bound),
+        client_secret: client.map(|(_, secret)| secret),
+        users: users.into_iter().map(|user| (user.user_name, user.enabled && user.authorised)).collect(),
+        departments: departments.into_iter().map(|found| (found.org_code, found.parent_code)).collect(),
+    })
 }
 
 fn configure(folder: &Path, application: SocketAddr, port: u16) -> anyhow::Result<Config> {
@@ -116,7 +155,8 @@ fn configure(folder: &Path, application: SocketAddr, port: u16) -> anyhow::Resul
         "# The demo's configuration: made-up keys, removed when the demo ends.\n\
          [server]\nlisten = \"127.0.0.1:{port}\"\n\
          [database]\npath = \"koogate.db\"\n\
-         [keys]\nbasic = \"{BASIC_KEY}\"\nlicense = \"{LICENSE_KEY}\"\nsealing_key = \"{SEALING_KEY}\"\n\
+         [keys]\nbasic = \"{BASIC_KEY}\"\nlicense = \"{LICENSE_KEY}\"\nkit = \"{KIT_KEY}\"\n\
+         kit_private_keys = [\"{PRIVATE_KEY_FILE}\"]\nsealing_key = \"{SEALING_KEY}\"\n\
          [jobs]\nworkers = 8\n{products}"
     );
     let path = folder.join("koogate.toml");

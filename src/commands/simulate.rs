@@ -10,7 +10,8 @@ use super::{EXIT_FAILED, output};
 use crate::config::Keys;
 use crate::protocol::key::AccessKey;
 use crate::secret::Secret;
-use crate::simulate::{self, Generation, Options, Target, report};
+use crate::settings::kit_private_keys;
+use crate::simulate::{self, Generation, Kit, KitGenerations, Options, Target, report};
 
 /// The environment variable that holds the access key, for servers that are not configured here.
 const KEY_VARIABLE: &str = "KOOGATE_ACCESS_KEY";
@@ -24,14 +25,30 @@ pub(super) struct Args {
     /// Which calls to play
     #[arg(long, value_enum, default_value_t, value_name = "GENERATION")]
     generation: Generation,
+    /// Play the calls of the joint-operation kit instead 联营Kit: both generations, or one
+    #[arg(
+        long,
+        value_enum,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "both",
+        conflicts_with = "generation",
+        value_name = "GENERATION"
+    )]
+    kit: Option<KitGenerations>,
+    /// With --kit: file with the public key that client secrets are encrypted under, the console's line or PEM; otherwise
+    /// that of the configuration's first private key
+    #[arg(long, requires = "kit", value_name = "FILE")]
+    kit_public_key: Option<PathBuf>,
     /// File with the access key of these interfaces; otherwise the environment variable KOOGATE_ACCESS_KEY, otherwise the
-    /// first key of the configuration: keys.basic for v1 and v2, keys.license for licences
+    /// first key of the configuration: keys.basic for v1 and v2, keys.license for licences, keys.kit with --kit
     #[arg(long, value_name = "FILE")]
     access_key_file: Option<PathBuf>,
     /// PEM file of certificates to trust besides the public ones
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Also play a life-cycle that is no test: it creates real instances for made-up orders and releases them
+    /// Also play a life-cycle that is no test: it creates real instances for made-up orders, or with --kit a made-up
+    /// enterprise, and releases them
     #[arg(long)]
     real: bool,
     /// The product that the calls name
@@ -53,9 +70,11 @@ pub(super) fn run(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
         None => Vec::new(),
     };
     let target = Target::new(&args.to, named(key), &roots)?.with_other_keys(others.into_iter().map(named).collect());
+    let kit = args.kit.map(|generations| kit(config, args, generations)).transpose()?;
     let options = Options {
         real: args.real,
         generation: args.generation,
+        kit: kit.as_ref(),
         product_id: &args.product_id,
         ready_within: Duration::from_secs(args.ready_within),
         ..Options::default()
@@ -91,10 +110,11 @@ fn access_keys(config: &Path, args: &Args) -> anyhow::Result<(Secret<String>, Ve
         }
         return Ok((Secret::new(key), Vec::new()));
     }
-    let Keys { basic, license, .. } =
+    let Keys { basic, license, kit, .. } =
         super::load(config).context("no access key: give --access-key-file, KOOGATE_ACCESS_KEY or --config")?.keys;
     // The documents leave open which key L1 and LO use: the server takes the licence key first (spec README §4).
     let (preferred, others, names) = match args.generation {
+        _ if args.kit.is_some() => (kit, [basic, license].concat(), "keys.kit"),
         Generation::V1 | Generation::V2 => (basic, license, "keys.basic"),
         Generation::LicenseCode => (license, basic, "keys.license"),
         Generation::License | Generation::LicenseOnline if license.is_empty() => (basic, license, "access key"),
@@ -103,4 +123,17 @@ fn access_keys(config: &Path, args: &Args) -> anyhow::Result<(Secret<String>, Ve
     let mut preferred = preferred.into_iter();
     let key = preferred.next().with_context(|| format!("the configuration has no {names}"))?;
     Ok((key, preferred.chain(others).collect()))
+}
+
+/// The seller's kit: its public key, given or derived.
+fn kit(config: &Path, args: &Args, generations: KitGenerations) -> anyhow::Result<Kit> {
+    let public_key = match &args.kit_public_key {
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
+        None => {
+            let keys = super::load(config).context("no public key: give --kit-public-key or --config")?.keys;
+            let first = kit_private_keys(&keys)?.public_keys().next();
+            first.context("no public key: give --kit-public-key, or kit_private_keys in the configuration")?
+        }
+    };
+    Ok(Kit::new(&public_key, generations)?)
 }

@@ -1,6 +1,7 @@
 //! The cases, in the order they are played. Each has a fixed name, the seller console's term, and what is played.
 
 mod debugging;
+mod kit;
 mod life_cycle;
 mod refusals;
 mod repeats;
@@ -48,6 +49,9 @@ fn succeed(stage: &mut Stage<'_>, what: &str, members: Value) -> Option<Reply> {
 
 /// Everything the options ask for.
 pub(super) fn all(options: &Options<'_>) -> Vec<Case> {
+    if let Some(kit) = options.kit {
+        return kit::cases(kit, options.real);
+    }
     let generation = options.generation;
     let mut cases = debugging::cases(generation);
     cases.extend(spellings::cases(generation));
@@ -64,14 +68,35 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::simulate::Generation;
+    use crate::init::KeyPair;
+    use crate::simulate::{Generation, Kit, KitGenerations};
+
+    fn names(options: &Options<'_>) -> BTreeSet<&'static str> {
+        let cases = all(options);
+        let names: BTreeSet<&str> = cases.iter().map(|case| case.name).collect();
+        assert_eq!(names.len(), cases.len(), "{names:?}");
+        names
+    }
 
     #[test]
     fn every_case_of_a_generation_has_a_name_of_its_own() {
         for generation in Generation::ALL {
-            let cases = all(&Options { real: true, generation, ..Options::default() });
-            let names: BTreeSet<&str> = cases.iter().map(|case| case.name).collect();
-            assert_eq!(names.len(), cases.len(), "{generation:?}");
+            names(&Options { real: true, generation, ..Options::default() });
+        }
+    }
+
+    #[test]
+    fn the_kit_is_played_in_both_generations_or_in_one() {
+        let key = KeyPair::generate().unwrap().public_key;
+        let of = |generations| {
+            let kit = Kit::new(&key, generations).unwrap();
+            names(&Options { real: true, kit: Some(&kit), ..Options::default() })
+        };
+        let (both, v1, v2) = (of(KitGenerations::Both), of(KitGenerations::V1), of(KitGenerations::V2));
+        assert!(v1.iter().all(|name| name.starts_with("v1-")) && v2.iter().all(|name| name.starts_with("v2-")));
+        assert_eq!(both, &v1 | &v2);
+        for call in ["tenant", "application", "users", "department", "departments"] {
+            assert!(both.contains(format!("v1-{call}").as_str()) && both.contains(format!("v2-{call}").as_str()));
         }
     }
 }

@@ -17,11 +17,11 @@ use crate::simulate::call::{Call, Mode};
 use crate::simulate::stage::Stage;
 
 /// Outside the window of 60 s, whatever the call takes.
-const OUTSIDE_MS: i64 = 120_000;
+pub(super) const OUTSIDE_MS: i64 = 120_000;
 
-const ANYBODY: &str = "anybody who knows the address can order, freeze and release";
-const REPLAY: &str = "whoever has seen a call can repeat it later";
-const GUESS: &str = "the server acts on a call it cannot have understood";
+pub(super) const ANYBODY: &str = "anybody who knows the address can order, freeze and release";
+pub(super) const REPLAY: &str = "whoever has seen a call can repeat it later";
+pub(super) const GUESS: &str = "the server acts on a call it cannot have understood";
 
 pub(super) fn cases(generation: Generation) -> Vec<Case> {
     let mut cases = if generation.has_token() { tokens(generation) } else { signatures(generation) };
@@ -41,7 +41,7 @@ fn refused(
     Case::new(name, title, move |stage| refuse(stage, "", &call, code, danger))
 }
 
-fn refuse(stage: &mut Stage<'_>, what: &str, call: &Call, code: &str, danger: &str) {
+pub(super) fn refuse(stage: &mut Stage<'_>, what: &str, call: &Call, code: &str, danger: &str) {
     let Some(reply) = stage.call(what, call) else { return };
     if reply.code == SUCCESS {
         stage.add(what, Finding::fail("accepted", format!("taken as good; must be refused with {code}: {danger}")));
@@ -51,7 +51,7 @@ fn refuse(stage: &mut Stage<'_>, what: &str, call: &Call, code: &str, danger: &s
 }
 
 /// What should be refused where the documents leave it open: taking it is a warning.
-fn better_refused(stage: &mut Stage<'_>, call: &Call, code: &str, taken: &str) {
+pub(super) fn better_refused(stage: &mut Stage<'_>, call: &Call, code: &str, taken: &str) {
     let Some(reply) = stage.call("", call) else { return };
     if reply.code == SUCCESS {
         stage.add("", Finding::warn("accepted", taken));
@@ -94,10 +94,13 @@ fn signatures(generation: Generation) -> Vec<Case> {
     ]
 }
 
-/// Remembering nonces is recommended, not required (spec 1-basic-v2 §2.5).
 fn repeated_nonce(stage: &mut Stage<'_>) {
-    let call = Call::new(stage.generation(), &freeze(stage.generation()));
-    let Some(reply) = stage.call_twice(&call) else { return };
+    repeated(stage, &Call::new(stage.generation(), &freeze(stage.generation())));
+}
+
+/// Remembering nonces is recommended, not required (spec 1-basic-v2 §2.5).
+pub(super) fn repeated(stage: &mut Stage<'_>, call: &Call) {
+    let Some(reply) = stage.call_twice(call) else { return };
     if reply.code == SUCCESS {
         let text = format!("the same call was taken twice within its 60 s; remember nonces for 120 s: {REPLAY}");
         stage.add("", Finding::warn("accepted", text));

@@ -13,9 +13,6 @@ pub(in crate::simulate) const ADD: u8 = 1;
 pub(in crate::simulate) const MODIFY: u8 = 2;
 pub(in crate::simulate) const REVOKE: u8 = 3;
 
-/// Members beyond those of its enterprise that a call must have, and their values.
-type Members = Value;
-
 /// An enterprise that uses the seller's application, and who speaks of it.
 #[derive(Clone, Debug)]
 pub(in crate::simulate) struct Enterprise {
@@ -101,7 +98,7 @@ impl Enterprise {
         if self.generation == KitGeneration::V1 { Value::String(list.to_string()) } else { list }
     }
 
-    fn call(&self, name: &'static str, flag: Option<u8>, mut members: Members) -> KitPost {
+    fn call(&self, name: &'static str, flag: Option<u8>, mut members: Value) -> KitPost {
         members["instanceId"] = json!(self.instance_id);
         members["tenantId"] = json!(self.tenant_id);
         // The sample of allOrgSync has one, its table has none.
