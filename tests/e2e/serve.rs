@@ -1,6 +1,7 @@
 //! The server as a process: how it starts, refuses to start, answers while the disk is slow, and ends.
 
 mod commands;
+mod kit_keys;
 
 use std::net::TcpListener;
 use std::path::Path;

@@ -2,6 +2,7 @@
 
 mod generations;
 mod itself;
+mod kit;
 mod seller;
 
 use std::collections::BTreeSet;

@@ -1,10 +1,12 @@
 //! A minimal seller's server, correct unless told otherwise: every generation at one address under one key, all in
-//! memory, on tiny_http. `reading` says what each activity asks for, `state` does it, `fields` encrypts.
+//! memory, on tiny_http. `reading` says what each activity asks for, `state` does it, `fields` encrypts; `kit` is the
+//! joint-operation kit.
 //!
 //! Its rules are written down a second time on purpose, by hand and from the specification: what judges koogate must not
 //! be judged by koogate's own code. Only signatures and time are borrowed; they have vectors of their own.
 
 mod fields;
+mod kit;
 mod reading;
 mod state;
 
@@ -21,9 +23,11 @@ use koogate::protocol::query::Query;
 use koogate::protocol::result_code::ResultCode;
 use koogate::protocol::signature::{SignatureParameters, SignatureRefusal, SignatureRules, verify_v2};
 use koogate::secret::Secret;
-use koogate::simulate::{Observed, Observer};
+use koogate::simulate::{Observed, ObservedDirectory, Observer};
 use serde_json::{Map, Value, json};
 use state::State;
+
+pub use kit::kit;
 use tiny_http::{Header, Method, Response, Server};
 
 /// What is broken about a seller.
@@ -91,6 +95,23 @@ pub enum Fault {
     SecondRequestRefused,
     EndlessLicenseTaken,
     TestLicensePending,
+    // The kit.
+    BasicFormulaTaken,
+    BlanksLeftOut,
+    NothingDecrypted,
+    DecryptsFirst,
+    OneDigestKnown,
+    FirstSecretKept,
+    InstanceRequired,
+    ParentRequired,
+    RemovedOnce,
+    NothingRemoved,
+    TestCallsWrite,
+    FlagsUnread,
+    NumbersOnly,
+    ListsOnly,
+    QuotedNamesOnly,
+    UnknownPathTaken,
 }
 
 /// How a seller creates.
@@ -159,6 +180,10 @@ impl Observer for Seller {
     fn instance(&self, _kind: Kind, instance_id: &str) -> Option<Observed> {
         self.state.lock().unwrap().observed(instance_id)
     }
+
+    fn directory(&self, tenant_id: &str, _app_id: &str) -> Option<ObservedDirectory> {
+        Some(self.state.lock().unwrap().directories.get(tenant_id).cloned().unwrap_or_default())
+    }
 }
 
 fn serve(mut request: tiny_http::Request, fault: Option<Fault>, state: &Mutex<State>) {
@@ -167,6 +192,12 @@ fn serve(mut request: tiny_http::Request, fault: Option<Fault>, state: &Mutex<St
     let raw_query = request.url().split_once('?').map_or("", |(_, query)| query).to_owned();
     if fault == Some(Fault::HangsUp) {
         return drop(request.into_writer());
+    }
+    if let Some((_, path)) = request.url().split_once("/produceAPI/") {
+        let done = kit::answer(&request, path, &body, fault, state);
+        let answer = done.map_or_else(|code| refusal(code, "refused"), |()| state::success());
+        // As below.
+        return drop(request.respond(response(answer, fault)));
     }
     let called = match request.method() {
         Method::Get => token_call(&raw_query, fault, state),

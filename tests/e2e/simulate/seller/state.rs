@@ -21,6 +21,8 @@ pub struct State {
     /// Final answers of refreshes by identity.
     done: HashMap<String, Value>,
     instances: HashMap<String, Instance>,
+    /// Of the kit.
+    pub(super) directories: super::kit::Directories,
     /// Set while creations are to meet.
     pub(super) racing: Option<Meeting>,
 }
@@ -66,6 +68,10 @@ impl State {
 
     pub(super) fn has(&self, fault: Fault) -> bool {
         self.fault == Some(fault)
+    }
+
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault
     }
 
     pub(super) fn is_new(&mut self, once: String) -> bool {
