@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(fs::metadata(&next.file).unwrap().permissions().mode() & 0o777, 0o600);
         let pem = fs::read_to_string(&next.file).unwrap();
         let public: Vec<_> = PrivateKeys::parse([pem.as_str()]).unwrap().public_keys().collect();
-        assert_eq!(public, [next.public_key.clone()]);
+        assert_eq!(public, [next.public_key.as_str()]);
         let told = next.to_string();
         for needed in [
             "kit_private_keys = [\"keys/kit-private.pem\", \"keys/kit-private-2.pem\"]",

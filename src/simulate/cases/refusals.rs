@@ -51,12 +51,12 @@ pub(super) fn refuse(stage: &mut Stage<'_>, what: &str, call: &Call, code: &str,
 }
 
 /// What should be refused where the documents leave it open: taking it is a warning.
-pub(super) fn better_refused(stage: &mut Stage<'_>, call: &Call, code: &str, taken: &str) {
-    let Some(reply) = stage.call("", call) else { return };
+pub(super) fn better_refused(stage: &mut Stage<'_>, what: &str, call: &Call, code: &str, taken: &str) {
+    let Some(reply) = stage.call(what, call) else { return };
     if reply.code == SUCCESS {
-        stage.add("", Finding::warn("accepted", taken));
+        stage.add(what, Finding::warn("accepted", taken));
     } else {
-        stage.judge("", &reply, &[code]);
+        stage.judge(what, &reply, &[code]);
     }
 }
 
@@ -87,7 +87,7 @@ fn signatures(generation: Generation) -> Vec<Case> {
         Case::new("refuse-future", "时间戳超前", move |stage| {
             // The documents say "differ by no more than 60 s"; Huawei's sample refuses old stamps only.
             let text = format!("a time stamp 120 s ahead is taken as good; refuse it with {PARAMETER}: {REPLAY}");
-            better_refused(stage, &spoiled(Spoil::Off(OUTSIDE_MS)).into(), PARAMETER, &text);
+            better_refused(stage, "", &spoiled(Spoil::Off(OUTSIDE_MS)).into(), PARAMETER, &text);
         }),
         refused("refuse-malformed-json", "JSON格式错误", malformed, PARAMETER, GUESS),
         refused("refuse-array", "报文不是对象", SignedPost::raw("[]"), PARAMETER, GUESS),
@@ -165,5 +165,5 @@ fn extend_params(stage: &mut Stage<'_>) {
     members["saasExtendParams"] = json!("no base64!");
     let taken = "taken as good, though saasExtendParams cannot be read: the product lacks what the buyer entered";
     let call = stage.test(members);
-    better_refused(stage, &call, PARAMETER, taken);
+    better_refused(stage, "", &call, PARAMETER, taken);
 }

@@ -113,6 +113,13 @@ fn what_the_documents_leave_open_and_a_seller_does_not_read_is_a_warning() {
 }
 
 #[test]
+fn a_seller_without_departments_may_answer_calls_about_them_with_bare_success() {
+    let report = play(Some(Fault::NoDepartments), false, KitGenerations::V2);
+    assert_eq!(complaining(&report), ["v2-refuse-flag", "v2-refuse-missing-member"].into());
+    assert!(report.is_success(), "{:#?}", complaints(&report));
+}
+
+#[test]
 fn a_seller_that_cannot_read_a_list_in_a_text_is_found() {
     let report = play(Some(Fault::ListsOnly), false, KitGenerations::V2);
     assert_eq!(complaining(&report), ["v2-form-bare-names", "v2-form-list-as-text"].into());

@@ -112,6 +112,7 @@ pub enum Fault {
     ListsOnly,
     QuotedNamesOnly,
     UnknownPathTaken,
+    NoDepartments,
 }
 
 /// How a seller creates.

@@ -69,7 +69,7 @@ fn signatures() -> [Entry; 8] {
         (both!("refuse-future"), "时间戳超前", |stage, generation| {
             // As in the basic interfaces: Huawei's sample refuses old stamps only.
             let text = format!("a time stamp 120 s ahead is taken as good; refuse it with {PARAMETER}: {REPLAY}");
-            better_refused(stage, &spoiled(generation, Spoil::Off(OUTSIDE_MS)).into(), PARAMETER, &text);
+            better_refused(stage, "", &spoiled(generation, Spoil::Off(OUTSIDE_MS)).into(), PARAMETER, &text);
         }),
         (both!("refuse-repeated-nonce"), "重复随机数", |stage, generation| {
             repeated(stage, &bind(generation).into())
@@ -109,6 +109,17 @@ fn malformed(stage: &mut Stage<'_>, generation: KitGeneration) {
     stage.judge("", &reply, codes);
 }
 
+/// A call that cannot be meant. A seller without departments may take whatever it is told of them (§1). `what` begins with
+/// the name of the call.
+fn unreadable(stage: &mut Stage<'_>, what: &str, call: &Call) {
+    if !["singleOrgSync", "allOrgSync"].iter().any(|name| what.starts_with(name)) {
+        return refuse(stage, what, call, PARAMETER, GUESS);
+    }
+    let taken =
+        format!("taken as good; refuse it with {PARAMETER}, unless your application has no departments: {GUESS}");
+    better_refused(stage, what, call, PARAMETER, &taken);
+}
+
 /// Every mandatory member in turn is left out, and the first once sent empty (§5).
 fn missing_members(stage: &mut Stage<'_>, generation: KitGeneration) {
     let (tests, secret) = (Enterprise::of_tests(generation), encrypted(stage, SECRET));
@@ -128,17 +139,17 @@ fn missing_members(stage: &mut Stage<'_>, generation: KitGeneration) {
     for (name, call, mandatory) in calls {
         for member in mandatory {
             let without = call.clone().without(&[member]).into();
-            refuse(stage, &format!("{name} without {member}"), &without, PARAMETER, GUESS);
+            unreadable(stage, &format!("{name} without {member}"), &without);
         }
         if let Some(first) = mandatory.first() {
-            refuse(stage, &format!("{name} with empty {first}"), &call.with(first, "").into(), PARAMETER, GUESS);
+            unreadable(stage, &format!("{name} with empty {first}"), &call.with(first, "").into());
         }
     }
-    refuse(stage, "without timeStamp", &spoiled(generation, Spoil::NoTimeStamp).into(), PARAMETER, GUESS);
+    unreadable(stage, "tenantSync without timeStamp", &spoiled(generation, Spoil::NoTimeStamp).into());
     let nameless = tests.users(ADD, json!([{"name": "张三", "orgCode": "10000", "role": "user", "enable": "true"}]));
-    refuse(stage, "a user without userName", &nameless.into(), PARAMETER, GUESS);
+    unreadable(stage, "authSync, a user without userName", &nameless.into());
     let nameless = tests.departments(&[("", "开发部", "")]);
-    refuse(stage, "a department with empty orgCode", &nameless.into(), PARAMETER, GUESS);
+    unreadable(stage, "allOrgSync, a department with empty orgCode", &nameless.into());
 }
 
 /// Only users can lose their authorisation alone.
@@ -151,7 +162,7 @@ fn unknown_flags(stage: &mut Stage<'_>, generation: KitGeneration) {
         ("authSync, flag 9", tests.users(9, users)),
         ("singleOrgSync, flag 9", tests.department(9, "10000", "开发部", "")),
     ] {
-        refuse(stage, what, &call.into(), PARAMETER, GUESS);
+        unreadable(stage, what, &call.into());
     }
 }
 

@@ -82,7 +82,8 @@ fn authentic_v2(values: [Option<String>; 3], body: &[u8], fault: Option<Fault>, 
     let is = |formula: fn(&AccessKey, &str, &str, &[u8]) -> String| {
         payloads().any(|payload| formula(&key(), &timestamp, &nonce, payload).eq_ignore_ascii_case(&sign))
     };
-    if !is(sign_v2) && !(fault == Some(Fault::BasicFormulaTaken) && is(signature::sign_v2)) {
+    let is_forgiven = fault == Some(Fault::BasicFormulaTaken) && is(signature::sign_v2);
+    if !is(sign_v2) && !is_forgiven {
         return Err("000001");
     }
     if !state.lock().unwrap().is_new(nonce) && fault != Some(Fault::AcceptsRepeatedNonce) {
@@ -128,6 +129,9 @@ fn decrypted(call: &Call, fault: Option<Fault>) -> Result<Secret<String>, &'stat
 
 impl State {
     fn sync(&mut self, name: &str, call: &Call) -> Done {
+        if self.has(Fault::NoDepartments) && name.ends_with("OrgSync") {
+            return Ok(());
+        }
         let texts = self.texts(name, call)?;
         let [tenant, flag] = [texts["tenantId"].clone(), texts["flag"].clone()];
         let instance = call.get("instanceId").and_then(Value::as_str).unwrap_or_default();
