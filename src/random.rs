@@ -35,11 +35,6 @@ pub fn password() -> Result<Secret<String>, NoRandomness> {
     Ok(Secret::new(password))
 }
 
-/// Fills bytes with random ones; whether the system gave any.
-pub fn fill(bytes: &mut [u8]) -> bool {
-    SystemRandom::new().fill(bytes).is_ok()
-}
-
 /// An IV that was never used before: 16 hexadecimal digits, 64 random bits.
 pub fn iv() -> Iv {
     // The first eight digits of a UUID of version 4 are all random.
@@ -47,6 +42,11 @@ pub fn iv() -> Iv {
     let text = format!("{}{}", &halves[0][..8], &halves[1][..8]);
     #[expect(clippy::expect_used, reason = "sixteen hexadecimal digits are sixteen alphanumeric characters")]
     Iv::parse(&text).expect("sixteen digits are an IV")
+}
+
+/// Fills bytes with random ones; whether the system gave any.
+pub fn fill(bytes: &mut [u8]) -> bool {
+    SystemRandom::new().fill(bytes).is_ok()
 }
 
 #[cfg(test)]
