@@ -16,7 +16,7 @@ use crate::random;
 /// Which generations of the kit are played.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum KitGenerations {
-    /// Both: all ten calls
+    /// All ten calls
     #[default]
     Both,
     /// The five calls with authToken, withdrawn for new products

@@ -34,12 +34,28 @@ fn a_call_looks_like_one_of_koogallery() {
         stream.write_all(OK).unwrap();
     });
     let client = Client::new(&format!("http://127.0.0.1:{port}/saas?tenant=1"), &[]).unwrap();
-    let answer = client.post("nonce=a", b"{}").unwrap();
+    let answer = client.post_below("", "nonce=a", &[("x-sign", "AB".to_owned())], b"{}").unwrap();
     assert_eq!((answer.status, answer.body.as_slice()), (200, b"{}".as_slice()));
     let request = receiver.recv().unwrap();
     assert!(request.starts_with("POST /saas?tenant=1&nonce=a HTTP/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("\r\nHost: 127.0.0.1:{port}\r\n")), "{request}");
     assert!(request.contains("\r\nContent-Type: application/json;charset=utf8\r\n"), "{request}");
+    assert!(request.contains("\r\nx-sign: AB\r\n"), "{request}");
+}
+
+#[test]
+fn a_call_below_the_address_keeps_the_query_of_the_address_behind_it() {
+    let target = |url: &str, sub_path, query| Client::new(url, &[]).unwrap().target(sub_path, query);
+    for (url, sub_path, query, expected) in [
+        ("https://h", "/produceAPI/tenantSync", "", "/produceAPI/tenantSync"),
+        ("https://h/saas", "/produceAPI/tenantSync", "", "/saas/produceAPI/tenantSync"),
+        ("https://h/saas/", "/produceAPI/tenantSync", "", "/saas/produceAPI/tenantSync"),
+        ("https://h/saas?tenant=1", "/produceAPI/tenantSync", "", "/saas/produceAPI/tenantSync?tenant=1"),
+        ("https://h/saas/?tenant=1", "", "a=b", "/saas/?tenant=1&a=b"),
+        ("https://h/saas/", "", "", "/saas/"),
+    ] {
+        assert_eq!(target(url, sub_path, query), expected, "{url}");
+    }
 }
 
 #[test]

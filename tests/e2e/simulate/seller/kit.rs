@@ -170,25 +170,31 @@ impl State {
                 }
             }
         } else {
-            let all = if name == "allOrgSync" {
-                self.list(call, if call.contains_key("orgInfo") { "orgInfo" } else { "orgInfoList" })?
-            } else {
-                vec![Value::Object(call.clone())]
-            };
-            for department in all {
-                let code = self.named(&department, "orgCode")?;
-                let parent = department["parentCode"].as_str().filter(|parent| !parent.is_empty()).map(str::to_owned);
-                let has_parent = parent.as_ref().is_none_or(|parent| known.departments.contains_key(parent));
-                if name == "singleOrgSync" && is_removal {
-                    known.departments.remove(&code);
-                } else if self.has(Fault::ParentRequired) && name == "singleOrgSync" && !has_parent {
-                    return Err("000002");
-                } else {
-                    known.departments.insert(code, parent);
-                }
-            }
+            self.set_departments(name, call, is_removal, &mut known)?;
         }
         self.directories.insert(tenant, known);
+        Ok(())
+    }
+
+    fn set_departments(&self, name: &str, call: &Call, is_removal: bool, known: &mut ObservedDirectory) -> Done {
+        let is_all = name == "allOrgSync";
+        let all = if is_all {
+            self.list(call, if call.contains_key("orgInfo") { "orgInfo" } else { "orgInfoList" })?
+        } else {
+            vec![Value::Object(call.clone())]
+        };
+        for department in all {
+            let code = self.named(&department, "orgCode")?;
+            let parent = department["parentCode"].as_str().filter(|parent| !parent.is_empty()).map(str::to_owned);
+            let has_parent = parent.as_ref().is_none_or(|parent| known.departments.contains_key(parent));
+            if is_removal && !is_all {
+                known.departments.remove(&code);
+            } else if self.has(Fault::ParentRequired) && !is_all && !has_parent {
+                return Err("000002");
+            } else {
+                known.departments.insert(code, parent);
+            }
+        }
         Ok(())
     }
 
