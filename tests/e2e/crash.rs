@@ -103,17 +103,14 @@ fn live_through(life: &Life, fault: &str) -> bool {
     let mut gallery = Gallery { fault: &fault, scratch: &scratch, koogate: None, starts: 0, acknowledged: Vec::new() };
 
     let id = (life.play)(&mut gallery);
-    // A freeze of a released instance is another question; everything else is answered for ever.
-    for (ask, answer) in gallery.acknowledged.clone() {
-        if !ask.freezes() {
-            assert_eq!(gallery.succeed(&ask).verbatim(), answer.verbatim(), "{fault}: {ask:?}");
-        }
-    }
+    gallery.repeat_everything();
     (life.check)(&mut gallery, &id);
     check_application(&mut gallery, &application, &id, life);
-    let died = gallery.starts > 1;
+    if gallery.dies_stopping() {
+        gallery.repeat_everything();
+    }
     check_records(&fault, &scratch, &id, life.status, &gallery.acknowledged);
-    died
+    gallery.starts > 1
 }
 
 /// A call, in either generation.
@@ -204,6 +201,25 @@ impl Gallery<'_> {
             }
         }
         panic!("{}: no success for {ask:?}: {last}", self.fault);
+    }
+
+    /// Everything acknowledged is answered again, with the same bytes.
+    fn repeat_everything(&mut self) {
+        for (ask, answer) in self.acknowledged.clone() {
+            // A freeze of a released instance is another question; everything else is answered for ever.
+            if !ask.freezes() {
+                assert_eq!(self.succeed(&ask).verbatim(), answer.verbatim(), "{}: {ask:?}", self.fault);
+            }
+        }
+    }
+
+    /// Stops the server, which first records what is under way; whether it died in doing so.
+    fn dies_stopping(&mut self) -> bool {
+        let mut stopping = self.koogate.take().unwrap();
+        stopping.signal("TERM");
+        let died = stopping.wait().is_none();
+        assert!(!died || self.starts == 1, "{}: it died a second time: {}", self.fault, stopping.log_text());
+        died
     }
 
     /// The server; started with the fault first, without it after a death.
