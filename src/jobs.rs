@@ -208,7 +208,8 @@ fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
         return AttemptResult::Failed("the instance's product has no application any more".to_owned());
     };
     let event_name = event.name();
-    match application.call(&event.with_attempt(job.attempt), &shared.abandoning) {
+    let event = event.with_attempt(job.attempt);
+    match application.call(&event, &shared.abandoning) {
         // Before it is accepted: what KooGallery would not take is told to the application, not to the buyer.
         Ok(Answer::Ready(handout)) => {
             let complete = match instance {
@@ -221,7 +222,11 @@ fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
             complete.map_or_else(AttemptResult::Failed, AttemptResult::Ready)
         }
         Ok(Answer::Pending) => AttemptResult::Pending,
-        Ok(Answer::Refused { result_code, message }) => AttemptResult::Refused { code: result_code, message },
+        // It is logged and listed, as errors are.
+        Ok(Answer::Refused { result_code, message }) => {
+            let message = fulfilment::blanked(&message, &event.private_values());
+            AttemptResult::Refused { code: result_code, message }
+        }
         Err(error) => AttemptResult::Failed(error.to_string()),
     }
 }

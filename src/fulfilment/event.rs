@@ -82,7 +82,7 @@ impl Event {
     /// The values that must not show up in a log or an error, should the application quote them back.
     pub fn private_values(&self) -> Vec<&str> {
         let buyer = self.buyer.iter().flat_map(|buyer| [&buyer.mobile_phone, &buyer.email]);
-        buyer.chain(self.change.secrets()).flatten().map(|secret| secret.expose().as_str()).collect()
+        buyer.flatten().map(|secret| secret.expose().as_str()).chain(self.change.private_values()).collect()
     }
 }
 

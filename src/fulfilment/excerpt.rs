@@ -8,16 +8,24 @@ const SHORTEST_PRIVATE_VALUE: usize = 4;
 
 /// The first `limit` characters of `raw` as one harmless line; `private` values read `***`.
 pub(crate) fn excerpt(raw: &[u8], private: &[&str], limit: usize) -> String {
-    let mut text = String::from_utf8_lossy(raw).into_owned();
-    for value in private.iter().filter(|value| value.len() >= SHORTEST_PRIVATE_VALUE) {
-        text = text.replace(value, "***");
-    }
+    let text = blanked(&String::from_utf8_lossy(raw), private);
     let visible: String = text.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect();
     let line = visible.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(limit) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }
+}
+
+/// The text with `private` values as `***`.
+pub fn blanked(text: &str, private: &[&str]) -> String {
+    let mut text = text.to_owned();
+    for value in private.iter().filter(|value| value.len() >= SHORTEST_PRIVATE_VALUE) {
+        if text.contains(value) {
+            text = text.replace(value, "***");
+        }
+    }
+    text
 }
 
 /// Control characters, and the invisible ones that reorder or hide text in a terminal or a browser.

@@ -26,6 +26,7 @@ use crate::secret::Secret;
 use crate::settings::Product;
 use crate::store::{InstanceRow, StoreError, Tx};
 use answer::Handout;
+pub use excerpt::blanked;
 
 /// How a creation goes on.
 #[derive(Debug)]

@@ -8,9 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::directory::{ApplicationSync, DepartmentsSync, TenantSync, UsersSync};
+use super::directory::{ApplicationSync, DepartmentsSync, TenantSync, User, UsersSync};
 use super::{EventName, Product};
-use crate::secret::Secret;
 
 /// What happened. The variant is the member `event`, its content the member `change`; a bare variant has no `change`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,11 +186,11 @@ impl Change {
         }
     }
 
-    /// The members of this change that hold a secret or personal data.
-    pub(super) fn secrets(&self) -> Vec<&Option<Secret<String>>> {
+    /// The values of this change that are a secret or personal.
+    pub(super) fn private_values(&self) -> Vec<&str> {
         match self {
-            Self::ApplicationSync(sync) => vec![&sync.client_secret],
-            Self::UsersSync(sync) => sync.users.iter().flat_map(|user| [&user.mobile, &user.email]).collect(),
+            Self::ApplicationSync(sync) => sync.client_secret.iter().map(|secret| secret.expose().as_str()).collect(),
+            Self::UsersSync(sync) => sync.users.iter().flat_map(User::private_values).collect(),
             _ => Vec::new(),
         }
     }
@@ -312,6 +311,7 @@ mod tests {
                 values
             })
             .collect();
-        assert_eq!(private, ["13800138000", "cs-77", "13900139000", "zs@example.com"]);
+        let person = ["13900139000", "zs@example.com", "张三", "南京", "2022-11-9"];
+        assert_eq!(private, [&["13800138000", "cs-77"][..], &person].concat());
     }
 }

@@ -3,6 +3,7 @@
 //! One form for both generations of the kit, with the wire's many spellings resolved by whoever reads the calls.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -75,7 +76,7 @@ pub struct UsersSync {
 }
 
 /// A user in `users.sync`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     /// Account, unique in its enterprise only.
@@ -107,6 +108,22 @@ pub struct User {
     /// What else the call's `extension` held.
     #[serde(default)]
     pub extension: BTreeMap<String, Value>,
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User").field("user_name", &self.user_name).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+impl User {
+    /// What is known of the person beyond the account, which listings show, and the department.
+    pub(super) fn private_values(&self) -> Vec<&str> {
+        let contact = [&self.mobile, &self.email].into_iter().flatten().map(|secret| secret.expose());
+        let facts = [&self.name, &self.position, &self.employee_code, &self.work_place, &self.entry_date];
+        let extended = self.extension.values().filter_map(Value::as_str);
+        contact.chain(facts.into_iter().flatten()).map(String::as_str).chain(extended).collect()
+    }
 }
 
 /// `change` of `departments.sync`.

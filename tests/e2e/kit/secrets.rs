@@ -254,6 +254,51 @@ fn secrets_and_personal_data_stand_nowhere_in_the_clear() {
 }
 
 #[test]
+fn what_the_application_quotes_of_a_person_or_a_secret_is_blanked_wherever_it_is_kept() {
+    // One value an attempt, in failures and at last in a refusal.
+    let quoted = std::sync::Mutex::new([&[SECRET], &PERSONAL[..8]].concat());
+    let application = Application::start(move |event| {
+        let mut quoted = quoted.lock().unwrap();
+        let is_secret = event["event"] == "application.sync";
+        if is_secret && quoted[0] == SECRET {
+            return (500, format!("cannot store {}", quoted.remove(0)));
+        }
+        let value = if is_secret { None } else { quoted.pop() };
+        match value {
+            Some(value) if quoted.is_empty() => {
+                (200, json!({ "status": "refused", "resultCode": "000100", "message": value }).to_string())
+            }
+            Some(value) => (500, format!("cannot store {value}")),
+            None => (200, "{\"status\":\"ready\"}".to_owned()),
+        }
+    });
+    let jobs = "[jobs]\nfirst_retry = \"10ms\"\nslowest_retry = \"10ms\"\n";
+    let shop = Shop::with_kit_and(application, jobs, None);
+    shop.sync("000000", &application_sync(SECRET));
+    eventually(|| (shop.count("job WHERE attempt > 1") == 1).then_some(()), || shop.koogate.log_text());
+    let list = json!([person("zhangsan01")]);
+    shop.sync("000000", &auth("i-1", "app-1", list));
+    let mut seen = String::new();
+    eventually(
+        || {
+            seen.push_str(&shop.tenant(TENANT)["jobs"].to_string());
+            (shop.count("job WHERE state = 'dead'") == 1).then_some(())
+        },
+        || shop.koogate.log_text(),
+    );
+    let log = shop.koogate.log_text();
+    assert!(log.matches("cannot store ***").count() >= 8, "{log}");
+    assert!(!log.contains("Zq7"), "{log}");
+    let shown = shop.tenant(TENANT).to_string();
+    assert!(!shown.contains("Zq7") && !seen.contains("Zq7"), "{seen}");
+    assert!(shown.contains("***"), "{shown}");
+}
+
+fn application_sync(secret: &str) -> crate::kit_call::Sync {
+    application("i-1", "app-1", &encrypted(&public_key("pkcs8"), secret))
+}
+
+#[test]
 fn a_sealed_secret_survives_a_restart_and_a_changed_client_is_told_anew() {
     let moody = Moody::start();
     moody.down.store(true, Ordering::SeqCst);
