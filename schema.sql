@@ -156,9 +156,11 @@ CREATE INDEX job_due         ON job (run_at)       WHERE state = 'waiting';
 CREATE INDEX job_unfinished  ON job (instance, id) WHERE state IN ('waiting', 'running');
 CREATE INDEX job_running     ON job (lease_until)  WHERE state = 'running';
 CREATE INDEX job_dead        ON job (instance)     WHERE state = 'dead';
+CREATE INDEX job_dead_of_tenant ON job (tenant, id) WHERE tenant IS NOT NULL AND state = 'dead';
 CREATE INDEX job_by_instance ON job (instance, id);
 CREATE INDEX job_by_operation ON job (operation, id);
 CREATE INDEX job_by_tenant   ON job (tenant, id) WHERE tenant IS NOT NULL;
+CREATE INDEX job_told_of_tenant ON job (finished_at) WHERE tenant IS NOT NULL AND state = 'done';
 CREATE INDEX job_unfinished_by_tenant ON job (tenant, id) WHERE tenant IS NOT NULL AND state IN ('waiting', 'running');
 
 -- Licences of the kinds license and license-online, one row for each that was asked for. Codes of kind license-code are

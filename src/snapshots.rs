@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::config::{Database, SnapshotSeries};
-use crate::store::Store;
 use crate::store::snapshot::{self, SnapshotError};
+use crate::store::{Store, StoreError, Tx};
 
 /// Rows are purged at most so many at a time, so that no answer waits for the purge.
 const PURGE_BATCH: i64 = 500;
@@ -18,7 +18,7 @@ const PURGE_BATCH: i64 = 500;
 /// Rows of test calls are kept for so long.
 const KEEP_TESTS: Duration = Duration::from_secs(3 * 24 * 3600);
 
-/// How often the journal is purged.
+/// How often is purged.
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
 
 /// The running keeper.
@@ -118,18 +118,18 @@ impl Keeper {
         let now = Timestamp::now();
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
         let (real, test) = (before(self.settings.keep_exchanges), before(KEEP_TESTS.min(self.settings.keep_exchanges)));
+        self.purge_all("exchanges", move |tx| tx.purge_exchanges(real, test, PURGE_BATCH));
+        self.purge_all("events of tenants", move |tx| tx.purge_tenant_jobs(real, PURGE_BATCH));
+        self.purge_all("login sessions", move |tx| tx.purge_login_sessions(now, PURGE_BATCH));
+    }
+
+    /// Purges until a step finds nothing.
+    fn purge_all(&self, what: &str, step: impl Fn(&Tx<'_>) -> Result<usize, StoreError> + Copy + Send + 'static) {
         loop {
-            match self.store.write(None, move |tx| tx.purge_exchanges(real, test, PURGE_BATCH)) {
-                Ok(0) => break,
-                Ok(removed) => log::info!("purged {removed} old exchanges"),
-                Err(error) => return log::error!("the journal could not be purged: {error}"),
-            }
-        }
-        loop {
-            match self.store.write(None, move |tx| tx.purge_login_sessions(now, PURGE_BATCH)) {
+            match self.store.write(None, step) {
                 Ok(0) => return,
-                Ok(removed) => log::info!("purged {removed} expired login sessions"),
-                Err(error) => return log::error!("login sessions could not be purged: {error}"),
+                Ok(removed) => log::info!("purged {removed} old {what}"),
+                Err(error) => return log::error!("old {what} could not be purged: {error}"),
             }
         }
     }

@@ -18,6 +18,7 @@ use crate::fulfilment::event::{
 use crate::kind::Kind;
 use crate::operation::Environment;
 use crate::protocol::kit::calls::{Department, DirectoryChange, DirectorySync, User, UsersChange};
+use crate::protocol::kit::domain::Domain;
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::store::{Directory, NewJob, NewTenant, NewUser, StoreError, Subject, Tx};
@@ -35,12 +36,11 @@ pub(super) fn apply(
     let directory = Directory { tenant, instance_id: sync.instance_id.as_deref().unwrap_or_default() };
     match &sync.change {
         DirectoryChange::BindTenant(told) => {
-            let domain_name = told.domain.to_string();
             let new = NewTenant {
                 tenant_id: &sync.tenant_id,
                 tenant_code: &told.tenant_code,
                 name: &told.name,
-                domain_name: &domain_name,
+                domain_name: told.domain.as_ref().map(Domain::as_str),
             };
             tx.put_tenant(&new, now)?;
             tx.bind_tenant(directory, told.order_id.as_deref(), now)?;
@@ -168,7 +168,7 @@ fn event_change(sync: &DirectorySync, client_secret: Option<&Secret<String>>) ->
             tenant_id,
             tenant_code: Some(told.tenant_code.clone()),
             name: Some(told.name.clone()),
-            domain_name: Some(told.domain.to_string()),
+            domain_name: told.domain.as_ref().map(Domain::to_string),
         }),
         DirectoryChange::UnbindTenant { order_id } => EventChange::TenantSync(TenantSync {
             action: SyncAction::Remove,

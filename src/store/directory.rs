@@ -39,7 +39,7 @@ pub struct NewTenant<'a> {
     /// Its name.
     pub name: &'a str,
     /// Base of its OAuth addresses.
-    pub domain_name: &'a str,
+    pub domain_name: Option<&'a str>,
 }
 
 /// An instance that a tenant has bound; empty while the seller applies for a credential.

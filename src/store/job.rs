@@ -322,6 +322,18 @@ impl Tx<'_> {
         .map(drop)
     }
 
+    /// Removes what was told of tenants before an instant, at most `limit`; returns how many. The events hold personal
+    /// data. What follows a dead job stays: a retry tells only what no later event has told.
+    pub fn purge_tenant_jobs(&self, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
+        self.execute(
+            "purge the jobs of tenants",
+            "DELETE FROM job WHERE id IN (SELECT id FROM job AS told \
+             WHERE tenant IS NOT NULL AND state = 'done' AND finished_at < ?1 AND NOT EXISTS (SELECT 1 FROM job AS earlier \
+             WHERE earlier.tenant = told.tenant AND earlier.id < told.id AND earlier.state = 'dead') LIMIT ?2)",
+            (millis(before), limit),
+        )
+    }
+
     /// Jobs of a tenant, oldest first.
     pub fn jobs_of_tenant(&self, tenant: i64) -> Result<Vec<JobRow>, StoreError> {
         self.all("list jobs", &format!("{SELECT} WHERE job.tenant = ?1 ORDER BY job.id"), [tenant], read_row)

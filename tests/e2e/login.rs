@@ -49,7 +49,7 @@ fn know_tenant(scratch: &Scratch, tenant_id: &'static str, domain_name: &str, ap
     let store = Store::open(&settings, Role::Command, sealing).unwrap();
     let domain_name = domain_name.to_owned();
     let put = store.write(None, move |tx| {
-        let new = NewTenant { tenant_id, tenant_code: "code", name: "Tenant", domain_name: &domain_name };
+        let new = NewTenant { tenant_id, tenant_code: "code", name: "Tenant", domain_name: Some(&domain_name) };
         let row = tx.put_tenant(&new, Timestamp::now())?;
         let secret = Secret::new(CLIENT_SECRET.to_owned());
         match app_id {

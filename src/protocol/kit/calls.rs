@@ -64,8 +64,8 @@ pub struct Tenant {
     pub tenant_code: String,
     /// Its name.
     pub name: String,
-    /// Base of its OAuth addresses.
-    pub domain: Domain,
+    /// Base of its OAuth addresses; `None` only where a debugging call carries none that could be used.
+    pub domain: Option<Domain>,
 }
 
 /// An enterprise's client credentials.

@@ -7,7 +7,7 @@ use crate::protocol::result_code::ResultCode;
 use crate::store::plans;
 
 /// What a person asks for, or what happens once at a start; none of it on the way of an answer.
-const MAY_SCAN: [&str; 4] = ["list exchanges", "list instances", "list licences", "list the stock"];
+const MAY_SCAN: [&str; 5] = ["list exchanges", "list instances", "list licences", "list the stock", "list tenants"];
 
 /// Indexes that hold only what is unfinished: walking one of them walks no history.
 const UNFINISHED: [&str; 3] = ["INDEX job_due", "INDEX job_running", "INDEX job_dead"];
@@ -33,6 +33,11 @@ fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
         "stock_entry",
         "license",
         "login_session",
+        "tenant",
+        "tenant_binding",
+        "application",
+        "user",
+        "department",
     ];
     for (doing, sql, steps) in seen {
         if MAY_SCAN.contains(&doing) {
@@ -71,7 +76,8 @@ fn run_everything(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.instances(&InstanceFilter::default(), 10)?;
     tx.set_operation(operation, State::Done, Some((ResultCode::SUCCESS, "success")), at(1))?;
     tx.finish_creations(instance.row, at(1))?;
-    super::login::run_logins(tx)
+    super::login::run_logins(tx)?;
+    run_directory(tx)
 }
 
 fn run_exchanges(tx: &Tx<'_>, operation: i64) -> Result<(), StoreError> {
@@ -143,4 +149,40 @@ fn run_jobs(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(), S
     tx.end_creation_jobs(instance.row, at(3))?;
     tx.end_issue_jobs(operation, at(3))?;
     Ok(())
+}
+
+fn run_directory(tx: &Tx<'_>) -> Result<(), StoreError> {
+    let new = NewTenant { tenant_id: "t-1", tenant_code: "code", name: "name", domain_name: None };
+    let tenant = tx.put_tenant(&new, at(0))?;
+    let directory = Directory { tenant, instance_id: "i-CS1" };
+    tx.bind_tenant(directory, Some("CS1"), at(0))?;
+    tx.put_application(tenant, "a-1", "client", &Secret::new("secret".to_owned()), at(0))?;
+    tx.client_of(tenant, "a-1")?;
+    let details = Secret::new("{}".to_owned());
+    let user = NewUser { user_name: "u-1", org_code: None, role: None, enabled: true, details: &details };
+    tx.put_user(directory, "a-1", &user, at(0))?;
+    tx.revoke_user(directory, "a-1", "u-1", at(0))?;
+    tx.put_department(directory, ("d-1", Some("name"), Some("d-0")), at(0))?;
+    tx.put_parent(directory, "d-0", at(0))?;
+    tx.mark_departments_stale(directory)?;
+    tx.remove_stale_departments(directory)?;
+    let job = NewJob { subject: Subject::Tenant(tenant), task: "users.sync", event: Some("{}"), change: None };
+    tx.insert_job(&job, at(0))?;
+    tx.hasten_tenant_jobs(tenant, at(0))?;
+    for row in tx.jobs_of_tenant(tenant)? {
+        tx.end_job(row.row, "dead", None, at(0))?;
+        tx.revive_tenant_job(&row, None, at(1))?;
+    }
+    tx.purge_tenant_jobs(at(9), 500)?;
+    tx.tenant("t-1")?;
+    tx.tenants(10)?;
+    tx.bindings_of(tenant)?;
+    tx.applications_of(tenant)?;
+    tx.users_of(tenant, 10)?;
+    tx.departments_of(tenant, 10)?;
+    tx.directory_size(tenant)?;
+    tx.remove_user(directory, "a-1", "u-1")?;
+    tx.remove_application(tenant, "a-1")?;
+    tx.remove_department(directory, "d-1")?;
+    tx.unbind_tenant(directory)
 }

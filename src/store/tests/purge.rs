@@ -1,4 +1,4 @@
-//! Purging the journal.
+//! Purging the journal and what was told of tenants.
 
 use super::*;
 
@@ -40,4 +40,32 @@ fn a_purge_takes_no_more_than_asked_for_and_an_empty_one_writes_nothing() {
     assert_eq!(purge(&store), 0);
     assert_eq!(store.version().unwrap(), version);
     assert_eq!(store.write(None, |tx| insert_call(tx, "CS")).unwrap(), 8, "numbers are never given twice");
+}
+
+#[test]
+fn what_was_told_of_a_tenant_goes_with_age_unless_a_retry_of_something_before_it_needs_it() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let left = store
+        .write(None, |tx| {
+            for (tenant, states) in [("t-1", &["done", "done"][..]), ("t-2", &["done", "dead", "done", "waiting"])] {
+                let subject = Subject::Tenant(tx.tenant_row(tenant, at(0))?);
+                for (second, state) in (1..).zip(states) {
+                    let job = NewJob { subject, task: "users.sync", event: Some("{}"), change: None };
+                    let row = tx.insert_job(&job, at(0))?;
+                    if *state != "waiting" {
+                        tx.end_job(row, state, None, at(second))?;
+                    }
+                }
+            }
+            assert_eq!([tx.purge_tenant_jobs(at(2), 1)?, tx.purge_tenant_jobs(at(2), 500)?], [1, 1]);
+            let left =
+                "SELECT tenant_id || ' ' || state FROM job JOIN tenant ON tenant.id = job.tenant ORDER BY job.id";
+            let young: Vec<String> = tx.all("list", left, [], |row| row.get(0))?;
+            assert_eq!(young, ["t-1 done", "t-2 dead", "t-2 done", "t-2 waiting"]);
+            tx.purge_tenant_jobs(at(100), 500)?;
+            tx.all("list", left, [], |row| row.get::<_, String>(0))
+        })
+        .unwrap();
+    assert_eq!(left, ["t-2 dead", "t-2 done", "t-2 waiting"]);
 }

@@ -64,7 +64,7 @@ fn an_enterprise_is_bound_with_its_domain_in_one_form() {
         order_id: Some("CS1".to_owned()),
         tenant_code: "acme".to_owned(),
         name: "测试企业".to_owned(),
-        domain: Domain::parse("https://example.tenantaccount.com").unwrap(),
+        domain: Some(Domain::parse("https://example.tenantaccount.com").unwrap()),
     };
     assert_eq!(change(Name::Tenant, tenant()), Ok(DirectoryChange::BindTenant(expected)));
     for (member, value, expected) in [
@@ -84,6 +84,17 @@ fn an_enterprise_is_bound_with_its_domain_in_one_form() {
         more[member] = value;
         assert!(fault(Name::Tenant, more.clone()).starts_with(expected), "{more}");
     }
+}
+
+#[test]
+fn a_debugging_call_may_carry_any_domain() {
+    let mut members = call(tenant());
+    members.insert("testFlag".to_owned(), json!(1));
+    members.insert("domainName".to_owned(), json!("测试 域名@example"));
+    let (sync, remarks) = read_all(Name::Tenant, &members).unwrap();
+    assert!(matches!(sync.change, DirectoryChange::BindTenant(Tenant { domain: None, .. })));
+    assert_eq!(remarks.len(), 1);
+    assert!(!remarks[0].contains("example"), "{remarks:?}");
 }
 
 #[test]
