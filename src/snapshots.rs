@@ -118,9 +118,9 @@ impl Keeper {
         let now = Timestamp::now();
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
         let (real, test) = (before(self.settings.keep_exchanges), before(KEEP_TESTS.min(self.settings.keep_exchanges)));
-        self.purge_all("exchanges", move |tx| tx.purge_exchanges(real, test, PURGE_BATCH));
-        self.purge_all("events of tenants", move |tx| tx.purge_tenant_jobs(real, PURGE_BATCH));
-        self.purge_all("login sessions", move |tx| tx.purge_login_sessions(now, PURGE_BATCH));
+        self.purge_all("old exchanges", move |tx| tx.purge_exchanges(real, test, PURGE_BATCH));
+        self.purge_all("old events of tenants", move |tx| tx.purge_tenant_jobs(real, PURGE_BATCH));
+        self.purge_all("expired login sessions", move |tx| tx.purge_login_sessions(now, PURGE_BATCH));
     }
 
     /// Purges until a step finds nothing.
@@ -128,8 +128,8 @@ impl Keeper {
         loop {
             match self.store.write(None, step) {
                 Ok(0) => return,
-                Ok(removed) => log::info!("purged {removed} old {what}"),
-                Err(error) => return log::error!("old {what} could not be purged: {error}"),
+                Ok(removed) => log::info!("purged {removed} {what}"),
+                Err(error) => return log::error!("{what} could not be purged: {error}"),
             }
         }
     }

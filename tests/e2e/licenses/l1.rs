@@ -65,7 +65,7 @@ fn a_life_with_a_retry_at_every_step() {
     shop.license_get_thrice(&expire(&id));
     assert_eq!(shop.status(&id), "frozen");
     let mut events = vec!["license.issue", "instance.renew", "instance.freeze", "instance.renew", "instance.freeze"];
-    // A release would cancel a freeze that is still on its way.
+    // A release would cancel what is still on its way.
     shop.told(&id, &events);
     let released = shop.license_get_thrice(&release(&id));
 
