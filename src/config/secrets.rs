@@ -26,25 +26,25 @@ pub(super) struct SecretKind {
 }
 
 /// The access key of the basic interfaces: the marketplace issues short visible texts.
-pub(super) const ACCESS_KEY: SecretKind = SecretKind {
-    expected: "8 to 256 visible ASCII characters",
-    mend: "paste the access key of the basic interface (基础接口) from the seller console: 应用工具 > 密钥管理",
-    fault: |value| visible_ascii_fault(value, 8, 256),
-};
+pub(super) const ACCESS_KEY: SecretKind =
+    access_key("paste the access key of the basic interface (基础接口) from the seller console: 应用工具 > 密钥管理");
 
 /// The access key of the licence interface.
-pub(super) const LICENSE_KEY: SecretKind = SecretKind {
-    expected: "8 to 256 visible ASCII characters",
-    mend: "paste the access key of the licence interface (License授权码交付接口) from the seller console: 应用工具 > 密钥管理",
-    fault: |value| visible_ascii_fault(value, 8, 256),
-};
+pub(super) const LICENSE_KEY: SecretKind = access_key(
+    "paste the access key of the licence interface (License授权码交付接口) from the seller console: 应用工具 > 密钥管理",
+);
 
 /// The access key of the joint-operation kit.
-pub(super) const KIT_KEY: SecretKind = SecretKind {
-    expected: "8 to 256 visible ASCII characters",
-    mend: "paste the access key of the kit (联营SaaS同步接口) from the seller console: 应用工具 > 密钥管理",
-    fault: |value| visible_ascii_fault(value, 8, 256),
-};
+pub(super) const KIT_KEY: SecretKind =
+    access_key("paste the access key of the kit (联营SaaS同步接口) from the seller console: 应用工具 > 密钥管理");
+
+const fn access_key(mend: &'static str) -> SecretKind {
+    SecretKind {
+        expected: "8 to 256 visible ASCII characters",
+        mend,
+        fault: |value| visible_ascii_fault(value, 8, 256),
+    }
+}
 
 /// The key that seals secret columns.
 pub(super) const SEALING_KEY: SecretKind = SecretKind {
