@@ -77,11 +77,8 @@ fn after_a_retry(refused: &[Sync], taken: &[Sync]) -> Vec<Value> {
     let products = moody.application.product("");
     let shop = Shop::with_kit_and(Application::ready(), "", Some(&products));
     let settled = || {
-        let open = shop.count("job WHERE state NOT IN ('dead', 'done')");
-        eventually(
-            || (open == 0 || shop.count("job WHERE state NOT IN ('dead', 'done')") == 0).then_some(()),
-            || shop.koogate.log_text(),
-        );
+        let open = || shop.count("job WHERE state IN ('waiting', 'running')");
+        eventually(|| (open() == 0).then_some(()), || shop.koogate.log_text());
     };
     moody.refuses.store(true, Ordering::SeqCst);
     for sync in refused {
@@ -97,6 +94,7 @@ fn after_a_retry(refused: &[Sync], taken: &[Sync]) -> Vec<Value> {
     assert_eq!(before, taken.len());
     shop.scratch.run(&["tenant", "retry", TENANT]);
     settled();
+    assert_eq!(shop.count("job WHERE state = 'dead'"), 0, "what is overtaken waits for nobody");
     moody.done()[before..].to_vec()
 }
 
@@ -128,7 +126,24 @@ fn a_retry_tells_what_no_later_call_has_told_and_nothing_older_than_that() {
 
     // What a later full list or the end of the binding has overtaken stays untold.
     assert!(after_a_retry(&[single_org("i-1", "1", "d", ""), all(&["1"])], &[all(&["2"])]).is_empty());
-    assert!(after_a_retry(&[users(&["a"]), all(&["1"]), tenant("i-1")], &[tenant("i-1").flag(0)]).is_empty());
+    let bound = [tenant("i-1"), users(&["a"]), all(&["1"]), app("app-1")];
+    assert!(after_a_retry(&bound, &[tenant("i-1").flag(0)]).is_empty());
+}
+
+#[test]
+fn an_end_of_a_binding_that_was_not_told_is_told_and_with_it_what_was_told_since() {
+    let users = |name: &str| auth("i-1", "app-1", json!([user(name)]));
+    let told = after_a_retry(&[tenant("i-1").flag(0)], &[tenant("i-1"), users("b"), tenant("i-2")]);
+    let told: Vec<_> = told.iter().map(|event| (&event["event"], &event["change"]["action"])).collect();
+    let [bound, ended, granted] = ["tenant.sync upsert", "tenant.sync remove", "users.sync upsert"].map(|words| {
+        let (event, action) = words.split_once(' ').unwrap();
+        (json!(event), json!(action))
+    });
+    let wanted = [&ended, &bound, &granted].map(|(event, action)| (event, action));
+    assert_eq!(told, wanted);
+
+    // Where it has ended again since, there is nothing left to take back.
+    assert!(after_a_retry(&[tenant("i-1").flag(0)], &[tenant("i-1"), tenant("i-1").flag(0)]).is_empty());
 }
 
 #[test]
