@@ -160,7 +160,7 @@ CREATE INDEX job_dead_of_tenant ON job (tenant, id) WHERE tenant IS NOT NULL AND
 CREATE INDEX job_by_instance ON job (instance, id);
 CREATE INDEX job_by_operation ON job (operation, id);
 CREATE INDEX job_by_tenant   ON job (tenant, id) WHERE tenant IS NOT NULL;
-CREATE INDEX job_told_of_tenant ON job (finished_at) WHERE tenant IS NOT NULL AND state = 'done';
+CREATE INDEX job_ended_of_tenant ON job (finished_at) WHERE tenant IS NOT NULL AND state IN ('done', 'dead', 'cancelled');
 CREATE INDEX job_unfinished_by_tenant ON job (tenant, id) WHERE tenant IS NOT NULL AND state IN ('waiting', 'running');
 
 -- Licences of the kinds license and license-online, one row for each that was asked for. Codes of kind license-code are

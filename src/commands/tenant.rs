@@ -12,6 +12,9 @@ use super::output;
 use crate::fulfilment::retell;
 use crate::store::{Store, TenantRow};
 
+/// So many jobs are shown, the newest.
+const SHOWN_JOBS: i64 = 200;
+
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// List tenants, newest first
@@ -109,7 +112,7 @@ fn list(store: &Store, limit: i64, json: bool) -> anyhow::Result<()> {
 
 fn show(store: &Store, tenant: &TenantRow, json: bool) -> anyhow::Result<()> {
     let (bindings, applications, jobs) = store.read(|tx| {
-        Ok((tx.bindings_of(tenant.row)?, tx.applications_of(tenant.row)?, tx.jobs_of_tenant(tenant.row)?))
+        Ok((tx.bindings_of(tenant.row)?, tx.applications_of(tenant.row)?, tx.jobs_of_tenant(tenant.row, SHOWN_JOBS)?))
     })?;
     if json {
         let mut object = to_json(tenant);

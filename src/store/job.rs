@@ -1,6 +1,8 @@
 //! Rows of `job`: durable work in the background. Events reach the merchant's application in order per instance; uploads
 //! go to KooGallery and hold nobody up.
 
+mod tenants;
+
 use jiff::Timestamp;
 
 use super::{StoreError, Tx, instant, millis};
@@ -125,8 +127,8 @@ impl Tx<'_> {
     /// Takes up to `most` due jobs: nobody else gets them before the lease ends.
     pub fn claim_jobs(&self, now: Timestamp, lease_until: Timestamp, most: i64) -> Result<Vec<JobRow>, StoreError> {
         let sql = format!(
-            "{SELECT} WHERE job.state = 'waiting' AND job.run_at <= ?1 AND {NOT_HELD_BACK} \
-             ORDER BY job.run_at, job.id LIMIT ?2"
+            "{} WHERE job.state = 'waiting' AND job.run_at <= ?1 AND {NOT_HELD_BACK} ORDER BY job.run_at, job.id LIMIT ?2",
+            select("job.event_sealed")
         );
         let mut jobs = self.all("claim jobs", &sql, (millis(now), most), read_row)?;
         for job in &mut jobs {
@@ -156,7 +158,7 @@ impl Tx<'_> {
     /// A job, if attempt number `attempt` of it still runs: the result of an attempt whose lease was given away must
     /// not count.
     pub fn running_job(&self, row: i64, attempt: u32) -> Result<Option<JobRow>, StoreError> {
-        let sql = format!("{SELECT} WHERE job.id = ?1 AND job.state = 'running' AND job.attempt = ?2");
+        let sql = select("job.event_sealed") + " WHERE job.id = ?1 AND job.state = 'running' AND job.attempt = ?2";
         self.first("look up the job", &sql, (row, attempt), read_row)
     }
 
@@ -301,47 +303,10 @@ impl Tx<'_> {
         Ok(found.is_some())
     }
 
-    /// Makes the jobs of a tenant that wait for their next attempt due at once. Returns how many.
-    pub fn hasten_tenant_jobs(&self, tenant: i64, now: Timestamp) -> Result<usize, StoreError> {
-        self.execute(
-            "retry the jobs",
-            "UPDATE job SET run_at = ?2, trying_since = NULL WHERE tenant = ?1 AND state = 'waiting'",
-            (tenant, millis(now)),
-        )
-    }
-
-    /// Makes a dead job of a tenant due again, with another event if there is one.
-    pub fn revive_tenant_job(&self, job: &JobRow, event: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
-        let sealed = event.map(|event| self.sealing.seal(&sealed_in(job.subject), event.as_bytes())).transpose()?;
-        self.execute(
-            "revive the job",
-            "UPDATE job SET state = 'waiting', run_at = ?2, trying_since = NULL, finished_at = NULL, \
-             event_sealed = coalesce(?3, event_sealed) WHERE id = ?1 AND state = 'dead'",
-            (job.row, millis(now), sealed),
-        )
-        .map(drop)
-    }
-
-    /// Removes what was told of tenants before an instant, at most `limit`; returns how many. The events hold personal
-    /// data. What follows a dead job stays: a retry tells only what no later event has told.
-    pub fn purge_tenant_jobs(&self, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
-        self.execute(
-            "purge the jobs of tenants",
-            "DELETE FROM job WHERE id IN (SELECT id FROM job AS told \
-             WHERE tenant IS NOT NULL AND state = 'done' AND finished_at < ?1 AND NOT EXISTS (SELECT 1 FROM job AS earlier \
-             WHERE earlier.tenant = told.tenant AND earlier.id < told.id AND earlier.state = 'dead') LIMIT ?2)",
-            (millis(before), limit),
-        )
-    }
-
-    /// Jobs of a tenant, oldest first.
-    pub fn jobs_of_tenant(&self, tenant: i64) -> Result<Vec<JobRow>, StoreError> {
-        self.all("list jobs", &format!("{SELECT} WHERE job.tenant = ?1 ORDER BY job.id"), [tenant], read_row)
-    }
-
-    /// Jobs of an instance, oldest first.
+    /// Jobs of an instance, oldest first, without their events.
     pub fn jobs_of(&self, instance: i64) -> Result<Vec<JobRow>, StoreError> {
-        self.all("list jobs", &format!("{SELECT} WHERE job.instance = ?1 ORDER BY job.id"), [instance], read_row)
+        let sql = select("NULL") + " WHERE job.instance = ?1 ORDER BY job.id";
+        self.all("list jobs", &sql, [instance], read_row)
     }
 }
 
@@ -360,10 +325,13 @@ fn sealed_in(subject: Subject) -> String {
     }
 }
 
-const SELECT: &str = "SELECT job.id, job.instance, coalesce(instance.instance_id, tenant.tenant_id), job.operation, \
-    job.state, job.task, job.event_sealed, job.change, job.attempt, job.run_at, job.last_error, job.trying_since, \
-    job.created_at, job.tenant FROM job LEFT JOIN instance ON instance.id = job.instance \
-    LEFT JOIN tenant ON tenant.id = job.tenant";
+fn select(event: &str) -> String {
+    format!(
+        "SELECT job.id, job.instance, coalesce(instance.instance_id, tenant.tenant_id), job.operation, job.state, \
+         job.task, {event}, job.change, job.attempt, job.run_at, job.last_error, job.trying_since, job.created_at, \
+         job.tenant FROM job LEFT JOIN instance ON instance.id = job.instance LEFT JOIN tenant ON tenant.id = job.tenant"
+    )
+}
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<JobRow> {
     let subject = match (row.get(1)?, row.get(3)?) {

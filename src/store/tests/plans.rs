@@ -169,8 +169,11 @@ fn run_directory(tx: &Tx<'_>) -> Result<(), StoreError> {
     let job = NewJob { subject: Subject::Tenant(tenant), task: "users.sync", event: Some("{}"), change: None };
     tx.insert_job(&job, at(0))?;
     tx.hasten_tenant_jobs(tenant, at(0))?;
-    for row in tx.jobs_of_tenant(tenant)? {
+    for row in tx.jobs_of_tenant(tenant, 10)? {
         tx.end_job(row.row, "dead", None, at(0))?;
+    }
+    for row in tx.jobs_since_first_dead(tenant)? {
+        tx.event_of(&row)?;
         tx.revive_tenant_job(&row, None, at(1))?;
     }
     tx.purge_tenant_jobs(at(9), 500)?;
