@@ -68,7 +68,12 @@ pub fn record(
         }
         AttemptResult::Refused { code, message } => {
             let message = if message.is_empty() { "refused by the seller".to_owned() } else { text::message(&message) };
-            log::warn!("ALERT job {}: the application refused {}: {code} {message}", job.row, title(&job));
+            let (id, command) = (&job.subject_id, retry_command(&job));
+            log::warn!(
+                "ALERT job {}: the application refused {}: {code} {message}; mend it, then `koogate {command} {id}`",
+                job.row,
+                title(&job)
+            );
             dead(tx, &job, code, &message, &message, now)
         }
         AttemptResult::Failed(error) => match retry.failed_at {
