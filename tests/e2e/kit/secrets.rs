@@ -34,7 +34,7 @@ fn person(name: &str) -> Value {
     json!({
         "userName": name, "name": display, "orgCode": "10000", "position": position, "employeeCode": staff,
         "role": "admin", "enable": "true", "mobile": mobile, "email": email, "employeeType": 1,
-        "extension": { "workPlace": place, "entryDate": date, "account": extension }, "other": unknown,
+        "extension": { "workPlace": place, "entryDate": date, "accountSet": { "ids": [extension] } }, "other": unknown,
     })
 }
 
