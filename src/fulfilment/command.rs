@@ -78,6 +78,7 @@ impl CommandApplication {
         command.env("KOOGATE_EVENT", event.name().as_str()).env("KOOGATE_OPERATION_ID", &event.operation_id);
 
         let private = event.private_values();
+        let private: Vec<&str> = private.iter().map(AsRef::as_ref).collect();
         let mut stderr = StderrLines::new(&private, |line| {
             log::info!("{} for {} ({}): {line}", self.program, event.name(), event.operation_id);
         });

@@ -9,6 +9,7 @@
 mod change;
 mod directory;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -80,9 +81,9 @@ impl Event {
     }
 
     /// The values that must not show up in a log or an error, should the application quote them back.
-    pub fn private_values(&self) -> Vec<&str> {
+    pub fn private_values(&self) -> Vec<Cow<'_, str>> {
         let buyer = self.buyer.iter().flat_map(|buyer| [&buyer.mobile_phone, &buyer.email]);
-        buyer.flatten().map(|secret| secret.expose().as_str()).chain(self.change.private_values()).collect()
+        buyer.flatten().map(|secret| secret.expose().into()).chain(self.change.private_values()).collect()
     }
 }
 

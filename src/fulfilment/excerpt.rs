@@ -3,6 +3,8 @@
 //!
 //! Pure. Used for errors and for the log.
 
+use std::cmp::Reverse;
+
 /// Shorter private values are left alone: blanking every "1" would only make the text unreadable.
 const SHORTEST_PRIVATE_VALUE: usize = 4;
 
@@ -17,15 +19,14 @@ pub(crate) fn excerpt(raw: &[u8], private: &[&str], limit: usize) -> String {
     }
 }
 
-/// The text with `private` values as `***`.
-pub fn blanked(text: &str, private: &[&str]) -> String {
-    let mut text = text.to_owned();
-    for value in private.iter().filter(|value| value.len() >= SHORTEST_PRIVATE_VALUE) {
-        if text.contains(value) {
-            text = text.replace(value, "***");
-        }
-    }
-    text
+/// The text with `private` values as `***`. Longer ones go first: one that is part of another would leave the rest of it
+/// standing.
+pub fn blanked(text: &str, private: &[impl AsRef<str>]) -> String {
+    let values = private.iter().map(AsRef::as_ref);
+    let mut found: Vec<&str> =
+        values.filter(|value| value.len() >= SHORTEST_PRIVATE_VALUE && text.contains(value)).collect();
+    found.sort_by_key(|value| Reverse(value.len()));
+    found.iter().fold(text.to_owned(), |text, value| text.replace(value, "***"))
 }
 
 /// Control characters, and the invisible ones that reorder or hide text in a terminal or a browser.
@@ -55,5 +56,12 @@ mod tests {
     fn private_values_are_blanked_before_the_cut() {
         assert_eq!(excerpt(b"tel=13800138000 pin=12", &["13800138000", "12"], 200), "tel=*** pin=12");
         assert_eq!(excerpt(b"tel=13800138000", &["13800138000"], 6), "tel=**…");
+    }
+
+    #[test]
+    fn a_private_value_within_another_leaves_nothing_of_it() {
+        for private in [["A1001", "A1001-west"], ["A1001-west", "A1001"]] {
+            assert_eq!(blanked("ids A1001-west, A1001", &private), "ids ***, ***");
+        }
     }
 }

@@ -117,7 +117,8 @@ impl HttpApplication {
         let mut page = Vec::new();
         let _as_far_as_it_came = response.body_mut().as_reader().take(ERROR_PAGE_LIMIT).read_to_end(&mut page);
         let own = self.secret.as_ref().map(WebhookSecret::encoded);
-        let mut private = event.private_values();
+        let values = event.private_values();
+        let mut private: Vec<&str> = values.iter().map(AsRef::as_ref).collect();
         private.extend(own.as_ref().map(|secret| secret.expose().as_str()));
         let body = match excerpt(&page, &private, ERROR_PAGE_SHOWN) {
             shown if shown.is_empty() => "(no text)".to_owned(),

@@ -12,7 +12,7 @@ use rsa::pkcs8::{EncodePrivateKey, LineEnding};
 use rsa::{Generate, PrivateKey};
 use zeroize::Zeroizing;
 
-use super::{InitError, PRIVATE, create, sync_folder};
+use super::{InitError, PRIVATE, PUBLIC, create, sync_folder};
 use crate::config::PrivateKeyFile;
 use crate::protocol::kit::client_secret::{SMALLEST_MODULUS, public_key_text};
 
@@ -46,6 +46,8 @@ impl KeyPair {
 pub struct NextKey {
     /// The private key's file.
     pub file: PathBuf,
+    /// The public key's file, beside it.
+    pub public_file: PathBuf,
     /// The configuration that is to name it.
     pub config: PathBuf,
     /// Names of the private keys in use, as the configuration writes them.
@@ -56,55 +58,67 @@ pub struct NextKey {
     pub public_key: String,
 }
 
-/// Makes the next key pair and writes its private key beside the one in use, under the next number. Nothing is
+/// Makes the next key pair and writes both keys beside the private key in use, under the next number. Nothing is
 /// overwritten, and nothing changes for the running server. `config` is the configuration's file.
 ///
 /// # Errors
-/// When no key is in use, there are no random numbers, or the file cannot be written.
+/// When no key is in use, there are no random numbers, or the files cannot be written.
 pub fn prepare_next(config: &Path, in_use: &[PrivateKeyFile]) -> Result<NextKey, InitError> {
     let Some(first) = in_use.first() else { return Err(InitError::NoKeyInUse) };
     let folder = first.path.parent().unwrap_or(Path::new(""));
-    let file_name = format!("{STEM}-{}.pem", next_number(folder)?);
+    let number = next_number(folder)?;
+    let file_name = format!("{PRIVATE_STEM}{number}.pem");
     let pair = KeyPair::generate()?;
     let file = folder.join(&file_name);
-    write_new(&file, &pair.private_key)?;
+    let public_file = folder.join(format!("{PUBLIC_STEM}{number}.txt"));
+    let public_line = format!("{}\n", pair.public_key);
+    write_new(&[(&file, PRIVATE, &pair.private_key), (&public_file, PUBLIC, &public_line)])?;
     Ok(NextKey {
         config: config.to_owned(),
         name: Path::new(&first.name).with_file_name(&file_name).display().to_string(),
         in_use: in_use.iter().map(|key| key.name.clone()).collect(),
         public_key: pair.public_key,
         file,
+        public_file,
     })
 }
 
-/// What the names of private keys begin with.
-const STEM: &str = "kit-private";
+/// What stands before the number in the names of private keys.
+const PRIVATE_STEM: &str = "kit-private-";
+/// The same for public keys.
+const PUBLIC_STEM: &str = "kit-public-";
 
 /// One more than the highest number in the folder, and at least 2: a number that was given up is not given again, because
-/// copies of its key may be about.
+/// copies of its keys may be about.
 fn next_number(folder: &Path) -> Result<u32, InitError> {
     // "" is the current folder for `join`, but not for `read_dir`.
     let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = fs::read_dir(listed).map_err(|source| InitError::Io { path: folder.to_owned(), source })?;
-    let number =
-        |name: &str| -> Option<u32> { name.strip_prefix(STEM)?.strip_prefix('-')?.strip_suffix(".pem")?.parse().ok() };
+    let number = |name: &str| -> Option<u32> {
+        let private = || name.strip_prefix(PRIVATE_STEM)?.strip_suffix(".pem");
+        let public = || name.strip_prefix(PUBLIC_STEM)?.strip_suffix(".txt");
+        private().or_else(public)?.parse().ok()
+    };
     let taken = entries.filter_map(|entry| number(entry.ok()?.file_name().to_str()?));
     Ok(taken.max().unwrap_or(1).saturating_add(1))
 }
 
-fn write_new(path: &Path, content: &str) -> Result<(), InitError> {
+/// Writes all files, given with their permissions, or none.
+fn write_new(files: &[(&Path, u32, &str)]) -> Result<(), InitError> {
     let mut written = Vec::new();
-    let done = create(path, PRIVATE, &mut written).and_then(|mut file| {
-        file.write_all(content.as_bytes())?;
-        file.sync_all()?;
-        sync_folder(path.parent().unwrap_or(Path::new("")))
+    let done = files.iter().try_for_each(|&(path, mode, content)| {
+        let done = create(path, mode, &mut written).and_then(|mut file| {
+            file.write_all(content.as_bytes())?;
+            file.sync_all()?;
+            sync_folder(path.parent().unwrap_or(Path::new("")))
+        });
+        done.map_err(|source| InitError::Io { path: path.to_owned(), source })
     });
-    done.map_err(|source| {
+    done.inspect_err(|_| {
         for path in &written {
             // The first error is the one to tell.
             let _ = fs::remove_file(path);
         }
-        InitError::Io { path: path.to_owned(), source }
     })
 }
 
@@ -114,16 +128,21 @@ impl fmt::Display for NextKey {
         let all: Vec<&str> = self.in_use.iter().chain([&self.name]).map(String::as_str).collect();
         write!(
             f,
-            "Written: {file}, the next private key 私钥. The server does not use it yet.
+            "Written:
+    {file}
+    {public_file}
 
- 1. Put it beside the one in use, in {config} under [keys]:
+These are the next private key 私钥 and its public key 公钥. The server does not use them yet.
+
+ 1. Put the private key beside the one in use, in {config} under [keys]:
 
     kit_private_keys = [{both}]
 
     and let the running server read that again: SIGHUP suffices (systemctl reload koogate). From then on it opens
     client secrets under either key.
 
- 2. Only then give the public key 公钥 to the seller console 卖家中心 > 应用工具 > 应用凭证管理. It is
+ 2. Only then give the public key 公钥 to the seller console 卖家中心 > 应用工具 > 应用凭证管理.
+    Paste this line; it stands in {public_file} too:
 
 {key}
 
@@ -134,10 +153,11 @@ impl fmt::Display for NextKey {
 
     kit_private_keys = [{new}]
 
-    send SIGHUP once more, and delete its file. 所有存量订单完成设置推送之前，请勿移除旧私钥。
+    send SIGHUP once more, and delete its file and that of its public key. 所有存量订单完成设置推送之前，请勿移除旧私钥。
 
 `koogate key show` prints the public keys of all private keys in use.",
             file = self.file.display(),
+            public_file = self.public_file.display(),
             config = self.config.display(),
             both = list(&all),
             new = list(&[&self.name]),
@@ -159,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_key_stands_beside_the_one_in_use_and_the_user_is_told_what_to_write() {
+    fn the_next_pair_stands_beside_the_one_in_use_and_the_user_is_told_what_to_write() {
         let folder = tempfile::tempdir().unwrap();
         let keys = folder.path().join("keys");
         fs::create_dir(&keys).unwrap();
@@ -169,7 +189,11 @@ mod tests {
         let pem = fs::read_to_string(&next.file).unwrap();
         let public: Vec<_> = PrivateKeys::parse([pem.as_str()]).unwrap().public_keys().collect();
         assert_eq!(public, [next.public_key.as_str()]);
+        assert_eq!(next.public_file, keys.join("kit-public-2.txt"));
+        assert_eq!(fs::read_to_string(&next.public_file).unwrap(), format!("{}\n", next.public_key));
         let told = next.to_string();
+        let written = format!("Written:\n    {}\n    {}\n", next.file.display(), next.public_file.display());
+        assert!(told.starts_with(&written), "{told}");
         for needed in [
             "kit_private_keys = [\"keys/kit-private.pem\", \"keys/kit-private-2.pem\"]",
             "kit_private_keys = [\"keys/kit-private-2.pem\"]",
@@ -184,13 +208,31 @@ mod tests {
     #[test]
     fn a_number_is_never_given_twice() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, next) in [("kit-private-2.pem", 3), ("kit-private-9.pem", 10), ("kit-private-x.pem", 10)] {
+        let names = [
+            ("kit-private-2.pem", 3),
+            ("kit-private-9.pem", 10),
+            ("kit-private-x.pem", 10),
+            ("kit-public.txt", 10),
+            ("kit-public-12.txt", 13),
+        ];
+        for (name, next) in names {
             fs::write(folder.path().join(name), "precious").unwrap();
             assert_eq!(next_number(folder.path()).unwrap(), next, "{name}");
         }
-        let precious = folder.path().join("kit-private-2.pem");
-        assert!(matches!(write_new(&precious, "other"), Err(InitError::Io { .. })));
-        assert_eq!(fs::read_to_string(precious).unwrap(), "precious");
+    }
+
+    #[test]
+    fn both_files_are_written_or_none_and_nothing_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let [private, public] = ["kit-private-2.pem", "kit-public-2.txt"].map(|name| folder.path().join(name));
+        for (precious, other) in [(&private, &public), (&public, &private)] {
+            fs::write(precious, "precious").unwrap();
+            let fault = write_new(&[(&private, PRIVATE, "a"), (&public, PUBLIC, "b")]).unwrap_err();
+            assert!(matches!(fault, InitError::Io { path, .. } if path == *precious));
+            assert_eq!(fs::read_to_string(precious).unwrap(), "precious");
+            assert!(!other.exists());
+            fs::remove_file(precious).unwrap();
+        }
     }
 
     #[test]

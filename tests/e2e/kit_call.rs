@@ -301,12 +301,23 @@ pub fn public_key(name: &str) -> String {
     vectors()["keys"][name]["public"].as_str().unwrap().to_owned()
 }
 
-/// Ciphertexts that OpenSSL made: key pair, digests, text, ciphertext.
-pub fn foreign_ciphertexts() -> Vec<(String, String, String, String)> {
-    let cases = vectors()["cases"].as_array().unwrap().clone();
+/// A client secret that another tool encrypted.
+pub struct Foreign {
+    /// The tool and its cipher.
+    pub made_by: String,
+    pub text: String,
+    pub ciphertext: String,
+}
+
+/// What OpenSSL, a JDK and WebCrypto made.
+pub fn foreign_ciphertexts() -> Vec<Foreign> {
     let of = |case: &Value, name: &str| case[name].as_str().unwrap().to_owned();
-    let digests = |case: &Value| format!("{}/{}", of(case, "oaep_digest"), of(case, "mgf1_digest"));
-    cases.iter().map(|case| (of(case, "key"), digests(case), of(case, "text"), of(case, "ciphertext"))).collect()
+    let foreign = |case: &Value| Foreign {
+        made_by: of(case, "made_by"),
+        text: of(case, "text"),
+        ciphertext: of(case, "ciphertext"),
+    };
+    vectors()["cases"].as_array().unwrap().iter().map(foreign).collect()
 }
 
 /// A client secret as KooGallery encrypts it, SHA-256 for both digests.

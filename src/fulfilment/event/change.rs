@@ -2,6 +2,7 @@
 //!
 //! What directory calls carry is in `directory`. The examples are part of the user documentation; a test reads them from this file and holds them to the types.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -187,9 +188,9 @@ impl Change {
     }
 
     /// The values of this change that are a secret or personal.
-    pub(super) fn private_values(&self) -> Vec<&str> {
+    pub(super) fn private_values(&self) -> Vec<Cow<'_, str>> {
         match self {
-            Self::ApplicationSync(sync) => sync.client_secret.iter().map(|secret| secret.expose().as_str()).collect(),
+            Self::ApplicationSync(sync) => sync.client_secret.iter().map(|secret| secret.expose().into()).collect(),
             Self::UsersSync(sync) => sync.users.iter().flat_map(User::private_values).collect(),
             _ => Vec::new(),
         }
@@ -306,7 +307,7 @@ mod tests {
             .map(|example| serde_json::from_str::<Event>(example).unwrap())
             .flat_map(|event| {
                 let shown = format!("{event:?}");
-                let values: Vec<String> = event.private_values().into_iter().map(str::to_owned).collect();
+                let values: Vec<String> = event.private_values().into_iter().map(Cow::into_owned).collect();
                 assert!(values.iter().all(|value| !shown.contains(value)), "{shown}");
                 values
             })

@@ -2,6 +2,7 @@
 //!
 //! One form for both generations of the kit, with the wire's many spellings resolved by whoever reads the calls.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -118,11 +119,25 @@ impl fmt::Debug for User {
 
 impl User {
     /// What is known of the person beyond the account, which listings show, and the department.
-    pub(super) fn private_values(&self) -> Vec<&str> {
+    pub(super) fn private_values(&self) -> Vec<Cow<'_, str>> {
         let contact = [&self.mobile, &self.email].into_iter().flatten().map(|secret| secret.expose());
         let facts = [&self.name, &self.position, &self.employee_code, &self.work_place, &self.entry_date];
-        let extended = self.extension.values().filter_map(Value::as_str);
-        contact.chain(facts.into_iter().flatten()).map(String::as_str).chain(extended).collect()
+        let known = contact.chain(facts.into_iter().flatten()).map(|text| Cow::Borrowed(text.as_str()));
+        let mut values: Vec<_> = known.collect();
+        self.extension.values().for_each(|value| collect_leaves(value, &mut values));
+        values
+    }
+}
+
+/// The texts and numbers in a value, however deep: the form of an `extension` is open, and an application may quote any
+/// part of it.
+fn collect_leaves<'v>(value: &'v Value, leaves: &mut Vec<Cow<'v, str>>) {
+    match value {
+        Value::String(text) => leaves.push(Cow::Borrowed(text)),
+        Value::Number(number) => leaves.push(Cow::Owned(number.to_string())),
+        Value::Array(values) => values.iter().for_each(|value| collect_leaves(value, leaves)),
+        Value::Object(members) => members.values().for_each(|value| collect_leaves(value, leaves)),
+        Value::Null | Value::Bool(_) => {}
     }
 }
 
@@ -150,4 +165,23 @@ pub struct Department {
     pub org_name: Option<String>,
     /// Parent; `null` at the top.
     pub parent_code: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whatever_an_extension_holds_is_private_however_deep() {
+        let extension = json!({
+            "account": "A1000",
+            "accountSet": { "ids": ["A1001", { "badge": 4711 }], "limit": 12.5 },
+            "flag": true,
+            "nothing": null,
+        });
+        let user = User { extension: serde_json::from_value(extension).unwrap(), ..User::default() };
+        assert_eq!(user.private_values(), ["A1000", "A1001", "4711", "12.5"]);
+    }
 }

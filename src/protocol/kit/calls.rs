@@ -19,8 +19,6 @@ pub struct DirectorySync {
     pub instance_id: Option<String>,
     /// The enterprise.
     pub tenant_id: String,
-    /// `timeStamp`, if it could be read.
-    pub stamped_at: Option<Timestamp>,
     /// What becomes of what.
     pub change: DirectoryChange,
 }

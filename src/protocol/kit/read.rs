@@ -53,13 +53,13 @@ enum Flag {
 /// # Errors
 /// Which member is missing or ill-formed.
 pub(super) fn read(name: Name, members: Members<'_>, remarks: &mut Vec<String>) -> Result<DirectorySync, MemberFault> {
+    let instance_id = members.optional("instanceId")?;
+    let tenant_id = members.required("tenantId")?;
+    // Its time matters to the token alone, but every call has one.
+    members.required("timeStamp")?;
     Ok(DirectorySync {
-        instance_id: members.optional("instanceId")?,
-        tenant_id: members.required("tenantId")?,
-        stamped_at: {
-            members.required("timeStamp")?;
-            readable_time(members, "timeStamp", remarks)
-        },
+        instance_id,
+        tenant_id,
         change: match name {
             Name::Tenant => read_tenant(members, remarks)?,
             Name::Application => read_application(members)?,
@@ -86,10 +86,10 @@ fn flag(members: Members<'_>, may_revoke: bool) -> Result<Flag, MemberFault> {
     }
 }
 
-/// Nothing depends on these times, so one that cannot be read is no reason to refuse a call.
-fn readable_time(members: Members<'_>, name: &'static str, remarks: &mut Vec<String>) -> Option<Timestamp> {
-    members.time_at(name, ZONE).unwrap_or_else(|fault| {
-        remarks.push(format!("{name} was left out: {fault}"));
+/// Nothing depends on this time, so one that cannot be read is no reason to refuse a call.
+fn read_sync_time(members: Members<'_>, remarks: &mut Vec<String>) -> Option<Timestamp> {
+    members.time_at("currentSyncTime", ZONE).unwrap_or_else(|fault| {
+        remarks.push(format!("currentSyncTime was left out: {fault}"));
         None
     })
 }
@@ -146,7 +146,7 @@ fn read_users(members: Members<'_>, remarks: &mut Vec<String>) -> Result<Users, 
         let names = last_of_each(names, |name| name);
         if flag == Flag::Remove { UsersChange::Remove(names) } else { UsersChange::Revoke(names) }
     };
-    Ok(Users { app_id, sync_time: readable_time(members, "currentSyncTime", remarks), change })
+    Ok(Users { app_id, sync_time: read_sync_time(members, remarks), change })
 }
 
 /// `unreadable` counts the employee types that are none.

@@ -53,6 +53,12 @@ fn a_key_pair_is_replaced_while_orders_use_the_old_one() {
     assert_eq!(mode & 0o777, 0o600);
     assert!(told.contains("kit_private_keys = [\"kit-private.pem\", \"kit-private-2.pem\"]"), "{told}");
     let new = told.lines().find(|line| line.starts_with("MII")).unwrap();
+    let public_key = |name: &str| std::fs::read_to_string(scratch.path(name)).unwrap();
+    assert_eq!(public_key("kit-public-2.txt"), format!("{new}\n"));
+    assert_eq!(public_key("kit-public.txt"), format!("{old}\n"));
+    let written = told.lines().skip_while(|line| *line != "Written:").skip(1).map(str::trim);
+    let written: Vec<_> = written.take_while(|line| !line.is_empty()).collect();
+    assert!(written.len() == 2 && written[1].ends_with("kit-public-2.txt"), "{told}");
     // Nothing has changed for the server, nor for what is shown to be in use.
     assert!(is_accepted(&scratch, &koogate, &old) && !is_accepted(&scratch, &koogate, new));
     assert_eq!(scratch.run_ok(&["key", "show"]), format!("kit-private.pem\n{old}\n\n"));
