@@ -128,6 +128,9 @@ pub enum Failure {
     /// No credential for it.
     #[error("tenant {0:?} has no credential for login.app_id: no applicationSync has told it")]
     UnknownApplication(String),
+    /// The kit's calls have told of this user, and that it may not.
+    #[error("tenant {0:?}: the user is not authorised for the application, or is disabled: authSync has said so")]
+    NotAuthorised(String),
     /// The authentication centre.
     #[error("tenant {tenant:?}: {fault}")]
     Centre {
@@ -152,7 +155,7 @@ impl Failure {
     pub fn status(&self) -> u16 {
         match self {
             Self::NotBegun | Self::CookiesRefused | Self::BadReturnTo | Self::Incomplete | Self::Used => 400,
-            Self::Declined(_) => 403,
+            Self::Declined(_) | Self::NotAuthorised(_) => 403,
             Self::UnknownTenant(_) | Self::NoDomain(_) | Self::UnknownApplication(_) | Self::NoSession => 404,
             Self::Centre { fault: CentreFault::InvalidGrant { .. }, .. } => 400,
             Self::Centre { fault: CentreFault::TimedOut, .. } => 504,
@@ -169,6 +172,13 @@ impl Failure {
 
     /// Whether a new login may help.
     pub fn may_begin_anew(&self) -> bool {
-        !matches!(self, Self::UnknownTenant(_) | Self::NoDomain(_) | Self::UnknownApplication(_) | Self::NoSession)
+        !matches!(
+            self,
+            Self::UnknownTenant(_)
+                | Self::NoDomain(_)
+                | Self::UnknownApplication(_)
+                | Self::NotAuthorised(_)
+                | Self::NoSession
+        )
     }
 }

@@ -43,6 +43,8 @@ impl Asked {
 enum NoRefresh {
     /// The user must log in again.
     LogInAgain,
+    /// The user may not use the application any more; the session has ended.
+    NotAuthorised,
     /// Another one runs.
     Running,
     /// As a login fails.
@@ -71,6 +73,13 @@ impl LoginDesk {
                     json!({
                         "error": "the session cannot be refreshed any more: let the user log in again",
                         "reason": "log-in-again",
+                    }),
+                ),
+                Err(NoRefresh::NotAuthorised) => (
+                    409,
+                    json!({
+                        "error": "the user is not authorised for the application any more: the session has ended",
+                        "reason": "not-authorised",
                     }),
                 ),
                 Err(NoRefresh::Running) => {
@@ -105,6 +114,7 @@ impl LoginDesk {
     fn refresh(self: &Arc<Self>, sid: &str, request: &Request) -> Result<Value, NoRefresh> {
         let session = self.session(sid)?.ok_or(Failure::NoSession)?;
         let turn = self.refreshing.begin(sid).ok_or(NoRefresh::Running)?;
+        self.end_if_not_authorised(&session)?;
         // After the turn has begun: another one may just have stored a newer one.
         let refresh_token = self.store.read(|tx| tx.refresh_token_of(sid)).map_err(internal)?;
         let refresh_token = refresh_token.ok_or(NoRefresh::LogInAgain)?;
@@ -122,6 +132,8 @@ impl LoginDesk {
             Err(Failure::Centre { fault: CentreFault::InvalidGrant { .. }, .. }) => return Err(NoRefresh::LogInAgain),
             Err(failure) => return Err(failure.into()),
         };
+        // The talk took its time.
+        self.end_if_not_authorised(&session)?;
         let token = self.token(&Login {
             tenant_id: &session.tenant_id,
             app_id: &session.app_id,
@@ -135,6 +147,18 @@ impl LoginDesk {
         body["tenant"] = session.tenant_id.into();
         body["token"] = token.expose().as_str().into();
         Ok(body)
+    }
+
+    /// Ends a session whose user may not use the application any more.
+    fn end_if_not_authorised(&self, session: &LoginSessionRow) -> Result<(), NoRefresh> {
+        let LoginSessionRow { tenant, app_id, user_name, sid, .. } = session;
+        let may_use = self.store.read(|tx| tx.may_use(*tenant, app_id, user_name)).map_err(internal)?;
+        if may_use != Some(false) {
+            return Ok(());
+        }
+        let sid = sid.clone();
+        self.store.write(None, move |tx| tx.end_login_session(&sid)).map_err(internal)?;
+        Err(NoRefresh::NotAuthorised)
     }
 
     /// In the pool. The newest refresh token is stored before anything else is asked: the one before is worthless now.

@@ -8,7 +8,7 @@ use super::centre::zhang_san;
 use super::*;
 use crate::harness::Gate;
 
-fn refresh(koogate: &Koogate, sid: &str) -> Answer {
+pub(super) fn refresh(koogate: &Koogate, sid: &str) -> Answer {
     koogate.admin("POST", &format!("/api/v1/login/{sid}/refresh"), Some(ADMIN_TOKEN), "")
 }
 
@@ -17,13 +17,13 @@ fn end(koogate: &Koogate, sid: &str) -> Answer {
 }
 
 /// Logs in; the session.
-fn session(koogate: &Koogate) -> String {
+pub(super) fn session(koogate: &Koogate) -> String {
     let claims = handed_over(&Browser::default().log_in(koogate, "t-1", &crate::harness::nonce()));
     claims["sid"].as_str().unwrap().to_owned()
 }
 
 #[track_caller]
-fn check_problem(answer: &Answer, status: u16, reason: &str) {
+pub(super) fn check_problem(answer: &Answer, status: u16, reason: &str) {
     assert_eq!((answer.status, answer.json()["reason"].as_str()), (status, Some(reason)), "{}", text(&answer.body));
 }
 
