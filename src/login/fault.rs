@@ -165,9 +165,10 @@ impl Failure {
         }
     }
 
-    /// Whether anybody can cause it, again and again: logged at a bound rate.
+    /// Whether anybody with a browser can cause it, again and again: logged at a bound rate. What a centre refuses is among
+    /// it, since anybody can make up a code, and send one to a centre that is known to be in trouble.
     pub fn is_anybodys(&self) -> bool {
-        !matches!(self, Self::Centre { .. } | Self::Internal(_))
+        !matches!(self, Self::Internal(_))
     }
 
     /// Whether a new login may help.

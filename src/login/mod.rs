@@ -174,19 +174,19 @@ impl LoginDesk {
 
     /// Writes a failure to the log and onto a page, under the same reference.
     fn fail(&self, request: &Request, failure: &Failure) -> Reply {
-        let reference = self.note(request, failure);
+        let reference = self.note(request, failure, failure.is_anybodys());
         let html = page::failure(failure, &self.begin_path, &reference);
         let reply = uncached(Reply::new(failure.status(), "text/html; charset=utf-8", html))
             .with_header("Content-Security-Policy", page::security_policy());
         if *failure == Failure::Busy { reply.with_header("Retry-After", "5") } else { reply }
     }
 
-    /// Writes a failure to the log; returns the reference to find it by.
-    fn note(&self, request: &Request, failure: &Failure) -> String {
+    /// Writes a failure to the log, at a bound rate or each time; returns the reference to find it by.
+    fn note(&self, request: &Request, failure: &Failure, is_bounded: bool) -> String {
         let mut reference = Uuid::new_v4().simple().to_string().to_ascii_uppercase();
         reference.truncate(8);
         match failure {
-            _ if failure.is_anybodys() => {
+            _ if is_bounded => {
                 let reason = format!("{failure} (reference {reference})");
                 self.dispatcher.refused().note("login", request.peer, &reason, Timestamp::now());
             }

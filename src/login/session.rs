@@ -102,7 +102,9 @@ impl LoginDesk {
             Failure::Centre { .. } => "centre",
             _ => "internal",
         };
-        let reference = self.note(request, failure);
+        // Who asks has the admin token: a centre's trouble is worth a line each time.
+        let is_bounded = failure.is_anybodys() && !matches!(failure, Failure::Centre { .. });
+        let reference = self.note(request, failure, is_bounded);
         let error = match failure {
             Failure::Internal(_) => "internal error, see the log".to_owned(),
             other => other.to_string(),

@@ -189,3 +189,21 @@ fn a_centre_that_hangs_holds_up_its_own_tenant_for_a_bounded_time() {
     assert!(begun.elapsed() < crate::harness::PATIENCE, "{:?}", begun.elapsed());
     gate.open();
 }
+
+#[test]
+fn made_up_codes_fill_no_log() {
+    const STRANGERS: usize = 60;
+    let centre = refusing(400, "invalid_grant", "Invalid authorization code");
+    let (koogate, _scratch) = open(&centre);
+    let begun = Instant::now();
+    for number in 0..STRANGERS {
+        check_page(&Browser::default().log_in(&koogate, "t-1", &format!("c-{number}")), 400, "no longer good");
+    }
+    // Ten lines at once and one more in each second. On a machine too slow for that to be few, nothing can be told.
+    let allowed = 11 + usize::try_from(begun.elapsed().as_secs()).unwrap();
+    let shown = koogate.admin("GET", "/api/v1/refused", Some(ADMIN_TOKEN), "").json().to_string();
+    assert_eq!(shown.matches("Invalid authorization code").count(), STRANGERS, "{shown}");
+    let log = koogate.stop();
+    let lines = log.matches("Invalid authorization code").count();
+    assert!((1..=allowed).contains(&lines), "{lines} lines\n{log}");
+}

@@ -102,6 +102,22 @@ fn a_centre_in_trouble_costs_no_session() {
 }
 
 #[test]
+fn each_refresh_that_a_centre_fails_has_its_line_in_the_log() {
+    let centre = Centre::with_tokens(|seen| match seen.form.get("code") {
+        Some(_) => (200, json!({ "access_token": "a", "refresh_token": "r" })).into(),
+        None => (500, json!("in trouble")).into(),
+    });
+    let (koogate, _scratch) = open(&centre);
+    let sid = session(&koogate);
+    let failed: Vec<Answer> = (0..30).map(|_| refresh(&koogate, &sid)).collect();
+    let log = koogate.stop();
+    for answer in failed {
+        check_problem(&answer, 502, "centre");
+        assert!(log.contains(answer.json()["reference"].as_str().unwrap()), "{log}");
+    }
+}
+
+#[test]
 fn a_refresh_that_tells_of_another_user_is_refused() {
     let users = Mutex::new(vec![json!({ "userName": "lisi" }), zhang_san()]);
     let centre = Centre::start(move |seen| match seen.form.contains_key("grant_type") {
