@@ -139,7 +139,7 @@ pub enum Failure {
         /// What is wrong.
         fault: CentreFault,
     },
-    /// So many logins are going on that no other begins.
+    /// So many logins are going on that no other begins: there was no place in time, or too many wait for one.
     #[error("too many logins wait for authentication centres")]
     Busy,
     /// No such session, or not any more.
