@@ -171,18 +171,23 @@ impl LoginDesk {
 
 fn arrival(request: &Request) -> Result<Arrival, Failure> {
     let query = Query::parse(request.query()).map_err(|_| Failure::Incomplete)?;
-    let value = |name, longest| {
-        let value = query.first(name).filter(|value| !value.is_empty() && value.len() <= longest);
-        value.map(str::to_owned)
-    };
-    let (tenant_id, state) = (value("tenant", LONGEST_TENANT_ID), value("state", LONGEST_CODE));
-    match value("code", LONGEST_CODE).map(Secret::new) {
+    let (tenant_id, state) = (tenant_in(&query), value(&query, "state", LONGEST_CODE));
+    match value(&query, "code", LONGEST_CODE).map(Secret::new) {
         Some(code) if tenant_id.is_some() || state.is_some() => Ok(Arrival { code, tenant_id, state }),
         _ => Err(match query.first("error") {
             Some(error) => Failure::Declined(error.chars().take(LONGEST_TENANT_ID).collect()),
             None => Failure::Incomplete,
         }),
     }
+}
+
+/// The tenant that a request names. One that no tenant can have is none.
+pub(super) fn tenant_in(query: &Query) -> Option<String> {
+    value(query, "tenant", LONGEST_TENANT_ID)
+}
+
+fn value(query: &Query, name: &str, longest: usize) -> Option<String> {
+    query.first(name).filter(|value| !value.is_empty() && value.len() <= longest).map(str::to_owned)
 }
 
 /// Whether what came belongs to what this browser has begun. Where a state was given along, it must have come back.

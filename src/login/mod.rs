@@ -122,7 +122,7 @@ impl LoginDesk {
     /// and a configured callback, to that tenant's own.
     fn begin(self: &Arc<Self>, request: &Request) -> Reply {
         let Ok(query) = Query::parse(request.query()) else { return self.fail(request, &Failure::BadReturnTo) };
-        let return_to = match query.first("return_to").map(ReturnTo::parse).transpose() {
+        let return_to = match ReturnTo::asked_for(&query) {
             Ok(return_to) => return_to,
             Err(_) => return self.fail(request, &Failure::BadReturnTo),
         };
@@ -132,7 +132,7 @@ impl LoginDesk {
             return self.fail(request, &Failure::CookiesRefused);
         }
         let Ok(id) = random::unguessable() else { return self.fail(request, &no_randomness()) };
-        let tenant_id = query.first("tenant").filter(|_| self.config.callback_url.is_some()).map(str::to_owned);
+        let tenant_id = callback::tenant_in(&query).filter(|_| self.config.callback_url.is_some());
         let page = match &tenant_id {
             Some(tenant_id) => self.authorize_page(tenant_id, &id),
             None => Ok(self.login_page.clone()),

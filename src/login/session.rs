@@ -193,7 +193,7 @@ impl LoginDesk {
     /// random bits, can do it.
     pub(super) fn log_out(self: &Arc<Self>, request: &Request) -> Reply {
         let Ok(query) = Query::parse(request.query()) else { return self.fail(request, &Failure::BadReturnTo) };
-        let return_to = match query.first("return_to").map(ReturnTo::parse).transpose() {
+        let return_to = match ReturnTo::asked_for(&query) {
             Ok(path) => path.map(|path| self.in_application(&path)),
             Err(_) => return self.fail(request, &Failure::BadReturnTo),
         };

@@ -235,6 +235,19 @@ fn a_login_at_a_tenants_own_centre_gives_its_state_along_and_back() {
 }
 
 #[test]
+fn what_is_empty_or_longer_than_any_tenants_id_is_not_asked_for() {
+    let scratch = scratch_with("", "callback_url = \"https://k.example.com/cb\"");
+    let koogate = scratch.serve();
+    let long = "t".repeat(65);
+    for query in ["return_to=", "tenant=", "return_to=&tenant=", &format!("tenant={long}")] {
+        let answer = koogate.get(&format!("{LOGIN}?{query}"));
+        assert!(location(&answer).contains("/unified-login/"), "{query}");
+    }
+    check_page(&koogate.get("/saasproduce/logout?return_to="), 404, "This login has ended");
+    assert!(!koogate.stop().contains(&long));
+}
+
+#[test]
 fn a_login_that_began_at_koogallery_is_sent_to_the_beginning_once() {
     let centre = Centre::good();
     let (koogate, _scratch) = open(&centre);
