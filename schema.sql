@@ -233,6 +233,8 @@ CREATE TABLE user (
   updated_at       INTEGER NOT NULL,
   PRIMARY KEY (tenant, instance_id, app_id, user_name)
 ) STRICT, WITHOUT ROWID;
+-- A login tells no instance. With the flags in it SQLite prefers it to the key, which would walk all users of the tenant.
+CREATE INDEX user_by_name ON user (tenant, app_id, user_name, authorised, enabled);
 
 -- Departments of a tenant.
 CREATE TABLE department (

@@ -1,9 +1,10 @@
-//! What keeps logins within bounds: how many wait for authentication centres, and which codes were used.
+//! What keeps logins within bounds: how many talk with authentication centres and wait for it, and which codes were used.
 //!
 //! All of it is memory of a fixed size; a restart forgets it, and the centre still takes each code once.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// So many exchanges with centres may go on at once.
 pub(super) const AT_ONCE: usize = 16;
@@ -11,12 +12,30 @@ pub(super) const AT_ONCE: usize = 16;
 /// And so many of one tenant, so that a centre that hangs leaves room for others.
 const AT_ONCE_PER_TENANT: usize = 4;
 
+/// So many may wait for a place. Each holds a thread of the door, which KooGallery's calls need.
+const WAITING: usize = 8;
+
+/// And so many of one tenant.
+const WAITING_PER_TENANT: usize = 2;
+
 /// So many used codes and states are remembered.
 const REMEMBERED: usize = 4096;
 
-/// The places for exchanges with centres.
+/// The places for exchanges with centres, given in the order in which they were asked for.
 #[derive(Default)]
-pub(super) struct Places(Mutex<HashMap<i64, usize>>);
+pub(super) struct Places {
+    state: Mutex<Taken>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Taken {
+    /// How many, by tenant.
+    taken: HashMap<i64, usize>,
+    /// Who waits: ticket and tenant, the first to come first.
+    waiting: VecDeque<(u64, i64)>,
+    next_ticket: u64,
+}
 
 /// A place; given back when dropped.
 pub(super) struct Place {
@@ -25,25 +44,69 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// Takes a place for a tenant; `None` when there is none left.
-    pub(super) fn take(self: &Arc<Self>, tenant: i64) -> Option<Place> {
-        let mut taken = lock(&self.0);
-        let (all, own) = (taken.values().sum::<usize>(), taken.get(&tenant).copied().unwrap_or_default());
-        if all >= AT_ONCE || own >= AT_ONCE_PER_TENANT {
+    /// Takes a place for a tenant, or waits for one; `None` when the time is over first, or too many wait already.
+    pub(super) fn take(self: &Arc<Self>, tenant: i64, until: Instant) -> Option<Place> {
+        let mut state = lock(&self.state);
+        let ticket = state.queue_up(tenant);
+        if !state.is_turn_of(ticket) && state.is_crowded(tenant) {
+            state.leave(ticket);
             return None;
         }
-        taken.insert(tenant, own + 1);
-        Some(Place { places: Arc::clone(self), tenant })
+        let left = until.saturating_duration_since(Instant::now());
+        let waited = self.changed.wait_timeout_while(state, left, |state| !state.is_turn_of(ticket));
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let is_turn = state.is_turn_of(ticket);
+        state.leave(ticket);
+        if is_turn {
+            *state.taken.entry(tenant).or_default() += 1;
+        }
+        drop(state);
+        // Another one may be the first now, with a place that is free already.
+        self.changed.notify_all();
+        is_turn.then(|| Place { places: Arc::clone(self), tenant })
+    }
+}
+
+impl Taken {
+    fn queue_up(&mut self, tenant: i64) -> u64 {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.waiting.push_back((ticket, tenant));
+        ticket
+    }
+
+    fn leave(&mut self, ticket: u64) {
+        self.waiting.retain(|(waiting, _)| *waiting != ticket);
+    }
+
+    /// Whether this is the first of those for whom there is room: a tenant without any holds up no other.
+    fn is_turn_of(&self, ticket: u64) -> bool {
+        let first = self.waiting.iter().find(|(_, tenant)| self.has_room(*tenant));
+        first.is_some_and(|(first, _)| *first == ticket)
+    }
+
+    fn has_room(&self, tenant: i64) -> bool {
+        let own = self.taken.get(&tenant).copied().unwrap_or_default();
+        self.taken.values().sum::<usize>() < AT_ONCE && own < AT_ONCE_PER_TENANT
+    }
+
+    /// Whether more wait than may, the one who came last included.
+    fn is_crowded(&self, tenant: i64) -> bool {
+        let own = self.waiting.iter().filter(|(_, waiting)| *waiting == tenant).count();
+        self.waiting.len() > WAITING || own > WAITING_PER_TENANT
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = lock(&self.places.0);
-        match taken.get_mut(&self.tenant) {
+        let mut state = lock(&self.places.state);
+        match state.taken.get_mut(&self.tenant) {
             Some(own) if *own > 1 => *own -= 1,
-            _ => drop(taken.remove(&self.tenant)),
+            _ => drop(state.taken.remove(&self.tenant)),
         }
+        drop(state);
+        // All: whose turn it is they find out themselves.
+        self.places.changed.notify_all();
     }
 }
 
@@ -106,21 +169,97 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread::JoinHandle;
+    use std::time::Duration;
+
     use super::*;
+
+    /// Takes a place without waiting.
+    fn take_now(places: &Arc<Places>, tenant: i64) -> Option<Place> {
+        places.take(tenant, Instant::now())
+    }
+
+    /// Waits for a place in a thread of its own; returns when it waits.
+    fn wait_for_place(places: &Arc<Places>, tenant: i64) -> JoinHandle<Option<Place>> {
+        let before = lock(&places.state).next_ticket;
+        let waiting = Arc::clone(places);
+        let until = Instant::now() + Duration::from_secs(60);
+        let thread = std::thread::spawn(move || waiting.take(tenant, until));
+        while lock(&places.state).next_ticket == before {
+            std::thread::yield_now();
+        }
+        thread
+    }
+
+    fn waiting(places: &Places) -> usize {
+        lock(&places.state).waiting.len()
+    }
 
     #[test]
     fn a_tenant_takes_a_quarter_of_the_places_and_no_more_are_taken_than_there_are() {
         let places = Arc::new(Places::default());
-        let mut taken: Vec<Place> = (0..4).map_while(|_| places.take(1)).collect();
+        let mut taken: Vec<Place> = (0..4).map_while(|_| take_now(&places, 1)).collect();
         assert_eq!(taken.len(), AT_ONCE_PER_TENANT);
-        assert!(places.take(1).is_none());
-        taken.extend((2..=4).flat_map(|tenant| (0..4).map_while(|_| places.take(tenant)).collect::<Vec<_>>()));
+        assert!(take_now(&places, 1).is_none());
+        taken.extend((2..=4).flat_map(|tenant| (0..4).map_while(|_| take_now(&places, tenant)).collect::<Vec<_>>()));
         assert_eq!(taken.len(), AT_ONCE);
-        assert!(places.take(5).is_none());
+        assert!(take_now(&places, 5).is_none());
         taken.remove(0);
-        assert!(places.take(5).is_some());
+        assert!(take_now(&places, 5).is_some());
         drop(taken);
-        assert!(lock(&places.0).is_empty());
+        assert!(lock(&places.state).taken.is_empty());
+        assert_eq!(waiting(&places), 0);
+    }
+
+    #[test]
+    fn who_waits_gets_the_place_that_is_given_back() {
+        let places = Arc::new(Places::default());
+        let mut taken: Vec<Place> = (0..4).map_while(|_| take_now(&places, 1)).collect();
+        let (first, second) = (wait_for_place(&places, 1), wait_for_place(&places, 1));
+        assert!(take_now(&places, 2).is_some(), "another tenant is not held up");
+        taken.pop();
+        let first = first.join().unwrap();
+        assert!(first.is_some());
+        assert_eq!(waiting(&places), 1);
+        drop(first);
+        assert!(second.join().unwrap().is_some());
+        assert_eq!(waiting(&places), 0);
+    }
+
+    #[test]
+    fn who_comes_later_passes_only_those_for_whom_there_is_no_room() {
+        let mut state = Taken { taken: HashMap::from([(1, AT_ONCE_PER_TENANT)]), ..Taken::default() };
+        let [first, second, other] = [1, 1, 2].map(|tenant| state.queue_up(tenant));
+        assert_eq!([first, second, other].map(|ticket| state.is_turn_of(ticket)), [false, false, true]);
+        state.leave(other);
+        state.taken.insert(1, AT_ONCE_PER_TENANT - 1);
+        assert_eq!([first, second].map(|ticket| state.is_turn_of(ticket)), [true, false]);
+    }
+
+    #[test]
+    fn places_that_are_freed_together_wake_all_who_wait_for_them() {
+        let places = Arc::new(Places::default());
+        let taken: Vec<Place> = (0..4).map_while(|_| take_now(&places, 1)).collect();
+        let waiting = [wait_for_place(&places, 1), wait_for_place(&places, 1)];
+        drop(taken);
+        let got: Vec<Option<Place>> = waiting.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(got.iter().all(Option::is_some));
+    }
+
+    #[test]
+    fn two_of_a_tenant_and_eight_in_all_may_wait() {
+        let places = Arc::new(Places::default());
+        let until = Instant::now() + Duration::from_secs(60);
+        let taken: Vec<Place> =
+            (1..=4).flat_map(|tenant| (0..4).map_while(|_| take_now(&places, tenant)).collect::<Vec<_>>()).collect();
+        let mut threads = vec![wait_for_place(&places, 1), wait_for_place(&places, 1)];
+        assert!(places.take(1, until).is_none(), "two of the tenant wait");
+        threads.extend((2..=4).flat_map(|tenant| [wait_for_place(&places, tenant), wait_for_place(&places, tenant)]));
+        assert_eq!(waiting(&places), WAITING);
+        assert!(places.take(5, until).is_none(), "eight wait");
+        drop(taken);
+        assert!(threads.into_iter().all(|thread| thread.join().unwrap().is_some()));
+        assert!(lock(&places.state).taken.is_empty());
     }
 
     #[test]

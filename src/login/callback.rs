@@ -94,7 +94,9 @@ impl LoginDesk {
             Ok((tokens, user.map_err(|fault| of_centre(&client.tenant_id, fault))?))
         })?;
         let sid = random::unguessable().map_err(|_| no_randomness())?;
-        self.record(&sid, tenant.row, &tokens, &user, times.answer_by)?;
+        if !self.record(&sid, tenant.row, &tokens, &user, times.answer_by)? {
+            return Err(Failure::NotAuthorised(tenant_id));
+        }
         log::info!("login: a user of tenant {tenant_id:?} is handed over, session {}…", &sid[..8]);
         let return_to = return_to.as_ref();
         self.token(&Login { tenant_id: &tenant_id, app_id, user: &user, sid: &sid, return_to })
@@ -105,6 +107,8 @@ impl LoginDesk {
         found.ok_or_else(|| Failure::UnknownTenant(tenant_id.to_owned()))
     }
 
+    /// Records a session, unless its user may not use the application; returns whether it did. One transaction: the user's
+    /// authorisation is taken before it or after it.
     fn record(
         &self,
         sid: &str,
@@ -112,11 +116,14 @@ impl LoginDesk {
         tokens: &Tokens,
         user: &User,
         answer_by: std::time::Instant,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let (sid, app_id, user_name) = (sid.to_owned(), self.config.app_id.clone(), user.user_name.clone());
         let (refresh_token, now) = (tokens.refresh.clone(), Timestamp::now());
         let expires_at = self.session_end(now);
         let recorded = self.store.write(Some(answer_by), move |tx| {
+            if tx.may_use(tenant, &app_id, &user_name)? == Some(false) {
+                return Ok(false);
+            }
             let new = NewLoginSession {
                 sid: &sid,
                 tenant,
@@ -125,9 +132,9 @@ impl LoginDesk {
                 refresh_token: refresh_token.as_ref(),
                 expires_at,
             };
-            tx.insert_login_session(&new, now)
+            tx.insert_login_session(&new, now).map(|_| true)
         });
-        recorded.map(drop).map_err(internal)
+        recorded.map_err(internal)
     }
 
     /// When a session that was used now is forgotten.
@@ -164,18 +171,23 @@ impl LoginDesk {
 
 fn arrival(request: &Request) -> Result<Arrival, Failure> {
     let query = Query::parse(request.query()).map_err(|_| Failure::Incomplete)?;
-    let value = |name, longest| {
-        let value = query.first(name).filter(|value| !value.is_empty() && value.len() <= longest);
-        value.map(str::to_owned)
-    };
-    let (tenant_id, state) = (value("tenant", LONGEST_TENANT_ID), value("state", LONGEST_CODE));
-    match value("code", LONGEST_CODE).map(Secret::new) {
+    let (tenant_id, state) = (tenant_in(&query), value(&query, "state", LONGEST_CODE));
+    match value(&query, "code", LONGEST_CODE).map(Secret::new) {
         Some(code) if tenant_id.is_some() || state.is_some() => Ok(Arrival { code, tenant_id, state }),
         _ => Err(match query.first("error") {
             Some(error) => Failure::Declined(error.chars().take(LONGEST_TENANT_ID).collect()),
             None => Failure::Incomplete,
         }),
     }
+}
+
+/// The tenant that a request names. One that no tenant can have is none.
+pub(super) fn tenant_in(query: &Query) -> Option<String> {
+    value(query, "tenant", LONGEST_TENANT_ID)
+}
+
+fn value(query: &Query, name: &str, longest: usize) -> Option<String> {
+    query.first(name).filter(|value| !value.is_empty() && value.len() <= longest).map(str::to_owned)
 }
 
 /// Whether what came belongs to what this browser has begun. Where a state was given along, it must have come back.

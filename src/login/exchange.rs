@@ -52,7 +52,14 @@ impl LoginDesk {
         until: Instant,
         talk: impl FnOnce(&Self) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let place = self.places.take(tenant).ok_or(Failure::Busy)?;
+        // Half of the time at most: a code is used once, so who gets a place must have time for the talk.
+        let now = Instant::now();
+        let left = until.saturating_duration_since(now);
+        let place = self.places.take(tenant, now + left / 2).ok_or(Failure::Busy)?;
+        // A worker gives its place back a moment before it is free itself.
+        while self.pool.free() == 0 && Instant::now() < until {
+            std::thread::yield_now();
+        }
         let (give, result) = sync_channel(1);
         let desk = Arc::clone(self);
         let is_taken = self.pool.try_run(move || {

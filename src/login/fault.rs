@@ -128,6 +128,9 @@ pub enum Failure {
     /// No credential for it.
     #[error("tenant {0:?} has no credential for login.app_id: no applicationSync has told it")]
     UnknownApplication(String),
+    /// The kit's calls have told of this user, and that it may not.
+    #[error("tenant {0:?}: the user is not authorised for the application, or is disabled: authSync has said so")]
+    NotAuthorised(String),
     /// The authentication centre.
     #[error("tenant {tenant:?}: {fault}")]
     Centre {
@@ -136,7 +139,7 @@ pub enum Failure {
         /// What is wrong.
         fault: CentreFault,
     },
-    /// So many logins are going on that no other begins.
+    /// So many logins are going on that no other begins: there was no place in time, or too many wait for one.
     #[error("too many logins wait for authentication centres")]
     Busy,
     /// No such session, or not any more.
@@ -152,7 +155,7 @@ impl Failure {
     pub fn status(&self) -> u16 {
         match self {
             Self::NotBegun | Self::CookiesRefused | Self::BadReturnTo | Self::Incomplete | Self::Used => 400,
-            Self::Declined(_) => 403,
+            Self::Declined(_) | Self::NotAuthorised(_) => 403,
             Self::UnknownTenant(_) | Self::NoDomain(_) | Self::UnknownApplication(_) | Self::NoSession => 404,
             Self::Centre { fault: CentreFault::InvalidGrant { .. }, .. } => 400,
             Self::Centre { fault: CentreFault::TimedOut, .. } => 504,
@@ -162,13 +165,21 @@ impl Failure {
         }
     }
 
-    /// Whether anybody can cause it, again and again: logged at a bound rate.
+    /// Whether anybody with a browser can cause it, again and again: logged at a bound rate. What a centre refuses is among
+    /// it, since anybody can make up a code, and send one to a centre that is known to be in trouble.
     pub fn is_anybodys(&self) -> bool {
-        !matches!(self, Self::Centre { .. } | Self::Internal(_))
+        !matches!(self, Self::Internal(_))
     }
 
     /// Whether a new login may help.
     pub fn may_begin_anew(&self) -> bool {
-        !matches!(self, Self::UnknownTenant(_) | Self::NoDomain(_) | Self::UnknownApplication(_) | Self::NoSession)
+        !matches!(
+            self,
+            Self::UnknownTenant(_)
+                | Self::NoDomain(_)
+                | Self::UnknownApplication(_)
+                | Self::NotAuthorised(_)
+                | Self::NoSession
+        )
     }
 }

@@ -122,7 +122,7 @@ impl LoginDesk {
     /// and a configured callback, to that tenant's own.
     fn begin(self: &Arc<Self>, request: &Request) -> Reply {
         let Ok(query) = Query::parse(request.query()) else { return self.fail(request, &Failure::BadReturnTo) };
-        let return_to = match query.first("return_to").map(ReturnTo::parse).transpose() {
+        let return_to = match ReturnTo::asked_for(&query) {
             Ok(return_to) => return_to,
             Err(_) => return self.fail(request, &Failure::BadReturnTo),
         };
@@ -132,7 +132,7 @@ impl LoginDesk {
             return self.fail(request, &Failure::CookiesRefused);
         }
         let Ok(id) = random::unguessable() else { return self.fail(request, &no_randomness()) };
-        let tenant_id = query.first("tenant").filter(|_| self.config.callback_url.is_some()).map(str::to_owned);
+        let tenant_id = callback::tenant_in(&query).filter(|_| self.config.callback_url.is_some());
         let page = match &tenant_id {
             Some(tenant_id) => self.authorize_page(tenant_id, &id),
             None => Ok(self.login_page.clone()),
@@ -174,19 +174,19 @@ impl LoginDesk {
 
     /// Writes a failure to the log and onto a page, under the same reference.
     fn fail(&self, request: &Request, failure: &Failure) -> Reply {
-        let reference = self.note(request, failure);
+        let reference = self.note(request, failure, failure.is_anybodys());
         let html = page::failure(failure, &self.begin_path, &reference);
         let reply = uncached(Reply::new(failure.status(), "text/html; charset=utf-8", html))
             .with_header("Content-Security-Policy", page::security_policy());
         if *failure == Failure::Busy { reply.with_header("Retry-After", "5") } else { reply }
     }
 
-    /// Writes a failure to the log; returns the reference to find it by.
-    fn note(&self, request: &Request, failure: &Failure) -> String {
+    /// Writes a failure to the log, at a bound rate or each time; returns the reference to find it by.
+    fn note(&self, request: &Request, failure: &Failure, is_bounded: bool) -> String {
         let mut reference = Uuid::new_v4().simple().to_string().to_ascii_uppercase();
         reference.truncate(8);
         match failure {
-            _ if failure.is_anybodys() => {
+            _ if is_bounded => {
                 let reason = format!("{failure} (reference {reference})");
                 self.dispatcher.refused().note("login", request.peer, &reason, Timestamp::now());
             }

@@ -149,6 +149,17 @@ fn words_of_the_server(failure: &Failure) -> Words {
                 "No applicationSync has come for this enterprise, or login.app_id is not that of the credential.",
             ),
         },
+        Failure::NotAuthorised(_) => Words {
+            title: ("您的账号未获授权使用此应用", "Your account is not authorised for this application"),
+            user: (
+                "请联系贵公司的管理员为您授权或启用账号，然后重新登录。",
+                "Ask your enterprise's administrator to authorise or enable your account, then log in again.",
+            ),
+            seller: (
+                "authSync 已取消该用户的授权或停用了该用户。可用 koogate tenant show 查看。",
+                "authSync has taken this user's authorisation, or disabled it. Look with koogate tenant show.",
+            ),
+        },
         Failure::Centre { fault, .. } => centre_words(fault),
         Failure::Busy => Words {
             title: ("登录人数过多", "Too many logins at once"),
@@ -237,6 +248,7 @@ mod tests {
     fn a_page_offers_a_new_login_only_where_it_may_help() {
         assert!(failure(&Failure::Busy, "/x", "R").contains("href="));
         assert!(!failure(&Failure::UnknownTenant("t".to_owned()), "/x", "R").contains("href="));
+        assert!(!failure(&Failure::NotAuthorised("t".to_owned()), "/x", "R").contains("href="));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Pure. Strict on purpose: what one program resolves to the same site, another may take for another one.
 
+use crate::protocol::query::Query;
+
 /// Longest, in bytes.
 const LONGEST: usize = 1024;
 
@@ -29,6 +31,14 @@ impl ReturnTo {
         let in_disguise = ["//", "%2f", "%5c", "%2e"].iter().any(|part| path.contains(part));
         let dots = path.split('/').any(|segment| matches!(segment, "." | ".."));
         if in_disguise || dots { Err(NotAPath) } else { Ok(Self(text.to_owned())) }
+    }
+
+    /// Takes the path that a request asks for, where it asks for one: an empty one asks for none.
+    ///
+    /// # Errors
+    /// As [`ReturnTo::parse`].
+    pub fn asked_for(query: &Query) -> Result<Option<Self>, NotAPath> {
+        query.first("return_to").filter(|path| !path.is_empty()).map(Self::parse).transpose()
     }
 
     /// The path.

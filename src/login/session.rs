@@ -43,6 +43,8 @@ impl Asked {
 enum NoRefresh {
     /// The user must log in again.
     LogInAgain,
+    /// The user may not use the application any more; the session has ended.
+    NotAuthorised,
     /// Another one runs.
     Running,
     /// As a login fails.
@@ -73,6 +75,13 @@ impl LoginDesk {
                         "reason": "log-in-again",
                     }),
                 ),
+                Err(NoRefresh::NotAuthorised) => (
+                    409,
+                    json!({
+                        "error": "the user is not authorised for the application any more: the session has ended",
+                        "reason": "not-authorised",
+                    }),
+                ),
                 Err(NoRefresh::Running) => {
                     (409, json!({ "error": "a refresh of this session is running", "reason": "refresh-running" }))
                 }
@@ -93,7 +102,9 @@ impl LoginDesk {
             Failure::Centre { .. } => "centre",
             _ => "internal",
         };
-        let reference = self.note(request, failure);
+        // Who asks has the admin token: a centre's trouble is worth a line each time.
+        let is_bounded = failure.is_anybodys() && !matches!(failure, Failure::Centre { .. });
+        let reference = self.note(request, failure, is_bounded);
         let error = match failure {
             Failure::Internal(_) => "internal error, see the log".to_owned(),
             other => other.to_string(),
@@ -105,6 +116,7 @@ impl LoginDesk {
     fn refresh(self: &Arc<Self>, sid: &str, request: &Request) -> Result<Value, NoRefresh> {
         let session = self.session(sid)?.ok_or(Failure::NoSession)?;
         let turn = self.refreshing.begin(sid).ok_or(NoRefresh::Running)?;
+        self.end_if_not_authorised(&session)?;
         // After the turn has begun: another one may just have stored a newer one.
         let refresh_token = self.store.read(|tx| tx.refresh_token_of(sid)).map_err(internal)?;
         let refresh_token = refresh_token.ok_or(NoRefresh::LogInAgain)?;
@@ -122,6 +134,8 @@ impl LoginDesk {
             Err(Failure::Centre { fault: CentreFault::InvalidGrant { .. }, .. }) => return Err(NoRefresh::LogInAgain),
             Err(failure) => return Err(failure.into()),
         };
+        // The talk took its time.
+        self.end_if_not_authorised(&session)?;
         let token = self.token(&Login {
             tenant_id: &session.tenant_id,
             app_id: &session.app_id,
@@ -135,6 +149,18 @@ impl LoginDesk {
         body["tenant"] = session.tenant_id.into();
         body["token"] = token.expose().as_str().into();
         Ok(body)
+    }
+
+    /// Ends a session whose user may not use the application any more.
+    fn end_if_not_authorised(&self, session: &LoginSessionRow) -> Result<(), NoRefresh> {
+        let LoginSessionRow { tenant, app_id, user_name, sid, .. } = session;
+        let may_use = self.store.read(|tx| tx.may_use(*tenant, app_id, user_name)).map_err(internal)?;
+        if may_use != Some(false) {
+            return Ok(());
+        }
+        let sid = sid.clone();
+        self.store.write(None, move |tx| tx.end_login_session(&sid)).map_err(internal)?;
+        Err(NoRefresh::NotAuthorised)
     }
 
     /// In the pool. The newest refresh token is stored before anything else is asked: the one before is worthless now.
@@ -167,7 +193,7 @@ impl LoginDesk {
     /// random bits, can do it.
     pub(super) fn log_out(self: &Arc<Self>, request: &Request) -> Reply {
         let Ok(query) = Query::parse(request.query()) else { return self.fail(request, &Failure::BadReturnTo) };
-        let return_to = match query.first("return_to").map(ReturnTo::parse).transpose() {
+        let return_to = match ReturnTo::asked_for(&query) {
             Ok(path) => path.map(|path| self.in_application(&path)),
             Err(_) => return self.fail(request, &Failure::BadReturnTo),
         };

@@ -262,6 +262,14 @@ impl Tx<'_> {
         self.execute("revoke the user", sql, values).map(drop)
     }
 
+    /// Whether a user may use an application of a tenant: authorised and enabled in one of its instances at least. `None`:
+    /// no such user is known, in none of them.
+    pub fn may_use(&self, tenant: i64, app_id: &str, user_name: &str) -> Result<Option<bool>, StoreError> {
+        let sql = "SELECT max(authorised AND enabled) FROM user WHERE tenant = ?1 AND app_id = ?2 AND user_name = ?3";
+        let found = self.first("look up the authorisation", sql, (tenant, app_id, user_name), |row| row.get(0))?;
+        Ok(found.flatten())
+    }
+
     /// Records a department. Its parent is made by [`Tx::put_parent`].
     pub fn put_department(
         &self,

@@ -1,6 +1,7 @@
 //! Logins through KooGallery: from the login page to the application, by a browser of few words and an authentication
 //! centre that a test programs.
 
+mod authorised;
 mod centre;
 mod refused;
 mod session;
@@ -12,7 +13,7 @@ use data_encoding::BASE64URL_NOPAD;
 use jiff::Timestamp;
 use koogate::sealing::SealingKey;
 use koogate::secret::Secret;
-use koogate::store::{NewTenant, Role, Settings, Store};
+use koogate::store::{NewTenant, Role, Settings, Store, StoreError, Tx};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -42,13 +43,19 @@ fn scratch() -> Scratch {
     scratch_with("", "")
 }
 
-/// Puts a tenant into the directory, as the kit's calls do, while no server runs.
-fn know_tenant(scratch: &Scratch, tenant_id: &'static str, domain_name: &str, app_id: Option<&'static str>) {
+/// Writes to the database, as the kit's calls do, while no server runs.
+fn write(scratch: &Scratch, work: impl Fn(&Tx<'_>) -> Result<(), StoreError> + Send + 'static) {
     let settings = Settings { path: scratch.path("koogate.db"), commit_batch: 512 };
     let sealing = Arc::new(SealingKey::from_hex(SEALING_KEY).unwrap());
     let store = Store::open(&settings, Role::Command, sealing).unwrap();
+    store.write(None, work).unwrap();
+    store.close().unwrap();
+}
+
+/// Puts a tenant into the directory.
+fn know_tenant(scratch: &Scratch, tenant_id: &'static str, domain_name: &str, app_id: Option<&'static str>) {
     let domain_name = domain_name.to_owned();
-    let put = store.write(None, move |tx| {
+    write(scratch, move |tx| {
         let new = NewTenant { tenant_id, tenant_code: "code", name: "Tenant", domain_name: Some(&domain_name) };
         let row = tx.put_tenant(&new, Timestamp::now())?;
         let secret = Secret::new(CLIENT_SECRET.to_owned());
@@ -57,8 +64,6 @@ fn know_tenant(scratch: &Scratch, tenant_id: &'static str, domain_name: &str, ap
             None => Ok(()),
         }
     });
-    put.unwrap();
-    store.close().unwrap();
 }
 
 /// A server whose one tenant has this centre.
@@ -227,6 +232,19 @@ fn a_login_at_a_tenants_own_centre_gives_its_state_along_and_back() {
     }
     assert_eq!(centre.seen().len(), 2);
     check_page(&koogate.get(&format!("{LOGIN}?tenant=t-9")), 404, "Your enterprise is not known here");
+}
+
+#[test]
+fn what_is_empty_or_longer_than_any_tenants_id_is_not_asked_for() {
+    let scratch = scratch_with("", "callback_url = \"https://k.example.com/cb\"");
+    let koogate = scratch.serve();
+    let long = "t".repeat(65);
+    for query in ["return_to=", "tenant=", "return_to=&tenant=", &format!("tenant={long}")] {
+        let answer = koogate.get(&format!("{LOGIN}?{query}"));
+        assert!(location(&answer).contains("/unified-login/"), "{query}");
+    }
+    check_page(&koogate.get("/saasproduce/logout?return_to="), 404, "This login has ended");
+    assert!(!koogate.stop().contains(&long));
 }
 
 #[test]

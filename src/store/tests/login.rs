@@ -79,3 +79,32 @@ fn expired_sessions_are_purged_in_small_steps() {
     assert_eq!([purge(), purge(), purge()], [3, 1, 0]);
     assert_eq!(rows(&store, "login_session"), 1);
 }
+
+#[test]
+fn a_user_may_use_an_application_when_one_of_its_instances_says_so() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let put = |instance_id: &'static str, enabled: bool, is_revoked: bool| {
+        let put = store.write(None, move |tx| {
+            let directory = Directory { tenant: tx.tenant_row("t-1", at(0))?, instance_id };
+            let details = Secret::new("{}".to_owned());
+            let user = NewUser { user_name: "u-1", org_code: None, role: None, enabled, details: &details };
+            tx.put_user(directory, "APP", &user, at(0))?;
+            if is_revoked { tx.revoke_user(directory, "APP", "u-1", at(1)) } else { Ok(()) }
+        });
+        put.unwrap();
+    };
+    let may_use = |tenant_id: &str, app_id: &str, user_name: &str| {
+        let tenant = store.read(|tx| tx.tenant(tenant_id)).unwrap().map_or(0, |tenant| tenant.row);
+        store.read(|tx| tx.may_use(tenant, app_id, user_name)).unwrap()
+    };
+    put("i-1", true, true);
+    assert_eq!(may_use("t-1", "APP", "u-1"), Some(false), "revoked");
+    put("i-2", false, false);
+    assert_eq!(may_use("t-1", "APP", "u-1"), Some(false), "revoked here, disabled there");
+    for (tenant_id, app_id, user_name) in [("t-2", "APP", "u-1"), ("t-1", "APP-2", "u-1"), ("t-1", "APP", "u-2")] {
+        assert_eq!(may_use(tenant_id, app_id, user_name), None);
+    }
+    put("i-2", true, false);
+    assert_eq!(may_use("t-1", "APP", "u-1"), Some(true), "authorised in one");
+}

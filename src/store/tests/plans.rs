@@ -43,6 +43,10 @@ fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
         if MAY_SCAN.contains(&doing) {
             continue;
         }
+        if doing == "look up the authorisation" {
+            // The key begins with the tenant, so it would do: by walking all of the tenant's users.
+            assert!(steps.iter().all(|step| step.contains("INDEX user_by_name")), "{doing}: {sql}\n{steps:#?}");
+        }
         for step in &steps {
             let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
             let whole = tables.contains(&scanned) && !UNFINISHED.iter().any(|index| step.contains(index));
@@ -162,6 +166,7 @@ fn run_directory(tx: &Tx<'_>) -> Result<(), StoreError> {
     let user = NewUser { user_name: "u-1", org_code: None, role: None, enabled: true, details: &details };
     tx.put_user(directory, "a-1", &user, at(0))?;
     tx.revoke_user(directory, "a-1", "u-1", at(0))?;
+    tx.may_use(tenant, "a-1", "u-1")?;
     tx.put_department(directory, ("d-1", Some("name"), Some("d-0")), at(0))?;
     tx.put_parent(directory, "d-0", at(0))?;
     tx.mark_departments_stale(directory)?;

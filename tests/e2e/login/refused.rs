@@ -1,12 +1,13 @@
 //! Logins that come to nothing: each has a page that says what to do, and a line in the log under the same reference.
 
+use std::sync::mpsc;
 use std::time::Instant;
 
 use serde_json::json;
 
 use super::*;
 use crate::harness::Gate;
-use crate::shop::IMPATIENT;
+use crate::shop::{IMPATIENT, PATIENT};
 
 /// A login at this centre must end on this page; the log tells more, and neither tells a secret.
 #[track_caller]
@@ -178,14 +179,65 @@ fn a_centre_that_hangs_holds_up_its_own_tenant_for_a_bounded_time() {
         let waiting: Vec<_> =
             (0..4).map(|n| scope.spawn(move || Browser::default().log_in(koogate, "t-1", &format!("c-{n}")))).collect();
         hanging.wait_for(4);
-        let mut browser = Browser::default();
-        check_page(&browser.log_in(koogate, "t-1", "c-5"), 503, "Too many logins at once");
-        assert_eq!(browser.cookies.len(), 1, "the same callback may be tried again");
-        assert_eq!(handed_over(&browser.log_in(koogate, "t-2", "c"))["userName"], "lisi");
+        assert_eq!(handed_over(&Browser::default().log_in(koogate, "t-2", "c"))["userName"], "lisi");
         for answer in waiting {
             check_page(&answer.join().unwrap(), 504, "The authentication centre is slow");
         }
     });
     assert!(begun.elapsed() < crate::harness::PATIENCE, "{:?}", begun.elapsed());
     gate.open();
+}
+
+#[test]
+fn a_login_waits_for_a_place_while_others_hold_them() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let centre = Centre::with_tokens(move |_| {
+        held.pass();
+        (200, json!({ "access_token": "a" })).into()
+    });
+    let scratch = scratch_with(PATIENT, "");
+    know_tenant(&scratch, "t-1", &centre.domain_name(), Some(APP_ID));
+    let koogate = scratch.serve();
+    let (tell, told) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let log_in = |code: &'static str| {
+            let (koogate, tell) = (&koogate, tell.clone());
+            scope.spawn(move || {
+                let mut browser = Browser::default();
+                let answer = browser.log_in(koogate, "t-1", code);
+                tell.send((answer, browser)).unwrap();
+            });
+        };
+        ["c-1", "c-2", "c-3", "c-4"].into_iter().for_each(log_in);
+        centre.wait_for(4);
+        // Two may wait, so one of three is turned away at once.
+        ["c-5", "c-6", "c-7"].into_iter().for_each(log_in);
+        let (answer, mut turned_away) = told.recv().unwrap();
+        check_page(&answer, 503, "Too many logins at once");
+        assert_eq!(turned_away.cookies.len(), 1, "the same callback may be tried again");
+        gate.open();
+        for (answer, _) in told.iter().take(6) {
+            handed_over(&answer);
+        }
+        handed_over(&turned_away.get(&koogate, &callback("t-1", "c-8")));
+    });
+}
+
+#[test]
+fn made_up_codes_fill_no_log() {
+    const STRANGERS: usize = 60;
+    let centre = refusing(400, "invalid_grant", "Invalid authorization code");
+    let (koogate, _scratch) = open(&centre);
+    let begun = Instant::now();
+    for number in 0..STRANGERS {
+        check_page(&Browser::default().log_in(&koogate, "t-1", &format!("c-{number}")), 400, "no longer good");
+    }
+    // Ten lines at once and one more in each second. On a machine too slow for that to be few, nothing can be told.
+    let allowed = 11 + usize::try_from(begun.elapsed().as_secs()).unwrap();
+    let shown = koogate.admin("GET", "/api/v1/refused", Some(ADMIN_TOKEN), "").json().to_string();
+    assert_eq!(shown.matches("Invalid authorization code").count(), STRANGERS, "{shown}");
+    let log = koogate.stop();
+    let lines = log.matches("Invalid authorization code").count();
+    assert!((1..=allowed).contains(&lines), "{lines} lines\n{log}");
 }

@@ -8,7 +8,7 @@ use super::centre::zhang_san;
 use super::*;
 use crate::harness::Gate;
 
-fn refresh(koogate: &Koogate, sid: &str) -> Answer {
+pub(super) fn refresh(koogate: &Koogate, sid: &str) -> Answer {
     koogate.admin("POST", &format!("/api/v1/login/{sid}/refresh"), Some(ADMIN_TOKEN), "")
 }
 
@@ -17,13 +17,13 @@ fn end(koogate: &Koogate, sid: &str) -> Answer {
 }
 
 /// Logs in; the session.
-fn session(koogate: &Koogate) -> String {
+pub(super) fn session(koogate: &Koogate) -> String {
     let claims = handed_over(&Browser::default().log_in(koogate, "t-1", &crate::harness::nonce()));
     claims["sid"].as_str().unwrap().to_owned()
 }
 
 #[track_caller]
-fn check_problem(answer: &Answer, status: u16, reason: &str) {
+pub(super) fn check_problem(answer: &Answer, status: u16, reason: &str) {
     assert_eq!((answer.status, answer.json()["reason"].as_str()), (status, Some(reason)), "{}", text(&answer.body));
 }
 
@@ -99,6 +99,22 @@ fn a_centre_in_trouble_costs_no_session() {
         koogate.wait_for_log(answer.json()["reference"].as_str().unwrap());
     }
     assert_eq!(refresh(&koogate, &sid).status, 200);
+}
+
+#[test]
+fn each_refresh_that_a_centre_fails_has_its_line_in_the_log() {
+    let centre = Centre::with_tokens(|seen| match seen.form.get("code") {
+        Some(_) => (200, json!({ "access_token": "a", "refresh_token": "r" })).into(),
+        None => (500, json!("in trouble")).into(),
+    });
+    let (koogate, _scratch) = open(&centre);
+    let sid = session(&koogate);
+    let failed: Vec<Answer> = (0..30).map(|_| refresh(&koogate, &sid)).collect();
+    let log = koogate.stop();
+    for answer in failed {
+        check_problem(&answer, 502, "centre");
+        assert!(log.contains(answer.json()["reference"].as_str().unwrap()), "{log}");
+    }
 }
 
 #[test]
