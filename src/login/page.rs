@@ -156,8 +156,8 @@ fn words_of_the_server(failure: &Failure) -> Words {
                 "Ask your enterprise's administrator to authorise or enable your account, then log in again.",
             ),
             seller: (
-                "authSync 已取消该用户的授权或停用了该用户。可用 koogate tenant show 查看。",
-                "authSync has taken this user's authorisation, or disabled it. Look with koogate tenant show.",
+                "authSync 已取消该用户的授权或停用了该用户。可用 koogate tenant users 查看。",
+                "authSync has taken this user's authorisation, or disabled it. Look with koogate tenant users.",
             ),
         },
         Failure::Centre { fault, .. } => centre_words(fault),
@@ -206,7 +206,7 @@ fn centre_words(fault: &CentreFault) -> Words {
              the right key?) and have the application synchronised again.",
         ),
         CentreFault::Address(_) | CentreFault::Redirected { .. } => (
-            "tenantSync 给出的域名不可用，见日志；可用 koogate tenant show 查看。",
+            "tenantSync 给出的域名不可用，见日志；可用 koogate tenant users 查看。",
             "The domain that tenantSync told cannot be used, see the log; koogate tenant show shows it.",
         ),
         CentreFault::Unreachable { .. } | CentreFault::TimedOut => (
