@@ -206,7 +206,7 @@ fn centre_words(fault: &CentreFault) -> Words {
              the right key?) and have the application synchronised again.",
         ),
         CentreFault::Address(_) | CentreFault::Redirected { .. } => (
-            "tenantSync 给出的域名不可用，见日志；可用 koogate tenant users 查看。",
+            "tenantSync 给出的域名不可用，见日志；可用 koogate tenant show 查看。",
             "The domain that tenantSync told cannot be used, see the log; koogate tenant show shows it.",
         ),
         CentreFault::Unreachable { .. } | CentreFault::TimedOut => (
