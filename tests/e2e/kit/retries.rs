@@ -150,16 +150,19 @@ fn an_end_of_a_binding_that_was_not_told_is_told_and_with_it_what_was_told_since
 fn what_was_given_up_is_retried_before_what_waits_behind_it() {
     let moody = Moody::start();
     let products = moody.application.product("");
-    let shop = Shop::with_kit_and(Application::ready(), "", Some(&products));
+    // What fails waits until it is retried by hand: what runs at that moment would count as told.
+    let jobs = "[jobs]\nfirst_retry = \"1h\"\nslowest_retry = \"1h\"\n";
+    let shop = Shop::with_kit_and(Application::ready(), jobs, Some(&products));
     moody.refuses.store(true, Ordering::SeqCst);
     shop.sync("000000", &single_org("i-1", "1", "d", ""));
     eventually(|| (shop.count("job WHERE state = 'dead'") == 1).then_some(()), || shop.koogate.log_text());
     moody.down.store(true, Ordering::SeqCst);
     shop.sync("000000", &single_org("i-1", "1", "renamed", ""));
-    eventually(|| (shop.count("job WHERE attempt > 1") > 0).then_some(()), || shop.koogate.log_text());
-    shop.scratch.run_ok(&["tenant", "retry", TENANT]);
+    let waits = || shop.count("job WHERE state = 'waiting' AND attempt = 1") == 1;
+    eventually(|| waits().then_some(()), || shop.koogate.log_text());
     moody.refuses.store(false, Ordering::SeqCst);
     moody.down.store(false, Ordering::SeqCst);
+    shop.scratch.run_ok(&["tenant", "retry", TENANT]);
     eventually(|| (moody.done().len() == 2).then_some(()), || shop.koogate.log_text());
     let names: Vec<_> = moody.done().iter().map(|event| event["change"]["departments"][0]["orgName"].clone()).collect();
     assert_eq!(names, [json!("d"), json!("renamed")]);
