@@ -11,6 +11,7 @@ pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod dispatch;
+pub(crate) mod excerpt;
 pub mod fault;
 pub mod fulfilment;
 pub mod http;

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::event::EventName;
-use super::excerpt::excerpt;
 use crate::access::{Access, AccessFault, AccessParts};
+use crate::excerpt::excerpt;
 use crate::license::{License, LicenseFault};
 use crate::protocol::result_code::ResultCode;
 use crate::secret::Secret;

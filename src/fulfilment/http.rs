@@ -26,8 +26,8 @@ use self::transport::{GuardedConnector, Reach, RefusedAddress, reach_of_host};
 use super::answer::Answer;
 use super::application::{ANSWER_LIMIT, AttemptError};
 use super::event::Event;
-use super::excerpt::excerpt;
 use super::webhook::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, WebhookSecret};
+use crate::excerpt::excerpt;
 
 /// How much of an error page is read to find the first 200 characters worth showing.
 const ERROR_PAGE_LIMIT: u64 = 4 * 1024;

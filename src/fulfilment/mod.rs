@@ -9,7 +9,6 @@ pub mod application;
 pub mod command;
 pub mod completion;
 pub mod event;
-pub(crate) mod excerpt;
 pub mod http;
 pub mod retell;
 pub mod webhook;
@@ -18,6 +17,7 @@ use jiff::Timestamp;
 
 use crate::access::{Access, AccessParts};
 use crate::config::{AccessTemplate, Fulfilment, PlaceholderValues};
+pub use crate::excerpt::blanked;
 use crate::kind::Kind;
 use crate::license::License;
 use crate::protocol::result_code::ResultCode;
@@ -26,7 +26,6 @@ use crate::secret::Secret;
 use crate::settings::Product;
 use crate::store::{InstanceRow, StoreError, Tx};
 use answer::Handout;
-pub use excerpt::blanked;
 
 /// How a creation goes on.
 #[derive(Debug)]

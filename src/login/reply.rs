@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::fault::{CentreFault, Endpoint};
-use crate::fulfilment::excerpt::excerpt;
+use crate::excerpt::excerpt;
 use crate::secret::Secret;
 
 /// How much of a centre's words is shown.

@@ -22,6 +22,7 @@ pub mod license_online;
 #[cfg(test)]
 mod license_tests;
 pub mod members;
+pub mod open_api;
 pub mod query;
 mod reply;
 pub mod reply_checks;

@@ -1,7 +1,7 @@
 //! What a program writes to stderr, line by line: bounded in length and number, harmless to print, without the private
 //! values of the event. Where the lines go is the caller's business.
 
-use crate::fulfilment::excerpt::excerpt;
+use crate::excerpt::excerpt;
 
 /// Lines handed on per run; a program in a loop must not fill the disk through the log.
 const LINES_LIMIT: usize = 100;

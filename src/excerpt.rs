@@ -1,5 +1,5 @@
-//! What may be shown of text that the merchant's application wrote: one short line without control characters and
-//! without the private values of the event it was given.
+//! What may be shown of text that others wrote, the merchant's application or KooGallery: one short line without control
+//! characters and without the private values it may quote.
 //!
 //! Pure. Used for errors and for the log.
 
