@@ -283,6 +283,15 @@ CREATE TABLE stock_entry (
 ) STRICT;
 CREATE INDEX stock_unused ON stock_entry (stock, id) WHERE taken_at IS NULL;
 
+-- Access keys of the open API that KooGallery has refused: so that it does not lock one, nothing is called for a while.
+CREATE TABLE open_api_refusal (
+  access_key       TEXT    PRIMARY KEY,         -- label of the access key
+  refusals         INTEGER NOT NULL,            -- in a row
+  refused_at       INTEGER NOT NULL,            -- the last
+  not_before       INTEGER NOT NULL,            -- the next call
+  message          TEXT    NOT NULL             -- what KooGallery said
+) STRICT, WITHOUT ROWID;
+
 CREATE VIEW exchange_view AS
   SELECT id, strftime('%Y-%m-%dT%H:%M:%fZ', received_at / 1000.0, 'unixepoch') AS received_at, duration_us, environment,
          family, activity, order_id, instance_id, result_code, replayed, difference, operation, peer

@@ -10,8 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use crate::backoff::{self, Backoff};
 use crate::config;
 use crate::dispatch::{Dispatcher, Waiters};
 use crate::fault;
@@ -164,7 +165,7 @@ fn claim(shared: &Shared) -> Result<Vec<JobRow>, StoreError> {
         return Ok(Vec::new());
     }
     let longest = shared.dispatcher.settings().longest_attempt() + LEASE_MARGIN;
-    let lease_until = after(now, longest);
+    let lease_until = backoff::after(now, longest);
     let most = i64::try_from(free).unwrap_or(i64::MAX);
     let jobs = shared.store.write(None, move |tx| tx.claim_jobs(now, lease_until, most))?;
     fault::point("claimed");
@@ -249,45 +250,10 @@ fn event_and_instance(tx: &Tx<'_>, job: &JobRow) -> Result<(Event, Option<Instan
 fn retry_of(limits: &config::Jobs, job: &JobRow, now: Timestamp) -> completion::Retry {
     let trying = now.duration_since(job.trying_since.unwrap_or(now));
     let age = Duration::try_from(trying).unwrap_or_default();
-    let pause = pause_after(limits, job.attempt, jitter());
+    let backoff = Backoff { first: limits.first_retry, slowest: limits.slowest_retry };
+    let pause = backoff.pause(job.attempt, backoff::jitter());
     completion::Retry {
-        failed_at: (age + pause <= limits.give_up_after).then(|| after(now, pause)),
-        pending_at: after(now, limits.slowest_retry),
-    }
-}
-
-/// Exponential back-off: the first pause doubled for every attempt made, between three quarters and five quarters of it,
-/// so that jobs that failed together do not come back together.
-fn pause_after(limits: &config::Jobs, attempts: u32, jitter: f64) -> Duration {
-    let doubled = limits.first_retry.saturating_mul(1 << attempts.saturating_sub(1).min(20));
-    doubled.min(limits.slowest_retry).mul_f64(0.75 + 0.5 * jitter)
-}
-
-/// A number from 0 to 1.
-fn jitter() -> f64 {
-    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
-    f64::from(u32::try_from(high >> 32).unwrap_or(0)) / f64::from(u32::MAX)
-}
-
-fn after(now: Timestamp, time: Duration) -> Timestamp {
-    let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
-    now.checked_add(time).unwrap_or(Timestamp::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_the_slowest_and_vary_by_a_quarter() {
-        let limits = config::Jobs {
-            first_retry: Duration::from_secs(2),
-            slowest_retry: Duration::from_secs(600),
-            ..config::Jobs::default()
-        };
-        let middle = |attempts| pause_after(&limits, attempts, 0.5).as_secs();
-        assert_eq!([1, 2, 3, 9, 10, 60].map(middle), [2, 4, 8, 512, 600, 600]);
-        assert_eq!(pause_after(&limits, 60, 0.0), Duration::from_secs(450));
-        assert_eq!(pause_after(&limits, 60, 1.0), Duration::from_secs(750));
+        failed_at: (age + pause <= limits.give_up_after).then(|| backoff::after(now, pause)),
+        pending_at: backoff::after(now, limits.slowest_retry),
     }
 }

@@ -6,7 +6,9 @@
 //! [`commands`] is what a person types. Dependencies point inwards; `docs/architecture.md` says more and a test holds it.
 
 pub mod access;
+pub mod address;
 pub mod admin;
+pub(crate) mod backoff;
 pub mod commands;
 pub mod config;
 pub mod demo;
@@ -21,6 +23,7 @@ pub mod jobs;
 pub mod kind;
 pub mod license;
 pub mod login;
+pub mod open_api;
 pub mod operation;
 pub mod pool;
 pub mod protocol;

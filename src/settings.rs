@@ -1,5 +1,6 @@
 //! The configuration in the form the running server uses: keys ready to verify, applications ready to call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{
@@ -11,6 +12,7 @@ use crate::fulfilment::http::{HttpApplication, HttpSetupError};
 use crate::fulfilment::webhook::{WebhookSecret, WebhookSecretError};
 use crate::instance::{self, Change};
 use crate::kind::Kind;
+use crate::open_api::{BadCertificates, OpenApi};
 use crate::protocol::auth_token::AuthTokenRules;
 use crate::protocol::field_cipher::EncryptType;
 use crate::protocol::key::AccessKey;
@@ -41,6 +43,8 @@ pub struct Settings {
     pub missing_departments: MissingDepartments,
     /// The keys that open the kit's client secrets.
     pub kit_private_keys: PrivateKeys,
+    /// The client of KooGallery's open API, where it is configured.
+    pub open_api: Option<Arc<OpenApi>>,
     products: Vec<Product>,
 }
 
@@ -63,6 +67,9 @@ pub enum SettingsError {
     /// The kit's private keys.
     #[error("keys.kit_private_keys: {0}")]
     KitPrivateKeys(#[from] PrivateKeyFault),
+    /// The certificates that the open API's client is to trust.
+    #[error("open_api.ca_file: {0}")]
+    OpenApi(#[from] BadCertificates),
     /// Its command.
     #[error("product[{0}].command: {1}")]
     Command(usize, CommandSetupError),
@@ -93,6 +100,7 @@ impl Settings {
                 .unwrap_or(ResultCode::INTERNAL),
             missing_departments: config.lifecycle.all_org_missing,
             kit_private_keys: kit_private_keys(&config.keys)?,
+            open_api: config.open_api.as_ref().map(OpenApi::new).transpose()?.map(Arc::new),
             products: products.collect::<Result<_, _>>()?,
         })
     }

@@ -16,6 +16,8 @@ fn filled_in(example: &str) -> String {
         .replace("license = \"CHANGE-ME\"", &format!("license = {LICENSE_KEY:?}"))
         .replace("kit = \"CHANGE-ME\"", &format!("kit = {LICENSE_KEY:?}"))
         .replace("kit-private.pem", &pem_file())
+        .replace("ca.pem", &pem_file())
+        .replace("{ file = \"open-api.secret\" }", "\"0123456789abcdef0123456789abcdef\"")
         .replace("{ file = \"sealing.key\" }", &format!("{HEX:?}"))
         .replace("{ file = \"admin.token\" }", "\"0123456789abcdef\"")
         .replace("{ file = \"login.secret\" }", "\"0123456789abcdef0123456789abcdef\"")
@@ -59,6 +61,7 @@ fn the_example_holds_the_defaults() {
     assert_eq!(example.jobs, Jobs::default());
     assert_eq!(example.admin, None);
     assert_eq!(example.login, None);
+    assert_eq!(example.open_api, None);
 
     let bare = "[[product]]\nproduct_id = 'OFFI461867333479178240'\nfulfilment = 'http'\n\
                 url = 'http://127.0.0.1:3000/koogate'\n\
@@ -80,6 +83,13 @@ fn what_is_switched_off_in_the_example_holds_the_defaults_too() {
     assert_eq!(login.login_page, Login::default_login_page());
     assert_eq!(login.token_lifetime, Login::DEFAULT_TOKEN_LIFETIME);
     assert_eq!(login.session_lifetime, Login::DEFAULT_SESSION_LIFETIME);
+    let open_api = example.open_api.unwrap();
+    assert_eq!(open_api.order_query, OrderQuery::Auto);
+    assert_eq!(open_api.usage_interface, UsageInterface::New);
+    assert_eq!(open_api.usage_batch_size, OpenApi::DEFAULT_USAGE_BATCH_SIZE);
+    assert_eq!(open_api.multipart_payload, MultipartPayload::Unsigned);
+    assert_eq!(open_api.heartbeat_fresh, OpenApi::DEFAULT_HEARTBEAT_FRESH);
+    assert_eq!(open_api.heartbeat_stale, OpenApi::DEFAULT_HEARTBEAT_STALE);
     assert_eq!(example.warnings, []);
 }
 

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, and what the user is told: input on the left, the complete message on the right.
 
 mod login;
+mod open_api;
 mod products;
 mod secrets;
 

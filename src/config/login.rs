@@ -5,10 +5,10 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use toml::de::DeValue;
 
+use crate::address::Address;
 use crate::config::secrets;
 use crate::config::section::Section;
 use crate::config::value::{Mismatch, duration, short_text, text};
-use crate::login::address::Address;
 use crate::secret::Secret;
 
 /// KooGallery's unified login page; `ind` is fixed (spec 3-kit §11.1).

@@ -12,6 +12,7 @@ mod error;
 mod keys;
 mod listeners;
 mod login;
+mod open_api;
 mod product;
 mod rules;
 mod secrets;
@@ -40,6 +41,7 @@ pub use self::error::{ConfigError, ConfigErrors, ConfigWarning, Problem, SecretP
 pub use self::keys::Keys;
 pub use self::listeners::{Admin, Server};
 pub use self::login::Login;
+pub use self::open_api::{Endpoint, MultipartPayload, OpenApi, OrderQuery, Site, UsageInterface};
 pub use self::product::{Accept, ChangeCheck, Fingerprint, Fulfilment, Product, TestCalls};
 pub use self::rules::{
     ExtendParamsError, Jobs, Lifecycle, MissingDepartments, PayloadCandidate, RefreshUnfreezes, Signature, TimeZone,
@@ -70,6 +72,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// The login helper, if it is wanted.
     pub login: Option<Login>,
+    /// How KooGallery is called, if it is.
+    pub open_api: Option<OpenApi>,
     /// At least one; the first that matches wins.
     pub products: Vec<Product>,
     /// What works but should be known.
@@ -144,6 +148,7 @@ fn read_root(root: &mut Section<'_, '_>) -> Option<Config> {
     let jobs = root.section("jobs", Jobs::read);
     let admin = root.optional_section("admin", Admin::read).flatten();
     let login = root.optional_section("login", Login::read).flatten();
+    let open_api = root.optional_section("open_api", OpenApi::read).flatten();
     if login.is_some() && keys.as_ref().is_some_and(|keys| keys.kit.is_empty()) {
         let message =
             "users are refused until KooGallery has said their tenant, with calls under keys.kit: it is missing";
@@ -164,6 +169,7 @@ fn read_root(root: &mut Section<'_, '_>) -> Option<Config> {
         jobs,
         admin,
         login,
+        open_api,
         products: products?,
         warnings: Vec::new(),
     })

@@ -13,6 +13,7 @@ use proptest::sample::select;
 
 use super::*;
 use crate::protocol::field_cipher::EncryptType;
+use crate::protocol::open_api::aksk::Credentials;
 use crate::sealing::SealingKey;
 use crate::secret::Secret;
 
@@ -37,16 +38,38 @@ fn configs() -> impl Strategy<Value = (Config, String)> {
     let sealing_key = any::<[u8; 32]>().prop_map(|bytes| HEXLOWER.encode(&bytes));
     let keys = (vec(access_key(), 1..4), vec(access_key(), 1..3), sealing_key);
     let rules = (signatures(), lifecycles(), jobs());
-    let helpers = (of(admins()), of(logins()));
+    let helpers = (of(admins()), of(logins()), of(open_apis()));
     (servers(), databases(), keys, rules, helpers, vec(products(), 1..5)).prop_map(
-        |(server, database, (basic, license, hex), (signature, lifecycle, jobs), (admin, login), products)| {
+        |(
+            server,
+            database,
+            (basic, license, hex),
+            (signature, lifecycle, jobs),
+            (admin, login, open_api),
+            products,
+        )| {
             // Private keys stand in files, which this text cannot hold; without them there is no kit.
             let (kit, kit_private_keys) = (Vec::new(), Vec::new());
             let keys = Keys { basic, license, kit, kit_private_keys, sealing: SealingKey::from_hex(&hex).unwrap() };
             // Two listeners on one address are refused.
             let admin = admin.filter(|admin| admin.listen.port() != server.listen.port());
             let warnings = Vec::new();
-            (Config { server, database, keys, signature, lifecycle, jobs, admin, login, products, warnings }, hex)
+            (
+                Config {
+                    server,
+                    database,
+                    keys,
+                    signature,
+                    lifecycle,
+                    jobs,
+                    admin,
+                    login,
+                    open_api,
+                    products,
+                    warnings,
+                },
+                hex,
+            )
         },
     )
 }
@@ -143,6 +166,31 @@ fn logins() -> impl Strategy<Value = Login> {
     )
 }
 
+fn open_apis() -> impl Strategy<Value = OpenApi> {
+    let secret = "[!-~]{16,64}".prop_filter("a placeholder", |secret| !secret.starts_with('<')).prop_map(Secret::new);
+    let sites = select(vec![Site::China, Site::International, Site::Europe]).prop_map(Endpoint::Site);
+    let other = "(https://[a-z]{1,8}|http://127\\.0\\.0\\.1)(:[1-9][0-9]{0,3})?".prop_map(Endpoint::Other);
+    let orders = select(vec![OrderQuery::Auto, OrderQuery::Required, OrderQuery::Off]);
+    let usage = (any::<bool>(), 1_usize..=1000);
+    let heartbeats = (millis(0, 86_400_000), millis(0, 30 * 86_400_000));
+    (prop_oneof![sites, other], name(), secret, orders, usage, any::<bool>(), heartbeats).prop_map(
+        |(endpoint, access_key_id, secret_access_key, order_query, (is_old, usage_batch_size), hashes, heartbeats)| {
+            OpenApi {
+                endpoint,
+                credentials: Credentials { access_key_id, secret_access_key },
+                // A file, which this text cannot hold.
+                trusted_certificates: None,
+                order_query,
+                usage_interface: if is_old { UsageInterface::Old } else { UsageInterface::New },
+                usage_batch_size,
+                multipart_payload: if hashes { MultipartPayload::Hash } else { MultipartPayload::Unsigned },
+                heartbeat_fresh: heartbeats.0,
+                heartbeat_stale: heartbeats.1,
+            }
+        },
+    )
+}
+
 fn products() -> impl Strategy<Value = Product> {
     let secret = vec(any::<u8>(), 24..=64).prop_map(|bytes| Secret::new(format!("whsec_{}", BASE64.encode(&bytes))));
     let program = prop_oneof!["[a-z]{1,8}", "(/[a-z]{1,8}){1,3}"].prop_map(PathBuf::from);
@@ -221,7 +269,8 @@ fn millis(from: u64, to: u64) -> impl Strategy<Value = Duration> {
 /// Prints every key, also those that have their default.
 fn print(config: &Config, sealing_key: &str) -> String {
     let mut out = Printer(String::new());
-    let Config { server, database, keys, signature, lifecycle, jobs, admin, login, products, warnings: _ } = config;
+    let Config { server, database, keys, signature, lifecycle, jobs, admin, login, open_api, products, warnings: _ } =
+        config;
     out.head("[server]");
     out.text("listen", server.listen);
     out.text("base_path", &server.base_path);
@@ -281,6 +330,7 @@ fn print(config: &Config, sealing_key: &str) -> String {
         out.text("token", admin.token.expose());
     }
     login.iter().for_each(|login| out.login(login));
+    open_api.iter().for_each(|open_api| out.open_api(open_api));
     products.iter().for_each(|product| out.product(product));
     out.0
 }
@@ -298,6 +348,30 @@ impl Printer {
         self.text("login_page", &login.login_page);
         self.text("token_lifetime", DurationText(login.token_lifetime));
         self.text("session_lifetime", DurationText(login.session_lifetime));
+    }
+
+    fn open_api(&mut self, open_api: &OpenApi) {
+        self.head("[open_api]");
+        match &open_api.endpoint {
+            Endpoint::Site(Site::China) => self.text("site", "china"),
+            Endpoint::Site(Site::International) => self.text("site", "international"),
+            Endpoint::Site(Site::Europe) => self.text("site", "europe"),
+            Endpoint::Other(origin) => self.text("endpoint", origin),
+        }
+        self.text("access_key_id", &open_api.credentials.access_key_id);
+        self.text("secret_access_key", open_api.credentials.secret_access_key.expose());
+        let orders = match open_api.order_query {
+            OrderQuery::Auto => "auto",
+            OrderQuery::Required => "required",
+            OrderQuery::Off => "off",
+        };
+        self.text("order_query", orders);
+        self.text("usage_interface", if open_api.usage_interface == UsageInterface::Old { "old" } else { "new" });
+        self.plain("usage_batch_size", open_api.usage_batch_size);
+        let hashes = open_api.multipart_payload == MultipartPayload::Hash;
+        self.text("multipart_payload", if hashes { "hash" } else { "unsigned" });
+        self.text("heartbeat_fresh", DurationText(open_api.heartbeat_fresh));
+        self.text("heartbeat_stale", DurationText(open_api.heartbeat_stale));
     }
 
     fn product(&mut self, product: &Product) {

@@ -74,6 +74,13 @@ pub(super) const LOGIN_SECRET: SecretKind = SecretKind {
     fault: |value| visible_ascii_fault(value, 32, 256),
 };
 
+/// The secret half of the access key of the seller's Huawei Cloud account.
+pub(super) const SECRET_ACCESS_KEY: SecretKind = SecretKind {
+    expected: "16 to 256 visible ASCII characters",
+    mend: "it is the SK of your Huawei Cloud account: 我的凭证 > 访问密钥; it is shown once, when it is made",
+    fault: |value| visible_ascii_fault(value, 16, 256),
+};
+
 /// The secret that signs calls to the merchant's application (Standard Webhooks: 24 to 64 bytes).
 pub(super) const WEBHOOK_SECRET: SecretKind = SecretKind {
     expected: "whsec_ and the base64 of 24 to 64 bytes",
@@ -148,6 +155,18 @@ pub(super) fn files(section: &mut Section<'_, '_>, key: &'static str, what: &str
         }
     }
     contents
+}
+
+/// Reads a file of which everybody may know what is in it; `None` when none is named, or when it was reported.
+pub(super) fn public_file(section: &mut Section<'_, '_>, key: &'static str) -> Option<String> {
+    let name = section.optional(key, |value| Ok(text(value)?.to_owned()))?;
+    match read_file(&section.log.surroundings.base_dir.join(name)) {
+        Ok((content, _)) => Some(content.expose().clone()),
+        Err(problem) => {
+            section.error(key, problem.into());
+            None
+        }
+    }
 }
 
 fn one(section: &mut Section<'_, '_>, key: &str, value: &DeValue<'_>, kind: &SecretKind) -> Option<Secret<String>> {

@@ -11,9 +11,9 @@ use ureq::http::{Response, header};
 use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
-use super::address::Address;
 use super::fault::CentreFault;
 use super::reply::{self, Tokens, User};
+use crate::address::Address;
 use crate::fulfilment::http::guarded_agent;
 use crate::secret::Secret;
 
@@ -52,7 +52,7 @@ pub(super) fn base(domain_name: &str) -> Result<String, CentreFault> {
     let base = if trimmed.contains("://") { trimmed.to_owned() } else { format!("https://{trimmed}") };
     let address = Address::parse(&base).map_err(CentreFault::Address)?;
     if address.rest.contains(['?', '#']) {
-        return Err(CentreFault::Address(super::address::AddressFault::Form));
+        return Err(CentreFault::Address(crate::address::AddressFault::Form));
     }
     Ok(base)
 }
@@ -162,8 +162,8 @@ fn is_broken(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::address::AddressFault;
     use super::*;
+    use crate::address::AddressFault;
 
     #[test]
     fn a_domain_is_taken_with_and_without_its_scheme() {

@@ -2,7 +2,7 @@
 //!
 //! Pure. No text here holds a code, a secret or a token.
 
-use super::address::AddressFault;
+use crate::address::AddressFault;
 
 /// An address of an authentication centre.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

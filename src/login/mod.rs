@@ -9,13 +9,12 @@
 //! | `exchange` | talking with centres, within bounds |
 //! | `centre` | HTTP to an authentication centre |
 //! | `bounds` | places, used codes, running refreshes |
-//! | `state`, `return_to`, `address` | pure: the cookie, paths and addresses that are let through |
+//! | `state`, `return_to` | pure: the cookie, and the paths that are let through |
 //! | `reply`, `token` | pure: what centres answer, what the application gets |
 //! | `fault`, `page` | pure: what goes wrong, and how it is told |
 //!
 //! Nothing is written to the database before a centre has confirmed a user.
 
-pub mod address;
 mod bounds;
 mod callback;
 mod centre;
@@ -35,13 +34,13 @@ use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use uuid::Uuid;
 
-use self::address::Address;
 use self::bounds::{AT_ONCE, Once, Places, Refreshing};
 use self::centre::Centre;
 use self::fault::Failure;
 use self::return_to::ReturnTo;
 use self::state::{CookieForm, State};
 use self::token::TokenKey;
+use crate::address::Address;
 use crate::config;
 use crate::dispatch::Dispatcher;
 use crate::http::{Method, Reply, Request};

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::address::Address;
 use super::callback::Login;
 use super::centre::{self, Client, Grant};
 use super::exchange::{Times, internal, of_centre};
@@ -15,6 +14,7 @@ use super::fault::{CentreFault, Failure};
 use super::reply::User;
 use super::return_to::ReturnTo;
 use super::{LoginDesk, redirect};
+use crate::address::Address;
 use crate::http::{Reply, Request};
 use crate::protocol::query::Query;
 use crate::store::LoginSessionRow;

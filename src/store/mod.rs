@@ -17,6 +17,7 @@ mod license;
 mod lock;
 mod login;
 mod open;
+mod open_api;
 mod operation;
 mod pending;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use job::{JobRow, NewJob, Subject, UPLOAD};
 pub use license::{LicenseFilter, LicenseRow, LicensedRow, NewLicense};
 pub use login::{LoginSessionRow, NewLoginSession};
 pub use open::{Role, SCHEMA_VERSION, Settings};
+pub use open_api::OpenApiRefusalRow;
 pub use operation::{NewOperation, OperationRow};
 pub use stock::{StockCount, StockEntry};
 

@@ -102,6 +102,11 @@ impl Refusal {
         }
     }
 
+    /// Whether what lies behind the gateway refused it: the gateway had let the call through.
+    pub fn is_beyond_gateway(&self) -> bool {
+        self.code.as_ref().is_some_and(|code| code.of_gateway().is_none())
+    }
+
     /// Whether its code is this one, prefix or not.
     pub fn is(&self, number: &str) -> bool {
         self.code.as_ref().is_some_and(|code| code.number() == number)

@@ -38,6 +38,7 @@ fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
         "application",
         "user",
         "department",
+        "open_api_refusal",
     ];
     for (doing, sql, steps) in seen {
         if MAY_SCAN.contains(&doing) {
@@ -81,7 +82,20 @@ fn run_everything(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.set_operation(operation, State::Done, Some((ResultCode::SUCCESS, "success")), at(1))?;
     tx.finish_creations(instance.row, at(1))?;
     super::login::run_logins(tx)?;
+    run_open_api(tx)?;
     run_directory(tx)
+}
+
+fn run_open_api(tx: &Tx<'_>) -> Result<(), StoreError> {
+    let mut refusal =
+        OpenApiRefusalRow { refusals: 1, refused_at: at(0), not_before: at(300), message: "wrong key".to_owned() };
+    tx.put_open_api_refusal("key", &refusal)?;
+    refusal.refusals = 2;
+    tx.put_open_api_refusal("key", &refusal)?;
+    assert_eq!(tx.open_api_refusal("key")?, Some(refusal));
+    tx.remove_open_api_refusal("key")?;
+    assert_eq!(tx.open_api_refusal("key")?, None);
+    Ok(())
 }
 
 fn run_exchanges(tx: &Tx<'_>, operation: i64) -> Result<(), StoreError> {
