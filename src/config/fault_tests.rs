@@ -76,7 +76,7 @@ fn unknown_keys_are_told_with_the_nearest_known_one() {
             "9: server.tls: unknown key; known here: listen, base_path, answer_within, max_connections, max_body",
             "10: sever: unknown key; did you mean server?",
             "11: access: unknown key; known here: server, database, product, keys, signature, lifecycle, jobs, admin, \
-             login",
+             login, open_api",
         ],
     );
 }

@@ -21,7 +21,7 @@ pub enum OpenApiError {
         /// Which call.
         call: &'static str,
         /// What it said.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
         /// What to do, where that is known.
         advice: String,
     },

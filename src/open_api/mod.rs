@@ -411,7 +411,7 @@ impl OpenApi {
         if refusal.is("0102") {
             advice = "; the first key of keys.basic is not the one bound to the basic interface".to_owned();
         }
-        Err(OpenApiError::Refused { call: call.name, refusal, advice })
+        Err(OpenApiError::Refused { call: call.name, refusal: Box::new(refusal), advice })
     }
 
     fn accepted(&self, store: &Store) {
