@@ -9,6 +9,7 @@ pub mod access;
 pub mod address;
 pub mod admin;
 pub(crate) mod backoff;
+pub mod check;
 pub mod commands;
 pub mod config;
 pub mod demo;

@@ -2,6 +2,7 @@
 //! lives elsewhere.
 
 mod backup;
+mod check;
 mod exchange;
 mod init;
 mod instance;
@@ -51,6 +52,8 @@ enum Command {
     Serve(serve::Args),
     /// Write a configuration, keys and secrets to start from 初始化配置
     Init(init::Args),
+    /// Look for what is wrong with configuration, database, work and KooGallery, and say the mend 检查
+    Check(check::Args),
     /// Play KooGallery's debugging cases against a seller's server, koogate or any other 模拟调试
     Simulate(simulate::Args),
     /// Look into the journal of calls 接口调用记录
@@ -89,6 +92,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => serve::run(&config, &args),
         Command::Init(args) => init::run(&args),
+        Command::Check(args) => check::run(&config, &args),
         Command::Simulate(args) => simulate::run(&config, &args),
         Command::Exchange(command) => exchange::run(&config, &command),
         Command::Instance(command) => instance::run(&config, &command),

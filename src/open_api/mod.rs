@@ -15,9 +15,10 @@ mod transport;
 
 use std::fmt;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use ureq::http::Request;
 
@@ -56,6 +57,8 @@ pub struct OpenApi {
     lock: Lock,
     /// What stands for the body of an upload is its hash: by the configuration, or because KooGallery took nothing else.
     hashes_uploads: AtomicBool,
+    /// By how much this machine's clock was ahead of KooGallery's at the last reply.
+    clock_difference: Mutex<Option<SignedDuration>>,
     /// The hash was tried, in vain.
     tried_hash: AtomicBool,
     metrics: OpenApiMetrics,
@@ -98,6 +101,7 @@ impl OpenApi {
             lock: Lock::default(),
             hashes_uploads: AtomicBool::new(settings.multipart_payload == MultipartPayload::Hash),
             tried_hash: AtomicBool::new(false),
+            clock_difference: Mutex::default(),
             metrics: OpenApiMetrics::default(),
         })
     }
@@ -118,6 +122,16 @@ impl OpenApi {
     /// When the store cannot be read.
     pub fn locked(&self, store: &Store) -> Result<Option<OpenApiRefusalRow>, StoreError> {
         lock::locked_until(store, &self.settings.credentials, Timestamp::now())
+    }
+
+    /// By how much this machine's clock was ahead of KooGallery's at the last reply; `None`: nobody told.
+    pub fn clock_difference(&self) -> Option<SignedDuration> {
+        *self.clock_difference.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is wrong with this machine's clock, where KooGallery minds.
+    pub fn clock_fault(&self) -> Option<String> {
+        self.clock_difference().filter(|difference| difference.abs() > lock::CLOCK_TOLERANCE).map(lock::clock)
     }
 
     /// Makes a call, and, where somebody waits, makes it again as long as that makes sense.
@@ -197,6 +211,8 @@ impl OpenApi {
         host: &str,
         reply: HttpReply,
     ) -> Result<Map<String, Value>, OpenApiError> {
+        let difference = reply.date.and_then(|date| lock::difference(&date, Timestamp::now()));
+        *self.clock_difference.lock().unwrap_or_else(PoisonError::into_inner) = difference;
         let refusal = match reply::read(reply.status, &reply.body) {
             Reply::Done(members) => {
                 self.accepted(store);
@@ -210,7 +226,7 @@ impl OpenApi {
             Standing::Signature if call.locks => {
                 self.gate.refused();
                 let (credentials, now) = (&self.settings.credentials, Timestamp::now());
-                advice = self.lock.refused(store, credentials, &refusal, reply.date.as_deref(), now);
+                advice = self.lock.refused(store, credentials, &refusal, difference, now);
             }
             Standing::Signature => {}
             Standing::Throttled => {
