@@ -8,12 +8,13 @@ mod licenses;
 mod orders;
 mod reply;
 mod signature;
+mod state;
 mod tests;
 mod uploads;
 mod usage;
 mod wire;
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
@@ -28,13 +29,7 @@ pub use self::signature::Payload;
 pub use self::uploads::Upload;
 pub use self::usage::{Failed, Instance, Judgement, Record};
 
-use self::behaviour::{Delivery, Plan};
-use self::gateway::Gateway;
-use self::licenses::Licenses;
-use self::orders::Orders;
-use self::signature::KeyPair;
-use self::uploads::Uploads;
-use self::usage::Usage;
+use self::state::{Shared, State};
 use self::wire::{Door, Request};
 use crate::harness::{Gate, eventually};
 
@@ -78,25 +73,6 @@ pub struct KooGallery {
     tls: Option<(Arc<ServerConfig>, String)>,
 }
 
-struct Shared {
-    state: Mutex<State>,
-}
-
-struct State {
-    gateway: Gateway,
-    plan: Plan,
-    calls: Vec<Call>,
-    orders: Orders,
-    licenses: Licenses,
-    usage: Usage,
-    uploads: Uploads,
-    /// Connections to close before anything is read.
-    turned_away: usize,
-    /// Where calls hang.
-    gates: Vec<Gate>,
-    stopping: bool,
-}
-
 impl KooGallery {
     /// One that answers over plain HTTP.
     pub fn start() -> Self {
@@ -116,20 +92,7 @@ impl KooGallery {
     /// One at which nothing listens yet.
     pub fn down() -> Self {
         let door = Door::new();
-        let key = KeyPair { access_key_id: ACCESS_KEY_ID.to_owned(), secret_access_key: SECRET_ACCESS_KEY.to_owned() };
-        let state = State {
-            gateway: Gateway::new(key, door.address.port()),
-            plan: Plan::default(),
-            calls: Vec::new(),
-            orders: Orders::default(),
-            licenses: Licenses::default(),
-            usage: Usage::default(),
-            uploads: Uploads::default(),
-            turned_away: 0,
-            gates: Vec::new(),
-            stopping: false,
-        };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state) }), door, tls: None }
+        Self { shared: Arc::new(Shared::new(door.address.port())), door, tls: None }
     }
 
     /// Listens, again on the same port.
@@ -192,6 +155,11 @@ impl KooGallery {
     /// What an upload must have signed.
     pub fn expect_payload(&self, payload: Payload) {
         self.state().gateway.upload_payload = payload;
+    }
+
+    /// The access key with which usage must be signed: that of scratch configurations, unless a test says otherwise.
+    pub fn expect_access_key(&self, access_key: &str) {
+        access_key.clone_into(&mut self.state().usage.access_key);
     }
 
     // --- What it knows ---
@@ -289,95 +257,5 @@ impl Drop for KooGallery {
         drop(state);
         let well = self.door.join();
         assert!(well || std::thread::panicking(), "a thread of the mock panicked");
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
-    }
-
-    /// Whether a new connection is closed at once.
-    fn turns_away_connection(&self) -> bool {
-        let mut state = self.lock();
-        let away = state.turned_away > 0;
-        state.turned_away = state.turned_away.saturating_sub(1);
-        away
-    }
-
-    /// Answers a request, and says how the answer goes out.
-    fn handle(&self, request: Request) -> (Reply, Delivery) {
-        let (mut reply, delivery) = self.process(request);
-        let date = self.lock().gateway.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        reply.headers.extend([("Date".to_owned(), date), ("Server".to_owned(), "api-gateway".to_owned())]);
-        (reply, delivery)
-    }
-
-    fn process(&self, request: Request) -> (Reply, Delivery) {
-        let mut state = self.lock();
-        let call = state.arrive(request);
-        match state.plan.choose(&call) {
-            Behaviour::Normal => (state.answer(&call), Delivery::Whole),
-            Behaviour::Instead(reply) => (reply, Delivery::Whole),
-            Behaviour::Despite(reply) => {
-                state.answer(&call);
-                (reply, Delivery::Whole)
-            }
-            Behaviour::OtherEnvelope => (state.answer(&call).in_other_envelope(), Delivery::Whole),
-            Behaviour::Hang(gate) => {
-                self.wait(state, &gate);
-                (self.lock().answer(&call), Delivery::Whole)
-            }
-            Behaviour::HoldReply(gate) => {
-                let reply = state.answer(&call);
-                self.wait(state, &gate);
-                (reply, Delivery::Whole)
-            }
-            Behaviour::Close => (Reply::html(500), Delivery::Nothing),
-            Behaviour::LoseReply => (state.answer(&call), Delivery::Nothing),
-            Behaviour::CutHead => (state.answer(&call), Delivery::HalfHead),
-            Behaviour::CutBody => (state.answer(&call), Delivery::HalfBody),
-            Behaviour::Flood(length) => (state.answer(&call), Delivery::Flood(length)),
-            Behaviour::Endless => (state.answer(&call), Delivery::Endless),
-            Behaviour::Drip(pause) => (state.answer(&call), Delivery::Drip(pause)),
-        }
-    }
-
-    /// Waits without the lock; never once the mock is to end.
-    fn wait(&self, mut state: MutexGuard<'_, State>, gate: &Gate) {
-        if !state.stopping {
-            state.gates.push(gate.clone());
-            drop(state);
-            gate.pass();
-        }
-    }
-}
-
-impl State {
-    /// Checks and notes a request.
-    fn arrive(&mut self, request: Request) -> Call {
-        let route = gateway::route(&request);
-        let refused = if route == Route::Unknown { None } else { self.gateway.refuse(route, &request) };
-        let json = serde_json::from_slice(&request.body).unwrap_or_default();
-        let call = Call { route, at: self.gateway.now(), received: Instant::now(), request, json, refused };
-        self.calls.push(call.clone());
-        call
-    }
-
-    /// The right answer, after doing what the call asks for.
-    fn answer(&mut self, call: &Call) -> Reply {
-        if let Some(why) = &call.refused {
-            return Reply::gateway(401, "APIGW.0301", &format!("Incorrect IAM authentication information: {why}"));
-        }
-        match call.route {
-            Route::OrderQuery => self.orders.query(&call.request.query),
-            Route::ActivateV1 => self.licenses.activate_v1(&call.json, call.at),
-            Route::ActivateV2 => self.licenses.activate_v2(&call.json, call.at),
-            Route::Heartbeat => self.licenses.heartbeat(&call.json),
-            Route::SoftwareUsage => self.licenses.software_usage(&call.json),
-            Route::UsageData | Route::OldUsageData => self.usage.push(call),
-            Route::Upload => self.uploads.take(&call.request),
-            Route::Unknown => Reply::gateway(404, "APIGW.0101", "The API does not exist or has not been published"),
-        }
     }
 }

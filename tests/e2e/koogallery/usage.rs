@@ -95,11 +95,19 @@ impl Default for Judgement {
 }
 
 /// What is known and what came.
-#[derive(Default)]
 pub struct Usage {
+    /// With which pushes are signed.
+    pub access_key: String,
     instances: BTreeMap<String, Instance>,
     pub judgement: Judgement,
     pub records: Vec<Record>,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        let (instances, judgement, records) = Default::default();
+        Self { access_key: KEY.to_owned(), instances, judgement, records }
+    }
 }
 
 impl Usage {
@@ -118,7 +126,7 @@ impl Usage {
     /// A push in either form.
     pub fn push(&mut self, call: &Call) -> Reply {
         let with_sn = call.route == Route::UsageData;
-        if with_sn && let Err(why) = check_signature(&call.request, &call.json, call.at) {
+        if with_sn && let Err(why) = check_signature(&self.access_key, &call.request, &call.json, call.at) {
             return Reply::code(400, "MKT.0102").with("error_msg", format!("Invalid body signature: {why}").into());
         }
         let records =
@@ -251,10 +259,10 @@ fn ten_thousandths(value: &Value) -> Option<i64> {
 }
 
 /// The headers `signature`, `ts` and `nonce` over the exact body, which has to be in its natural order.
-fn check_signature(request: &Request, body: &Value, now: Timestamp) -> Result<(), String> {
+fn check_signature(access_key: &str, request: &Request, body: &Value, now: Timestamp) -> Result<(), String> {
     let header = |name: &str| request.header(name).ok_or_else(|| format!("no {name}"));
     let (signature, ts, nonce) = (header("signature")?, header("ts")?, header("nonce")?);
-    if usage_signature(KEY, ts, nonce, &request.body) != signature {
+    if usage_signature(access_key, ts, nonce, &request.body) != signature {
         return Err("signature".to_owned());
     }
     let stamp = ts.parse().ok().and_then(|ts| Timestamp::from_millisecond(ts).ok());

@@ -10,9 +10,9 @@ use std::thread::JoinHandle;
 use percent_encoding::percent_decode_str;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::Shared;
 use super::behaviour::Delivery;
 use super::reply::Reply;
+use super::state::Shared;
 
 /// AK/SK is for bodies up to so many bytes.
 const LONGEST_BODY: usize = 12 << 20;

@@ -44,6 +44,9 @@ fn a_wrong_usage_signature_takes_nothing() {
     assert_eq!((mock.records(), mock.billed(INSTANCE)), (Vec::new(), 0));
     assert_eq!(said(push(&client, &[record("sn-1", 1)])), (200, "MKT.0000".to_owned()));
     assert_eq!(mock.billed(INSTANCE), 15_000);
+    mock.expect_access_key("another-key");
+    assert_eq!(said(push(&client, &[record("sn-2", 2)])).1, "MKT.0102");
+    assert_eq!(said(push_with(&client, "another-key", &[record("sn-2", 2)])).1, "MKT.0000");
 }
 
 #[test]
