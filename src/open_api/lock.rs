@@ -43,7 +43,7 @@ impl Lock {
     }
 
     /// The key was refused; `difference` is by how much this machine's clock is ahead of KooGallery's, where that is known.
-    /// Returns what to do about it.
+    /// Returns what to do about it, and when the next call may be made.
     pub(super) fn refused(
         &self,
         store: &Store,
@@ -51,14 +51,14 @@ impl Lock {
         refusal: &Refusal,
         difference: Option<SignedDuration>,
         now: Timestamp,
-    ) -> String {
+    ) -> (String, Timestamp) {
         let advice = advice(difference);
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let refusals = remembered.as_ref().map_or(0, |earlier| earlier.refusals) + 1;
         let doubled = 1_i32.checked_shl(refusals - 1).filter(|factor| *factor > 0).unwrap_or(i32::MAX);
         let pause = FIRST_PAUSE.checked_mul(doubled).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
         let not_before = now.checked_add(pause).unwrap_or(Timestamp::MAX);
-        let row = OpenApiRefusalRow { refusals, refused_at: now, not_before, message: refusal.to_string() };
+        let row = OpenApiRefusalRow { refusals, refused_at: now, not_before, message: format!("{refusal}{advice}") };
         *remembered = Some(row.clone());
         drop(remembered);
         let label = label(store, credentials);
@@ -70,7 +70,7 @@ impl Lock {
         if let Err(error) = recorded {
             log::error!("the refusal could not be recorded: {error}");
         }
-        advice
+        (advice, not_before)
     }
 
     /// The key was accepted.

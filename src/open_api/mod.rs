@@ -146,11 +146,10 @@ impl OpenApi {
             let Err(error) = result else { return result };
             let wait = match error.again() {
                 Again::Later => BACKOFF.pause(attempt, backoff::jitter()),
-                // A locked key is no matter of seconds.
-                Again::NotBefore(until) if matches!(error, OpenApiError::Throttled { .. }) => {
+                Again::NotBefore(until) => {
                     Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default()
                 }
-                Again::NotBefore(_) | Again::Never => return Err(error),
+                Again::Never => return Err(error),
             };
             let is_last = attempt >= ATTEMPTS || matches!(patience, Patience::Once);
             if is_last || Instant::now() + wait >= deadline {
@@ -221,16 +220,18 @@ impl OpenApi {
             Reply::Unreadable { shown } => return Err(OpenApiError::Unreadable { host: host.to_owned(), shown }),
             Reply::Refused(refusal) => refusal,
         };
-        let mut advice = String::new();
+        let (mut advice, mut not_before) = (String::new(), None);
         match refusal.standing() {
             Standing::Signature if call.locks => {
                 self.gate.refused();
                 let (credentials, now) = (&self.settings.credentials, Timestamp::now());
-                advice = self.lock.refused(store, credentials, &refusal, difference, now);
+                let (mend, until) = self.lock.refused(store, credentials, &refusal, difference, now);
+                (advice, not_before) = (mend, Some(until));
             }
             Standing::Signature => {}
             Standing::Throttled => {
                 let pause = self.gate.throttled(backoff::jitter());
+                not_before = Some(backoff::after(Timestamp::now(), pause));
                 log::warn!("KooGallery has too many calls: {refusal}; the next one is made after {pause:.1?}");
             }
             // Only what lies behind the gateway knows such a code: the key was right.
@@ -240,7 +241,7 @@ impl OpenApi {
         if refusal.is("0102") {
             advice = "; the first key of keys.basic is not the one bound to the basic interface".to_owned();
         }
-        Err(OpenApiError::Refused { call: call.name, refusal: Box::new(refusal), advice })
+        Err(OpenApiError::Refused { call: call.name, refusal: Box::new(refusal), advice, not_before })
     }
 
     fn accepted(&self, store: &Store) {

@@ -8,6 +8,7 @@
 )]
 
 mod basic_v1;
+mod check;
 mod crash;
 mod documentation;
 mod door;
