@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
-use super::instance::{job_lines, job_to_json};
+use super::instance::job_lines;
 use super::output;
 use crate::admin::{self, Marked};
 use crate::config::Config;
@@ -19,7 +18,8 @@ use crate::license::{Form, License};
 use crate::operation::Environment;
 use crate::secret::Secret;
 use crate::settings::Settings;
-use crate::store::{Cause, LicenseFilter, LicenseRow, LicensedRow, Store, StoreError, Tx};
+use crate::store::{Cause, LicenseFilter, Store, StoreError, Tx};
+use crate::view;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -102,7 +102,7 @@ fn list(store: &Store, filter: &LicenseFilter, limit: i64, json: bool) -> anyhow
             output::time_or_dash(license.and_then(|license| license.issued_at)),
         ]
     });
-    output::listing(json, &header, table, rows.iter().map(to_json))
+    output::listing(json, &header, table, rows.iter().map(view::license::listed))
 }
 
 fn show(store: &Store, number: i64, json: bool, out: Option<&Path>) -> anyhow::Result<()> {
@@ -119,9 +119,7 @@ fn show(store: &Store, number: i64, json: bool, out: Option<&Path>) -> anyhow::R
         return write(&content.with_context(|| format!("licence {number} is {}, not made yet", license.state))?, out);
     }
     if json {
-        let mut object = to_json(&row);
-        object["jobs"] = jobs.iter().map(job_to_json).collect();
-        return output::line(&object.to_string());
+        return output::line(&view::license::shown(&row, &jobs).to_string());
     }
     output::line(&format!("license   {number} ({}), {}", row.kind, license.state))?;
     output::line(&format!(
@@ -217,29 +215,4 @@ fn write(license: &License, out: &Path) -> anyhow::Result<()> {
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(out);
     let mut file = file.with_context(|| format!("cannot create {}", out.display()))?;
     file.write_all(bytes).with_context(|| format!("cannot write {}", out.display()))
-}
-
-fn to_json(row: &LicensedRow) -> Value {
-    let empty = json!({});
-    let mut object = row.license.as_ref().map_or(empty, license_to_json);
-    object["kind"] = row.kind.as_str().into();
-    object["instanceId"] = row.instance_id.as_str().into();
-    object["status"] = row.status.as_str().into();
-    object["instanceExpireTime"] = row.expire_time.map(output::time).into();
-    object
-}
-
-fn license_to_json(license: &LicenseRow) -> Value {
-    json!({
-        "license": license.row,
-        "state": license.state,
-        "eventId": license.event_id,
-        "deviceFingerprint": license.device_fingerprint,
-        "effectiveTime": license.effective_time.map(output::time),
-        "expireTime": license.expire_time.map(output::time),
-        "fileName": license.file_name,
-        "requestedAt": format!("{:.3}", license.requested_at),
-        "issuedAt": license.issued_at.map(|at| format!("{at:.3}")),
-        "uploadedAt": license.uploaded_at.map(|at| format!("{at:.3}")),
-    })
 }

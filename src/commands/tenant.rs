@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
-use super::instance::{job_lines, job_to_json};
+use super::instance::job_lines;
 use super::output;
 use crate::fulfilment::retell;
 use crate::store::{Store, TenantRow};
+use crate::view;
 
 /// So many jobs are shown, the newest.
 const SHOWN_JOBS: i64 = 200;
@@ -101,12 +101,7 @@ fn list(store: &Store, limit: i64, json: bool) -> anyhow::Result<()> {
             output::time(tenant.updated_at),
         ]
     });
-    let objects = rows.iter().map(|((users, departments), tenant)| {
-        let mut object = to_json(tenant);
-        object["users"] = (*users).into();
-        object["departments"] = (*departments).into();
-        object
-    });
+    let objects = rows.iter().map(|(size, tenant)| view::tenant::listed(tenant, *size));
     output::listing(json, &header, table, objects)
 }
 
@@ -115,12 +110,7 @@ fn show(store: &Store, tenant: &TenantRow, json: bool) -> anyhow::Result<()> {
         Ok((tx.bindings_of(tenant.row)?, tx.applications_of(tenant.row)?, tx.jobs_of_tenant(tenant.row, SHOWN_JOBS)?))
     })?;
     if json {
-        let mut object = to_json(tenant);
-        let binding = |row: &crate::store::BindingRow| json!({ "instanceId": row.instance_id, "orderId": row.order_id, "boundAt": output::time(row.bound_at) });
-        object["bindings"] = bindings.iter().map(binding).collect();
-        let application = |row: &crate::store::ApplicationRow| json!({ "appId": row.app_id, "clientId": row.client_id, "updatedAt": output::time(row.updated_at) });
-        object["applications"] = applications.iter().map(application).collect();
-        object["jobs"] = jobs.iter().map(job_to_json).collect();
+        let object = view::tenant::shown(tenant, &bindings, &applications, &jobs);
         return output::line(&object.to_string());
     }
     let shown = |text: Option<&str>| output::harmless(&output::or_dash(text));
@@ -158,15 +148,7 @@ fn users(store: &Store, tenant: &TenantRow, limit: i64, json: bool) -> anyhow::R
             output::time(user.updated_at),
         ]
     });
-    // Personal data stays in the database: a listing goes anywhere.
-    let objects = rows.iter().map(|user| {
-        json!({
-            "userName": user.user_name, "appId": user.app_id, "instanceId": user.instance_id, "orgCode": user.org_code,
-            "role": user.role, "enabled": user.enabled, "authorised": user.authorised,
-            "updatedAt": output::time(user.updated_at),
-        })
-    });
-    output::listing(json, &header, table, objects)
+    output::listing(json, &header, table, rows.iter().map(view::tenant::user))
 }
 
 fn departments(store: &Store, tenant: &TenantRow, limit: i64, json: bool) -> anyhow::Result<()> {
@@ -180,12 +162,7 @@ fn departments(store: &Store, tenant: &TenantRow, limit: i64, json: bool) -> any
             if row.stale { "stale".to_owned() } else { String::new() },
         ]
     });
-    let objects = rows.iter().map(|row| {
-        json!({
-            "orgCode": row.org_code, "orgName": row.org_name, "parentCode": row.parent_code,
-            "instanceId": row.instance_id, "stale": row.stale,
-        })
-    });
+    let objects = rows.iter().map(view::tenant::department);
     output::listing(json, &["department", "name", "parent", "instance", ""], table, objects)
 }
 
@@ -195,14 +172,4 @@ fn retry(store: &Store, tenant: &TenantRow) -> anyhow::Result<()> {
         0 => bail!("tenant {} has nothing to try again", tenant.tenant_id),
         count => output::line(&format!("jobs of tenant {} that are due now: {count}", tenant.tenant_id)),
     }
-}
-
-fn to_json(tenant: &TenantRow) -> Value {
-    json!({
-        "tenantId": tenant.tenant_id,
-        "tenantCode": tenant.tenant_code,
-        "name": tenant.name,
-        "domainName": tenant.domain_name,
-        "updatedAt": output::time(tenant.updated_at),
-    })
 }
