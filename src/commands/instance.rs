@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use super::output;
 use crate::access::{Access, AccessParts};
-use crate::admin::{self, Marked};
 use crate::config::Config;
 use crate::fulfilment::answer::Handout;
+use crate::fulfilment::ready::{self, Marked};
 use crate::instance::Status;
 use crate::operation::Environment;
 use crate::secret::Secret;
@@ -81,7 +81,7 @@ pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
     super::closing(super::open(&config)?, |store| {
         match command {
             Command::List { status, order, test, limit, json } => {
-                let environment = if *test { Environment::Test } else { Environment::Real };
+                let environment = Environment::of_test_flag(*test);
                 let filter =
                     InstanceFilter { status: *status, order_id: order.clone(), environment: Some(environment) };
                 list(store, &filter, *limit, *json)?;
@@ -95,7 +95,7 @@ pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
 }
 
 fn list(store: &Store, filter: &InstanceFilter, limit: i64, json: bool) -> anyhow::Result<()> {
-    let rows = store.read(|tx| tx.instances(filter, limit))?;
+    let rows = store.read(|tx| tx.instances(filter, None, limit))?;
     let header = ["instance", "status", "expires", "order", "product", "created"];
     let table = rows.iter().map(|row| {
         vec![
@@ -193,7 +193,7 @@ fn ready(config: &Config, store: &Store, args: &ReadyArgs) -> anyhow::Result<()>
     let (id, settings) = (args.instance_id.clone(), Settings::new(config)?);
     let note = "koogate instance ready";
     let handout = Handout { access, license: None };
-    match store.write(None, move |tx| admin::mark_ready(tx, &settings, &id, handout.clone(), note))? {
+    match store.write(None, move |tx| ready::mark_ready(tx, &settings, &id, handout.clone(), note))? {
         Marked::Ready(_) => output::line(&format!("instance {} is active", args.instance_id)),
         Marked::Already => bail!("instance {} is active already; nothing was changed", args.instance_id),
         Marked::Is(status) => bail!("instance {} is {status}, not creating; nothing was changed", args.instance_id),

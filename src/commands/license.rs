@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use super::instance::job_lines;
 use super::output;
-use crate::admin::{self, Marked};
 use crate::config::Config;
 use crate::fulfilment::answer::Handout;
+use crate::fulfilment::ready::{self, Marked};
 use crate::fulfilment::{self, completion};
 use crate::instance::Status;
 use crate::kind::Kind;
@@ -18,7 +18,7 @@ use crate::license::{Form, License};
 use crate::operation::Environment;
 use crate::secret::Secret;
 use crate::settings::Settings;
-use crate::store::{Cause, LicenseFilter, Store, StoreError, Tx};
+use crate::store::{Cause, LICENSE_STATES, LicenseFilter, Store, StoreError, Tx};
 use crate::view;
 
 #[derive(Debug, clap::Subcommand)]
@@ -26,7 +26,7 @@ pub(super) enum Command {
     /// List licences and authorisation codes, newest first
     List {
         /// In this state: requested, refused, issued or uploaded
-        #[arg(long, value_parser = ["requested", "refused", "issued", "uploaded"])]
+        #[arg(long, value_parser = LICENSE_STATES)]
         state: Option<String>,
         /// Of this kind: license, license-code or license-online
         #[arg(long)]
@@ -73,7 +73,7 @@ pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
     super::closing(super::open(&config)?, |store| {
         match command {
             Command::List { state, kind, test, limit, json } => {
-                let environment = if *test { Environment::Test } else { Environment::Real };
+                let environment = Environment::of_test_flag(*test);
                 list(store, &LicenseFilter { state: state.clone(), kind: *kind, environment }, *limit, *json)?;
             }
             Command::Show { license, json, out } => show(store, *license, *json, out.as_deref())?,
@@ -86,7 +86,7 @@ pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
 }
 
 fn list(store: &Store, filter: &LicenseFilter, limit: i64, json: bool) -> anyhow::Result<()> {
-    let rows = store.read(|tx| tx.licenses(filter, limit))?;
+    let rows = store.read(|tx| tx.licenses(filter, None, limit))?;
     let header = ["license", "kind", "instance or code", "status", "expires", "state", "device", "asked for", "issued"];
     let table = rows.iter().map(|row| {
         let license = row.license.as_ref();
@@ -107,10 +107,7 @@ fn list(store: &Store, filter: &LicenseFilter, limit: i64, json: bool) -> anyhow
 
 fn show(store: &Store, number: i64, json: bool, out: Option<&Path>) -> anyhow::Result<()> {
     let found = store.read(|tx| {
-        let Some(row) = tx.licensed(number)? else { return Ok(None) };
-        let Some(license) = row.license.clone() else { return Ok(None) };
-        let jobs: Vec<_> = tx.jobs_of(license.instance)?;
-        let jobs: Vec<_> = jobs.into_iter().filter(|job| job.subject.operation() == Some(license.operation)).collect();
+        let Some((row, license, jobs)) = tx.licensed_with_jobs(number)? else { return Ok(None) };
         let content = if out.is_some() { tx.license_content(&license)? } else { None };
         Ok(Some((row, license, jobs, content)))
     })?;
@@ -185,7 +182,7 @@ fn give(tx: &Tx<'_>, settings: &Settings, number: i64, license: &License) -> Res
     }
     let note = "koogate license issue";
     if instance.kind == Kind::License {
-        let marked = admin::mark_ready(tx, settings, &instance.instance_id, handout, note)?;
+        let marked = ready::mark_ready(tx, settings, &instance.instance_id, handout, note)?;
         return Ok(match marked {
             Marked::Ready(_) => Issued::Done(instance.kind),
             Marked::Already => Issued::Already,

@@ -12,9 +12,6 @@ use crate::fulfilment::retell;
 use crate::store::{Store, TenantRow};
 use crate::view;
 
-/// So many jobs are shown, the newest.
-const SHOWN_JOBS: i64 = 200;
-
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// List tenants, newest first
@@ -87,7 +84,7 @@ fn found(store: &Store, tenant_id: &str) -> anyhow::Result<TenantRow> {
 
 fn list(store: &Store, limit: i64, json: bool) -> anyhow::Result<()> {
     let rows = store.read(|tx| {
-        let tenants = tx.tenants(limit)?;
+        let tenants = tx.tenants(None, limit)?;
         tenants.into_iter().map(|tenant| Ok((tx.directory_size(tenant.row)?, tenant))).collect::<Result<Vec<_>, _>>()
     })?;
     let header = ["tenant", "name", "domain", "users", "departments", "told"];
@@ -107,7 +104,11 @@ fn list(store: &Store, limit: i64, json: bool) -> anyhow::Result<()> {
 
 fn show(store: &Store, tenant: &TenantRow, json: bool) -> anyhow::Result<()> {
     let (bindings, applications, jobs) = store.read(|tx| {
-        Ok((tx.bindings_of(tenant.row)?, tx.applications_of(tenant.row)?, tx.jobs_of_tenant(tenant.row, SHOWN_JOBS)?))
+        Ok((
+            tx.bindings_of(tenant.row)?,
+            tx.applications_of(tenant.row)?,
+            tx.jobs_of_tenant(tenant.row, view::tenant::SHOWN_JOBS)?,
+        ))
     })?;
     if json {
         let object = view::tenant::shown(tenant, &bindings, &applications, &jobs);
@@ -130,7 +131,7 @@ fn show(store: &Store, tenant: &TenantRow, json: bool) -> anyhow::Result<()> {
 }
 
 fn users(store: &Store, tenant: &TenantRow, limit: i64, json: bool) -> anyhow::Result<()> {
-    let rows = store.read(|tx| tx.users_of(tenant.row, limit))?;
+    let rows = store.read(|tx| tx.users_of(tenant.row, None, limit))?;
     let header = ["user", "application", "instance", "department", "role", "state", "told"];
     let table = rows.iter().map(|user| {
         let state = match (user.authorised, user.enabled) {
@@ -152,7 +153,7 @@ fn users(store: &Store, tenant: &TenantRow, limit: i64, json: bool) -> anyhow::R
 }
 
 fn departments(store: &Store, tenant: &TenantRow, limit: i64, json: bool) -> anyhow::Result<()> {
-    let rows = store.read(|tx| tx.departments_of(tenant.row, limit))?;
+    let rows = store.read(|tx| tx.departments_of(tenant.row, None, limit))?;
     let table = rows.iter().map(|row| {
         vec![
             row.org_code.clone(),

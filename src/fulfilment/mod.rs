@@ -11,6 +11,7 @@ pub mod completion;
 pub mod event;
 pub(crate) mod excerpt;
 pub mod http;
+pub mod ready;
 pub mod retell;
 pub mod webhook;
 

@@ -9,6 +9,7 @@ pub mod exchange;
 pub mod instance;
 pub mod job;
 pub mod license;
+pub mod refused;
 pub mod stock;
 pub mod tenant;
 

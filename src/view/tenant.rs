@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use super::{job, time};
 use crate::store::{ApplicationRow, BindingRow, DepartmentRow, JobRow, TenantRow, UserRow};
 
+/// So many jobs of a tenant are shown, the newest.
+pub const SHOWN_JOBS: i64 = 200;
+
 /// In a listing, with how many users are authorised and how many departments known.
 pub fn listed(row: &TenantRow, (users, departments): (i64, i64)) -> Value {
     let mut object = tenant(row);
