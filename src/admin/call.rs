@@ -85,8 +85,12 @@ fn read_query(raw: &str, known: &[&str]) -> Result<Vec<(String, String)>, String
     let mut read: Vec<(String, String)> = Vec::new();
     for (name, value) in query.pairs() {
         if !known.contains(&name) {
-            let there_are = if known.is_empty() { "there is none here".into() } else { known.join(", ") };
-            return Err(format!("parameter {name:?} is unknown; known here: {there_are}"));
+            let known = if known.is_empty() {
+                "this route knows none".into()
+            } else {
+                format!("known here: {}", known.join(", "))
+            };
+            return Err(format!("parameter {name:?} is unknown; {known}"));
         }
         if value.is_empty() {
             return Err(format!("parameter {name:?} is empty; leave it out instead"));
@@ -123,7 +127,7 @@ mod tests {
         check("status=%FF", Err("the query parameter number 1 is not UTF-8 after percent-decoding"));
         assert_eq!(
             read_query("\u{1b}=1", &[]),
-            Err("parameter \"\\u{1b}\" is unknown; known here: there is none here".to_owned())
+            Err("parameter \"\\u{1b}\" is unknown; this route knows none".to_owned())
         );
     }
 }
