@@ -107,7 +107,7 @@ fn without_the_token_nothing_is_told() {
     let (koogate, _scratch) = empty();
     let operations = document().operations();
     for operation in &operations {
-        let target = operation.path.replace('{', "").replace('}', "");
+        let target = operation.path.replace(['{', '}'], "");
         for token in [None, Some(""), Some("another-token-of-nobody")] {
             let answer = koogate.admin(&operation.method, &target, token, "");
             let expected = if operation.is_open() { (200, None) } else { (401, Some("Bearer")) };
