@@ -7,7 +7,7 @@ use crate::store::StoreError;
 
 /// 200 with a JSON object.
 pub(super) fn ok(object: &Value) -> Reply {
-    of(200, object)
+    with_status(200, object)
 }
 
 /// Text for people and for programs that look at the status only.
@@ -15,7 +15,8 @@ pub(super) fn text(status: u16, text: impl Into<Vec<u8>>) -> Reply {
     Reply::new(status, "text/plain; charset=utf-8", text)
 }
 
-fn of(status: u16, object: &Value) -> Reply {
+/// A JSON object with another status.
+pub(super) fn with_status(status: u16, object: &Value) -> Reply {
     Reply::new(status, "application/json", object.to_string())
 }
 
@@ -71,7 +72,7 @@ impl Problem {
         if let Some(cause) = self.log {
             log::error!("{} {:?}: {cause}", request.method, request.path());
         }
-        let reply = of(self.status, &json!({ "error": self.error }));
+        let reply = with_status(self.status, &json!({ "error": self.error }));
         match self.header {
             Some((name, value)) => reply.with_header(name, value),
             None => reply,
