@@ -25,6 +25,7 @@ pub mod jobs;
 pub mod kind;
 pub mod license;
 pub mod login;
+pub mod metrics;
 pub mod open_api;
 pub mod operation;
 pub mod pool;

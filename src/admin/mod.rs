@@ -16,6 +16,7 @@ mod health;
 mod instances;
 mod licenses;
 mod login;
+mod metrics;
 mod page;
 mod refused;
 mod reply;

@@ -4,13 +4,14 @@ use percent_encoding::percent_decode_str;
 
 use super::call::Call;
 use super::reply::Problem;
-use super::{health, instances, licenses, login, refused, tenants};
+use super::{health, instances, licenses, login, metrics, refused, tenants};
 use crate::http::{Method, Reply};
 
 /// All routes. Each is described in `docs/openapi.yaml`.
 pub static ROUTES: &[Route] = &[
     Route::get("/healthz", &[], health::alive).open(),
     Route::get("/readyz", &[], health::ready).open(),
+    Route::get("/metrics", &[], metrics::show),
     Route::get("/api/v1/instances", &["status", "order", "test", "limit", "before"], instances::list),
     Route::get("/api/v1/instances/{instanceId}", &["kind", "test"], instances::show),
     Route::post("/api/v1/instances/{instanceId}/ready", &[], instances::ready),

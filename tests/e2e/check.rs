@@ -71,3 +71,18 @@ fn a_wrong_clock_is_told_from_a_wrong_key() {
     assert!(finding["text"].as_str().unwrap().contains("behind KooGallery's"), "{finding}");
     assert_eq!(found(&scratch, "clock"), Value::Null, "the second check calls nobody");
 }
+
+#[test]
+fn the_log_and_the_metrics_tell_a_refused_key() {
+    let koogallery = KooGallery::start();
+    let scratch = Scratch::new(FIXED);
+    let admin = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"0123456789abcdef\"\n";
+    scratch.configure(&[KEY], &(koogallery.toml().replace("sk-test", "sk-wrong") + admin), FIXED);
+    let koogate = scratch.serve();
+    let metrics = || text(&koogate.admin("GET", "/metrics", Some("0123456789abcdef"), "").body);
+    assert!(metrics().contains("koogate_open_api_locked 0\n"), "{}", metrics());
+    // Another process is refused; the server knows.
+    assert_eq!(found(&scratch, "koogallery")["level"], "error");
+    assert!(metrics().contains("koogate_open_api_locked 1\n"), "{}", metrics());
+    koogate.stop();
+}
