@@ -33,3 +33,5 @@ pub mod site;
 pub mod snapshots;
 pub mod stock_file;
 pub mod store;
+pub mod usage;
+pub mod view;

@@ -27,6 +27,7 @@ mod stock;
 #[cfg(test)]
 mod tests;
 mod torn;
+mod usage;
 mod wal;
 pub mod writer;
 
@@ -46,6 +47,7 @@ pub use login::{LoginSessionRow, NewLoginSession};
 pub use open::{Role, SCHEMA_VERSION, Settings};
 pub use operation::{NewOperation, OperationRow};
 pub use stock::{StockCount, StockEntry};
+pub use usage::{UsageCounts, UsageFilter, UsageRow, UsageTotal, Withdrawal};
 
 use crate::sealing::SealingKey;
 use readers::Readers;

@@ -13,7 +13,7 @@ use std::process::Command;
 use paths::named_paths;
 
 /// The core: bytes and values in, values out.
-const CORE: [&str; 18] = [
+const CORE: [&str; 29] = [
     "src/protocol/",
     "src/kind.rs",
     "src/license.rs",
@@ -32,6 +32,17 @@ const CORE: [&str; 18] = [
     "src/login/return_to.rs",
     "src/login/state.rs",
     "src/login/token.rs",
+    "src/usage/mod.rs",
+    "src/usage/advice.rs",
+    "src/usage/batch.rs",
+    "src/usage/check.rs",
+    "src/usage/fault.rs",
+    "src/usage/file.rs",
+    "src/usage/intake.rs",
+    "src/usage/judge.rs",
+    "src/usage/judge/",
+    "src/usage/quantity.rs",
+    "src/usage/report.rs",
 ];
 
 /// What the core must not know: files, sockets, threads, clocks, chance, logs and the shell around it.
