@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{EXIT_FAILED, output};
 use crate::store::{Store, UsageFilter, UsageRow, Withdrawal};
 use crate::usage::desk::{self, Recorded};
-use crate::usage::{RawReport, Report, State, UsageFault, advice, file};
+use crate::usage::{RawReport, Report, State, advice, file};
 use crate::view;
 
 /// Reports recorded, or records made due, in one commit: a running server answers between two of them.
@@ -105,7 +105,7 @@ fn record_one(store: &Store, args: &RecordArgs) -> anyhow::Result<()> {
         end_time: args.end.as_deref().unwrap_or_default(),
         usage_value: args.value.as_deref().unwrap_or_default(),
         relate_pkg_instance: args.package.as_deref().unwrap_or_default(),
-    })?;
+    });
     for outcome in desk::record(store, vec![report])? {
         let Recorded { metering_sn, state, due_at, repeated } = outcome?;
         output::line(&match (repeated, state) {
@@ -127,16 +127,14 @@ fn record_all(store: &Store, lines: Vec<file::Line>) -> anyhow::Result<bool> {
             break;
         }
         progress.inc(part.len() as u64);
-        let good: Vec<Report> = part.iter().filter_map(|line| line.report.as_ref().ok().cloned()).collect();
-        let mut recorded = desk::record(store, good)?.into_iter();
-        for line in part {
-            let outcome = line.report.and_then(|_| recorded.next().unwrap_or(Err(UsageFault::TotalTooLarge)));
+        let (numbers, reports): (Vec<_>, Vec<_>) = part.into_iter().map(|line| (line.number, line.report)).unzip();
+        for (number, outcome) in numbers.into_iter().zip(desk::record(store, reports)?) {
             match outcome {
                 Ok(recorded) if recorded.repeated => repeated += 1,
                 Ok(_) => new += 1,
                 Err(fault) => {
                     refused += 1;
-                    progress.suspend(|| eprintln!("line {}: {}", line.number, output::harmless(&fault.to_string())));
+                    progress.suspend(|| eprintln!("line {number}: {}", output::harmless(&fault.to_string())));
                 }
             }
         }

@@ -35,16 +35,24 @@ pub enum DeskError {
     Store(#[from] StoreError),
 }
 
-/// Records reports in one commit, which is on disk when this returns; what became of each, in their order.
+/// Records what could be read in one commit, which is on disk when this returns; what became of each, in their order.
 ///
 /// # Errors
 /// When nothing of it is stored.
-pub fn record(store: &Store, reports: Vec<Report>) -> Result<Vec<Result<Recorded, UsageFault>>, DeskError> {
-    let numbered = reports.into_iter().map(|report| Ok((report, random::unguessable()?)));
-    let numbered = numbered.collect::<Result<Vec<_>, NoRandomness>>()?;
+pub fn record(
+    store: &Store,
+    reports: Vec<Result<Report, UsageFault>>,
+) -> Result<Vec<Result<Recorded, UsageFault>>, DeskError> {
+    // The numbers are drawn here: the work of a commit may be run twice.
+    let number = |report| Ok((report, random::unguessable()?));
+    let numbered = reports.into_iter().map(number).collect::<Result<Vec<_>, NoRandomness>>()?;
     let now = Timestamp::now();
     let recorded = store.write(None, move |tx| {
-        numbered.iter().map(|(report, metering_sn)| tx.record_usage(report, metering_sn, now)).collect()
+        let record = |(report, metering_sn): &(Result<Report, UsageFault>, String)| match report {
+            Ok(report) => tx.record_usage(report, metering_sn, now),
+            Err(fault) => Ok(Err(fault.clone())),
+        };
+        numbered.iter().map(record).collect()
     });
     Ok(recorded?)
 }
@@ -64,19 +72,11 @@ pub struct Answer {
 /// # Errors
 /// [`DeskError::Intake`] for a body that is no request; else nothing of it is stored.
 pub fn answer(store: &Store, body: &[u8]) -> Result<Answer, DeskError> {
-    let (read, alone) = match intake::read(body)? {
+    let (reports, alone) = match intake::read(body)? {
         Intake::One(report) => (vec![report], true),
         Intake::Many(reports) => (reports, false),
     };
-    let good = read.iter().filter_map(|report| report.as_ref().ok().cloned()).collect::<Vec<_>>();
-    let mut recorded = if good.is_empty() { Vec::new() } else { record(store, good)? }.into_iter();
-    let outcomes: Vec<Result<Recorded, UsageFault>> = read
-        .into_iter()
-        .filter_map(|report| match report {
-            Ok(_) => recorded.next(),
-            Err(fault) => Some(Err(fault)),
-        })
-        .collect();
+    let outcomes = record(store, reports)?;
     let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
     let mut entries = outcomes.iter().map(to_json);
     let body =

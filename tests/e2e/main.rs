@@ -32,3 +32,4 @@ mod simulate;
 mod storage;
 mod tidy;
 mod token_get;
+mod usage;

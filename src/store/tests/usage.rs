@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::instance::Change;
+use crate::usage::desk;
 use crate::usage::judge::{Rejection, Verdict};
 use crate::usage::{RawReport, Report, State as UsageState, UsageFault, Window};
 
@@ -249,4 +250,47 @@ fn facts_about_the_instance_are_those_of_its_row() {
         assert_eq!(fault("i-CS1", (0, 50), "")?, None);
         Ok(())
     });
+}
+
+#[test]
+fn a_request_to_the_local_api_is_answered_record_by_record() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let hour = |ago: i64| Timestamp::from_second(Timestamp::now().as_second() - 3600 * ago).unwrap();
+    let before = hour(10);
+    store
+        .write(None, move |tx| {
+            let new = NewInstance {
+                environment: Environment::Real,
+                kind: Kind::Saas,
+                instance_id: "i-1",
+                order_id: None,
+                order_line_id: None,
+                product_id: None,
+                sku_code: None,
+                expire_time: None,
+                charging_mode: Some("ON_DEMAND"),
+                encrypts_credentials: false,
+                terms: None,
+            };
+            tx.insert_instance(&new, Cause::default(), before).map(drop)
+        })
+        .unwrap();
+    let one = |id: &str, begin: i64, value: &str| {
+        let (begin, end) = (hour(begin), hour(begin - 1));
+        format!(r#"{{"instanceId":"{id}","beginTime":"{begin}","endTime":"{end}","usageValue":{value}}}"#)
+    };
+    let (first, again) = (one("i-1", 5, "2.50"), one("i-1", 4, "\"0.1\""));
+    let list = [&first, &one("i-2", 5, "1"), "{}", &one("i-1", 5, "1e1"), &again, &again].map(str::to_owned).join(",");
+    let commits = store.commits().commits;
+    let answer = desk::answer(&store, format!(r#"{{"records":[{list}]}}"#).as_bytes()).unwrap();
+    assert_eq!((answer.refused, store.commits().commits - commits), (3, 1));
+    let records = answer.body["records"].as_array().unwrap();
+    let errors: Vec<bool> = records.iter().map(|record| record.get("error").is_some()).collect();
+    assert_eq!(errors, [false, true, true, true, false, false], "{records:?}");
+    assert_eq!(records[4], records[5], "a repeat in the same request");
+    let alone = desk::answer(&store, first.as_bytes()).unwrap();
+    assert_eq!((&alone.body, &alone.body["state"], alone.refused), (&records[0], &"waiting".into(), 0));
+    assert!(desk::answer(&store, b"[]").is_err());
+    assert_eq!(rows(&store, "usage_record"), 2);
 }
