@@ -9,7 +9,7 @@
 pub mod access;
 pub mod address;
 pub mod admin;
-pub(crate) mod backoff;
+pub mod backoff;
 pub mod check;
 pub mod commands;
 pub mod config;
@@ -40,4 +40,5 @@ pub mod site;
 pub mod snapshots;
 pub mod stock_file;
 pub mod store;
+pub mod usage;
 pub mod view;

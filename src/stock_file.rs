@@ -110,7 +110,7 @@ fn account(places: &[Option<usize>; 5], record: &csv::StringRecord, line: u64) -
 }
 
 /// The line a record stands in, from 1. The reader's own count stops before the empty lines it skips.
-fn line_of(text: &str, position: &csv::Position) -> u64 {
+pub(crate) fn line_of(text: &str, position: &csv::Position) -> u64 {
     let bytes = text.as_bytes();
     let start = usize::try_from(position.byte()).unwrap_or(usize::MAX).min(bytes.len());
     let skipped = bytes[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();

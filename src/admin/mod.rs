@@ -22,6 +22,7 @@ mod refused;
 mod reply;
 mod routes;
 mod tenants;
+mod usage;
 
 use std::sync::Arc;
 

@@ -63,7 +63,7 @@ impl Problem {
     }
 
     /// 500: the log says why.
-    fn internal(cause: String) -> Self {
+    pub(super) fn internal(cause: String) -> Self {
         Self { log: Some(cause), ..Self::new(500, "internal error, see the log") }
     }
 

@@ -14,6 +14,7 @@ mod serve;
 mod simulate;
 mod stock;
 mod tenant;
+mod usage;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -74,6 +75,9 @@ enum Command {
     /// Look into the directory of joint-operation products: enterprises, users, departments 联营租户
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Report what on-demand instances have used, and see what became of it 按需用量
+    #[command(subcommand)]
+    Usage(usage::Command),
     /// Write a complete copy of the database, beside a running server too 备份
     Backup(backup::BackupArgs),
     /// Prove that a copy of the database is whole 校验备份
@@ -100,6 +104,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Stock(command) => stock::run(&config, &command),
         Command::Key(command) => key::run(&config, &command),
         Command::Tenant(command) => tenant::run(&config, &command),
+        Command::Usage(command) => usage::run(&config, &command),
         Command::Backup(args) => backup::backup(&config, &args),
         Command::Verify(args) => backup::verify(&config, &args),
         Command::Restore(args) => backup::restore(&config, &args),

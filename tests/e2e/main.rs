@@ -35,3 +35,4 @@ mod simulate;
 mod storage;
 mod tidy;
 mod token_get;
+mod usage;

@@ -7,10 +7,11 @@ use crate::protocol::result_code::ResultCode;
 use crate::store::plans;
 
 /// What a person asks for, or what happens once at a start; none of it on the way of an answer.
-const MAY_SCAN: [&str; 5] = ["list exchanges", "list instances", "list licences", "list the stock", "list tenants"];
+const MAY_SCAN: [&str; 6] =
+    ["list exchanges", "list instances", "list licences", "list the stock", "list tenants", "list usage"];
 
 /// Indexes that hold only what is unfinished: walking one of them walks no history.
-const UNFINISHED: [&str; 3] = ["INDEX job_due", "INDEX job_running", "INDEX job_dead"];
+const UNFINISHED: [&str; 4] = ["INDEX job_due", "INDEX job_running", "INDEX job_dead", "INDEX usage_record_due"];
 
 #[test]
 fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
@@ -39,6 +40,11 @@ fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
         "user",
         "department",
         "open_api_refusal",
+        "usage_record",
+        "usage_total",
+        // The names that statements of usage give to instances.
+        "used",
+        "package",
     ];
     for (doing, sql, steps) in seen {
         if MAY_SCAN.contains(&doing) {
@@ -84,6 +90,7 @@ fn run_everything(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.finish_creations(instance.row, at(1))?;
     super::login::run_logins(tx)?;
     run_open_api(tx)?;
+    super::usage::run_usage(tx)?;
     run_directory(tx)
 }
 
