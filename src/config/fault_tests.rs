@@ -69,11 +69,11 @@ fn an_empty_file_lacks_the_keys_and_a_product() {
 #[test]
 fn unknown_keys_are_told_with_the_nearest_known_one() {
     check_added(
-        "prodct_id = 'x'\n[server]\nanwser_within = '4s'\n[server.tls]\n[sever]\n[access]\n\"a\\nb: c\" = 1\n",
+        "prodct_id = 'x'\n[server]\nanwser_within = '4s'\n[server.acme]\n[sever]\n[access]\n\"a\\nb: c\" = 1\n",
         &[
             "6: product[0].prodct_id: unknown key; did you mean product_id?",
             "8: server.anwser_within: unknown key; did you mean answer_within?",
-            "9: server.tls: unknown key; known here: listen, base_path, answer_within, max_connections, max_body",
+            "9: server.acme: unknown key; known here: listen, base_path, answer_within, max_connections, max_body, tls",
             "10: sever: unknown key; did you mean server?",
             "11: access: unknown key; known here: server, database, product, keys, signature, lifecycle, jobs, admin, \
              login, open_api",
@@ -86,7 +86,7 @@ fn a_key_cannot_fake_a_message() {
     check_added(
         "[server]\n\"x\\nkoogate.toml:1: y\" = 1\n",
         &["7: server.\"x\\nkoogate.toml:1: y\": unknown key; known here: listen, base_path, answer_within, \
-           max_connections, max_body"],
+           max_connections, max_body, tls"],
     );
 }
 
@@ -230,9 +230,29 @@ fn what_works_but_should_be_known_is_a_warning() {
              others",
             "koogate.toml:6: product[1]: never used: product[0] stands before it and matches everything it matches",
             "koogate.toml:11: server.listen: this address is reachable from outside and speaks plain HTTP; KooGallery \
-             requires HTTPS, so let a reverse proxy terminate TLS in front of it",
+             requires HTTPS, so configure [server.tls], or let a reverse proxy terminate TLS in front of it",
         ]
     );
+}
+
+#[test]
+fn https_needs_both_files_and_may_be_reached_from_outside() {
+    check_added(
+        "[server.tls]\nprivate_key = ''\nkey = 'x'\n",
+        &[
+            "6: server.tls.certificate: missing; expected the path of the certificate with its chain, PEM: fullchain.pem",
+            "7: server.tls.private_key: found \"\", expected a path in quotes",
+            "8: server.tls.key: unknown key; known here: certificate, private_key",
+        ],
+    );
+    check_added("[server]\ntls = 'on'\n", &["7: server.tls: found a text, expected a table: [server.tls]"]);
+    let text = format!(
+        "{MINIMAL}[server]\nlisten = '0.0.0.0:443'\ntls = {{ certificate = 'tls/chain.pem', private_key = '/key.pem' }}\n"
+    );
+    let config = read(&text).unwrap();
+    assert_eq!(config.warnings, []);
+    let (certificate, private_key) = ("/etc/koogate/tls/chain.pem".into(), "/key.pem".into());
+    assert_eq!(config.server.tls, Some(Tls { certificate, private_key }));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `[server]` and `[admin]`: where koogate listens and what it lets in.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -14,8 +15,10 @@ use crate::secret::Secret;
 /// The public listener, which KooGallery calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// Address and port. Loopback unless configured, because it speaks plain HTTP.
+    /// Address and port. Loopback unless configured: without `tls` it speaks plain HTTP.
     pub listen: SocketAddr,
+    /// Where it speaks HTTPS: with what. `None`: it speaks HTTP.
+    pub tls: Option<Tls>,
     /// Path of the production address: starts with `/`, does not end with one.
     pub base_path: String,
     /// How long after having received a call completely the answer leaves at the latest. KooGallery gives up after
@@ -27,10 +30,36 @@ pub struct Server {
     pub max_body: usize,
 }
 
+/// `[server.tls]`: the files that HTTPS needs. What is in them is not looked at here: they change while koogate runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM: the certificate, then those that lead to its CA.
+    pub certificate: PathBuf,
+    /// PEM: its private key.
+    pub private_key: PathBuf,
+}
+
+impl Tls {
+    /// `None` when a file is not named, which is reported.
+    fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+        let mut file = |key, expected| {
+            let path = section.required(key, expected, |value| match value.as_str() {
+                Some(path) if !path.is_empty() && !path.contains('\0') => Ok(path),
+                _ => Err(Mismatch::new(value, "a path in quotes")),
+            })?;
+            Some(section.log.surroundings.base_dir.join(path))
+        };
+        let certificate = file("certificate", "the path of the certificate with its chain, PEM: fullchain.pem");
+        let private_key = file("private_key", "the path of the certificate's private key, PEM: privkey.pem");
+        Some(Self { certificate: certificate?, private_key: private_key? })
+    }
+}
+
 impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            tls: None,
             base_path: "/saasproduce".to_owned(),
             answer_within: Duration::from_secs(4),
             max_connections: 256,
@@ -55,12 +84,14 @@ impl Server {
                 let bytes = size(64 << 10..=64 << 20)(value)?;
                 usize::try_from(bytes).map_err(|_| Mismatch::new(value, "a size this machine can address"))
             }),
+            tls: section.optional_section("tls", Tls::read).flatten(),
         };
-        if !server.listen.ip().is_loopback() {
+        // An unfinished [server.tls] is an error already.
+        if !server.listen.ip().is_loopback() && !section.has("tls") {
             section.warn(
                 "listen",
                 "this address is reachable from outside and speaks plain HTTP; KooGallery requires HTTPS, \
-                 so let a reverse proxy terminate TLS in front of it",
+                 so configure [server.tls], or let a reverse proxy terminate TLS in front of it",
             );
         }
         server

@@ -39,7 +39,7 @@ pub use self::access::{AccessTemplate, FilledAccess};
 pub use self::database::{Database, SnapshotSeries};
 pub use self::error::{ConfigError, ConfigErrors, ConfigWarning, Problem, SecretProblem};
 pub use self::keys::Keys;
-pub use self::listeners::{Admin, Server};
+pub use self::listeners::{Admin, Server, Tls};
 pub use self::login::Login;
 pub use self::open_api::{Endpoint, MultipartPayload, OpenApi, OrderQuery, Site, UsageInterface};
 pub use self::product::{Accept, ChangeCheck, Fingerprint, Fulfilment, Product, TestCalls};
@@ -47,7 +47,7 @@ pub use self::rules::{
     ExtendParamsError, Jobs, Lifecycle, MissingDepartments, PayloadCandidate, RefreshUnfreezes, Signature, TimeZone,
     UnknownCode,
 };
-pub use self::secrets::PrivateKeyFile;
+pub use self::secrets::{PrivateKeyFile, exposed};
 use self::section::{Log, Section, Surroundings};
 pub use self::template::{PlaceholderValues, Template, TemplateError};
 pub use self::units::{DurationText, SizeText, parse_duration, parse_size};

@@ -75,10 +75,12 @@ fn configs() -> impl Strategy<Value = (Config, String)> {
 }
 
 fn servers() -> impl Strategy<Value = Server> {
-    let path = "(/[a-z0-9~_-]{1,8}){1,3}".prop_filter("the watchdog's", |path| path != "/healthz");
-    (address(), path, millis(100, 15_000), 8_usize..=10_000, 64_usize << 10..=64 << 20).prop_map(
-        |(listen, base_path, answer_within, max_connections, max_body)| Server {
+    let tls = (path(), path()).prop_map(|(certificate, private_key)| Tls { certificate, private_key });
+    let base_path = "(/[a-z0-9~_-]{1,8}){1,3}".prop_filter("the watchdog's", |path| path != "/healthz");
+    (address(), of(tls), base_path, millis(100, 15_000), 8_usize..=10_000, 64_usize << 10..=64 << 20).prop_map(
+        |(listen, tls, base_path, answer_within, max_connections, max_body)| Server {
             listen,
+            tls,
             base_path,
             answer_within,
             max_connections,
@@ -277,6 +279,11 @@ fn print(config: &Config, sealing_key: &str) -> String {
     out.text("answer_within", DurationText(server.answer_within));
     out.plain("max_connections", server.max_connections);
     out.text("max_body", SizeText(server.max_body as u64));
+    if let Some(Tls { certificate, private_key }) = &server.tls {
+        out.head("[server.tls]");
+        out.text("certificate", certificate.display());
+        out.text("private_key", private_key.display());
+    }
     out.head("[database]");
     out.text("path", database.path.display());
     out.text("keep_exchanges", DurationText(database.keep_exchanges));

@@ -278,7 +278,7 @@ fn read_file(path: &Path) -> Result<(Secret<String>, u32), SecretProblem> {
 }
 
 /// What to say about a file with secrets that others than its owner can read; `None` when they cannot.
-pub(super) fn exposed(mode: u32) -> Option<String> {
+pub fn exposed(mode: u32) -> Option<String> {
     let permissions = mode & 0o777;
     (permissions & 0o077 != 0).then(|| format!("is open to other users (mode {permissions:04o}); run chmod 600 on it"))
 }

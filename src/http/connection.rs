@@ -5,8 +5,8 @@
 //! the place of the plain one.
 
 use std::{
-    io::{Read, Write},
-    net::Shutdown,
+    io::{self, Read, Write},
+    net::{Shutdown, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::Ordering::Relaxed,
     time::Instant,
@@ -18,18 +18,71 @@ use super::{
     refusal::Refusal,
     reply::{Framing, print},
     shared::Shared,
+    tls::{Unmet, shake_hands},
     watch::{Phase, Watched},
 };
 
 /// An answer larger than this does not keep its buffer, in bytes.
 const KEPT_OUTBOX: usize = 64 << 10;
 
-/// Serves a plain connection until it ends.
+/// What a connection is read from and written to. A read may fail with [`io::ErrorKind::WouldBlock`] when something has
+/// arrived of which nothing can be read yet; it is made again then.
+pub(super) trait Stream: Read + Write {
+    /// Whether bytes have been taken from the socket that nobody has read yet: perhaps the beginning of a request.
+    fn holds_bytes(&mut self) -> bool;
+
+    /// Tells the client that nothing more is written.
+    fn end(&mut self) -> io::Result<()>;
+}
+
+impl Stream for &TcpStream {
+    fn holds_bytes(&mut self) -> bool {
+        false
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Serves a connection until it ends.
 pub(super) fn serve(watched: &Watched, shared: &Shared) {
     // Answers are written whole, so waiting to fill a segment would only delay them (40 ms with delayed
     // acknowledgements). Failure costs nothing but that.
     let _ = watched.socket().set_nodelay(true);
-    Connection { stream: watched.socket(), inbox: Inbox::default(), outbox: Vec::new(), watched, shared }.run();
+    let plain = || Connection::new(watched.socket(), watched, shared);
+    let Some(tls) = &shared.settings.tls else { return plain().run() };
+    match shake_hands(watched, shared, tls) {
+        Ok(stream) => Connection::new(stream, watched, shared).run(),
+        Err(Unmet::PlainHttp) => plain().refuse(Refusal::PlainHttp),
+        Err(Unmet::Refused(reason)) => {
+            note(watched, shared, reason);
+            drain(watched, shared);
+        }
+        Err(Unmet::Quiet) => {}
+    }
+}
+
+fn note(watched: &Watched, shared: &Shared, reason: &'static str) {
+    shared.counters.refused.fetch_add(1, Relaxed);
+    shared.handler.refused(watched.peer(), reason);
+}
+
+/// Ends our side and reads a little of what the client is still sending: closing a socket with unread bytes resets it,
+/// and the reset would overtake what was said last.
+fn drain(watched: &Watched, shared: &Shared) {
+    let mut socket = watched.socket();
+    if watched.enter(Phase::Drain, Instant::now()).is_err() || socket.shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    let mut unread = shared.settings.drain_bytes;
+    let mut scrap = [0; 4 << 10];
+    while unread > 0 {
+        match socket.read(&mut scrap) {
+            Ok(count) if count > 0 => unread = unread.saturating_sub(count),
+            _ => return,
+        }
+    }
 }
 
 struct Connection<'a, S> {
@@ -40,18 +93,21 @@ struct Connection<'a, S> {
     shared: &'a Shared,
 }
 
-impl<S: Read + Write> Connection<'_, S> {
+impl<'a, S: Stream> Connection<'a, S> {
+    fn new(stream: S, watched: &'a Watched, shared: &'a Shared) -> Self {
+        Self { stream, inbox: Inbox::default(), outbox: Vec::new(), watched, shared }
+    }
+
     fn run(mut self) {
         loop {
             match receive(&mut self.stream, &mut self.inbox, self.watched, self.shared) {
                 Ok(received) => match self.answer(received) {
                     Next::Request => {}
-                    Next::Part if self.inbox.bytes().is_empty() => return,
                     Next::Part => return self.part(),
                     Next::Drop => return,
                 },
                 Err(Ending::Refused(refusal)) => return self.refuse(refusal),
-                Err(Ending::Quiet) => return,
+                Err(Ending::Quiet) => return self.leave(),
             }
         }
     }
@@ -106,28 +162,29 @@ impl<S: Read + Write> Connection<'_, S> {
     }
 
     fn refuse(mut self, refusal: Refusal) {
-        self.shared.counters.refused.fetch_add(1, Relaxed);
-        self.shared.handler.refused(self.watched.peer(), refusal.reason());
+        note(self.watched, self.shared, refusal.reason());
         self.print(&Reply::to_refusal(refusal), Framing { head_only: false, close: true });
         if self.watched.enter_to_refuse(Phase::Write, Instant::now()).map(|()| self.send()) == Ok(true) {
-            self.part();
+            // Whatever the inbox says: what was refused may still be arriving.
+            if self.stream.end().is_ok() {
+                drain(self.watched, self.shared);
+            }
         }
     }
 
-    /// Ends our side and reads a little of what the client is still sending: closing a socket with unread bytes resets
-    /// it, and the reset would overtake the answer.
-    fn part(self) {
-        let mut socket = self.watched.socket();
-        if self.watched.enter(Phase::Drain, Instant::now()).is_err() || socket.shutdown(Shutdown::Write).is_err() {
-            return;
+    /// After the last answer, still in [`Phase::Write`].
+    fn part(mut self) {
+        let has_more = !self.inbox.bytes().is_empty() || self.stream.holds_bytes();
+        if self.stream.end().is_ok() && has_more {
+            drain(self.watched, self.shared);
         }
-        let mut unread = self.shared.settings.drain_bytes;
-        let mut scrap = [0; 4 << 10];
-        while unread > 0 {
-            match socket.read(&mut scrap) {
-                Ok(count) if count > 0 => unread = unread.saturating_sub(count),
-                _ => return,
-            }
+    }
+
+    /// Between requests: the client may still be there. A write may block, so it has its deadline, too.
+    fn leave(mut self) {
+        if self.watched.enter_to_refuse(Phase::Write, Instant::now()).is_ok() {
+            // Nothing is lost when the client is gone.
+            let _ = self.stream.end();
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
-use super::{Counters, Handler, accept::Acceptor, shared::Shared, wake};
+use super::{Counters, Handler, Tls, accept::Acceptor, shared::Shared, wake};
 
 /// Connections that the kernel completes before the door accepts them; more than a burst needs.
 const BACKLOG: i32 = 1024;
@@ -23,6 +23,8 @@ pub struct DoorSettings {
     pub listen: SocketAddr,
     /// What the door's threads are called, followed by a number.
     pub name: &'static str,
+    /// Speaks HTTPS with this; HTTP without.
+    pub tls: Option<Arc<Tls>>,
     /// Connections open at once, and the most threads. A new one takes the place of the one that has waited longest
     /// for its client.
     pub max_connections: usize,
@@ -32,6 +34,8 @@ pub struct DoorSettings {
     pub max_body: usize,
     /// Bytes that all bodies above 64 KiB may take together.
     pub body_memory: usize,
+    /// From the connection to the end of the TLS handshake.
+    pub handshake_within: Duration,
     /// From the first byte of a request to the end of its head.
     pub head_within: Duration,
     /// From the end of the head to the end of the body. One deadline does for a minimum rate: it asks for
@@ -56,10 +60,12 @@ impl Default for DoorSettings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             name: "door",
+            tls: None,
             max_connections: 256,
             max_head: 48 << 10,
             max_body: 10 << 20,
             body_memory: 64 << 20,
+            handshake_within: Duration::from_secs(10),
             head_within: Duration::from_secs(10),
             body_within: Duration::from_secs(30),
             write_within: Duration::from_secs(10),

@@ -14,6 +14,7 @@
 //! | `accept` | the one thread that accepts, watches deadlines and makes room |
 //! | `pool` | threads, started when needed and reused; one connection each |
 //! | `connection` | the life of one connection: receive, handle, answer |
+//! | `tls` | the handshake before, and the session between socket and bytes; certificates |
 //! | `receive` | bytes to one whole request, within the limits |
 //! | `head` | pure: bytes to a checked head |
 //! | `body` | memory of bodies, under a budget shared by all connections |
@@ -21,7 +22,7 @@
 //! | `roster` | all open connections, as the accepting thread sees them |
 //! | `watch` | what a connection is doing and since when; the only way one is cut from outside |
 //!
-//! Only the files of this folder name `tiny_http` and `httparse`.
+//! Only the files of this folder name `tiny_http` and `httparse`, and of the server's side of TLS, `rustls`.
 
 mod accept;
 mod body;
@@ -35,6 +36,7 @@ mod refusal;
 mod reply;
 mod roster;
 mod shared;
+mod tls;
 mod wake;
 mod watch;
 
@@ -44,6 +46,7 @@ pub use counters::{Counters, CountersNow};
 pub use door::{Door, DoorError, DoorSettings};
 pub use reply::Reply;
 pub use tiny_http::{Header, Method};
+pub use tls::{Chain, Identity, IdentityError, Tls, TlsError};
 
 /// One request, received whole.
 #[derive(Debug, Clone)]

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     body::{Body, Share},
+    connection::Stream,
     head::{self, Head, HeadScanner},
     refusal::Refusal,
     shared::Shared,
@@ -50,7 +51,7 @@ impl From<Cut> for Ending {
 }
 
 /// Waits for one request and receives it. On return the connection is in [`Phase::Service`].
-pub(super) fn receive<'a, S: Read + Write>(
+pub(super) fn receive<'a, S: Stream>(
     stream: &mut S,
     inbox: &mut Inbox,
     watched: &Watched,
@@ -67,14 +68,20 @@ pub(super) fn receive<'a, S: Read + Write>(
 }
 
 /// Reads until a whole head is in the inbox and returns its length.
-fn await_head<S: Read>(stream: &mut S, inbox: &mut Inbox, watched: &Watched, shared: &Shared) -> Result<usize, Ending> {
+fn await_head<S: Stream>(
+    stream: &mut S,
+    inbox: &mut Inbox,
+    watched: &Watched,
+    shared: &Shared,
+) -> Result<usize, Ending> {
     let mut scanner = HeadScanner::new(shared.settings.max_head);
     let mut announced = None;
     loop {
         if let Some(length) = scanner.advance(inbox.bytes())? {
             return Ok(length);
         }
-        let phase = if head::is_blank(inbox.bytes()) { Phase::Idle } else { Phase::Head };
+        let has_begun = !head::is_blank(inbox.bytes()) || stream.holds_bytes();
+        let phase = if has_begun { Phase::Head } else { Phase::Idle };
         if announced == Some(phase) {
             watched.check()?;
         } else {
@@ -85,14 +92,18 @@ fn await_head<S: Read>(stream: &mut S, inbox: &mut Inbox, watched: &Watched, sha
         if phase == Phase::Idle && shared.is_closing() {
             watched.end_if_silent();
         }
-        if inbox.fill(stream, shared.settings.max_head).unwrap_or(0) == 0 {
+        let filled = inbox.fill(stream, shared.settings.max_head);
+        if filled.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            continue;
+        }
+        if filled.unwrap_or(0) == 0 {
             watched.check()?;
             return Err(if phase == Phase::Idle { Ending::Quiet } else { truncated(shared) });
         }
     }
 }
 
-fn receive_body<'a, S: Read + Write>(
+fn receive_body<'a, S: Stream>(
     stream: &mut S,
     inbox: &mut Inbox,
     watched: &Watched,
@@ -114,9 +125,13 @@ fn receive_body<'a, S: Read + Write>(
     }
     watched.enter(Phase::Body, Instant::now())?;
     while !body.is_whole() {
-        let count = read(stream, body.space()?).unwrap_or(0);
-        body.advance(count);
+        let read = read(stream, body.space()?);
         watched.check()?;
+        if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            continue;
+        }
+        let count = read.unwrap_or(0);
+        body.advance(count);
         if count == 0 {
             return Err(truncated(shared));
         }

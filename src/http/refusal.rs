@@ -26,6 +26,7 @@ pub(super) enum Refusal {
     Connect,
     BodyMemory,
     Version,
+    PlainHttp,
 }
 
 impl Refusal {
@@ -65,6 +66,7 @@ impl Refusal {
             Self::Connect => (501, "CONNECT, but this server is no proxy"),
             Self::BodyMemory => (503, "the memory for large bodies is used up"),
             Self::Version => (505, "an HTTP version other than 1.0 and 1.1"),
+            Self::PlainHttp => (400, "an HTTP request on the port for HTTPS"),
         }
     }
 }

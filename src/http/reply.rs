@@ -30,9 +30,15 @@ impl Reply {
         self
     }
 
-    /// The answer to a request that was refused. It tells the status and nothing else.
+    /// The answer to a request that was refused. It tells the status and nothing else, but to a person who has typed
+    /// `http` for `https`.
     pub(super) fn to_refusal(refusal: Refusal) -> Self {
-        Self::of_status(refusal.status())
+        match refusal {
+            Refusal::PlainHttp => {
+                Self::new(refusal.status(), "text/plain; charset=utf-8", "HTTP request to an HTTPS port\n")
+            }
+            _ => Self::of_status(refusal.status()),
+        }
     }
 
     /// The answer when the handler panicked or answered what cannot be sent.

@@ -67,10 +67,10 @@ impl Roster {
         survey
     }
 
-    /// Ends the connections on which no request has begun.
+    /// Ends the connections on which no request has begun and nothing is on its way.
     pub(super) fn release_idle(&self) {
         for watched in self.open() {
-            if matches!(watched.phase(), Some((Phase::Idle, _))) {
+            if matches!(watched.phase(), Some((Phase::Idle | Phase::Handshake, _))) {
                 watched.end_if_silent();
             }
         }

@@ -35,10 +35,13 @@ pub(super) enum Phase {
     Write,
     /// The client to read a refusal and go.
     Drain,
+    /// The client to go on with the TLS handshake, or its turn to compute.
+    Handshake,
 }
 
 impl Phase {
-    const ALL: [Self; 6] = [Self::Idle, Self::Head, Self::Body, Self::Service, Self::Write, Self::Drain];
+    const ALL: [Self; 7] =
+        [Self::Idle, Self::Head, Self::Body, Self::Service, Self::Write, Self::Drain, Self::Handshake];
 
     /// How long the phase may last. The handler has no limit here: its answer is its own promise.
     pub(super) fn allowance(self, settings: &DoorSettings) -> Option<Duration> {
@@ -49,6 +52,7 @@ impl Phase {
             Self::Service => None,
             Self::Write => Some(settings.write_within),
             Self::Drain => Some(settings.drain_within),
+            Self::Handshake => Some(settings.handshake_within),
         }
     }
 
@@ -144,7 +148,7 @@ impl Watched {
             match phase {
                 // The client may still be told 408.
                 Phase::Idle | Phase::Head | Phase::Body => self.stop_reading(),
-                Phase::Service | Phase::Write | Phase::Drain => self.shut(phase),
+                Phase::Service | Phase::Write | Phase::Drain | Phase::Handshake => self.shut(phase),
             }
             true
         })
