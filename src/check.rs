@@ -1,4 +1,4 @@
-//! What `koogate check` looks at: configuration, database, work in the background, KooGallery. Every finding that is not
+//! What `koogate check` looks at: configuration, certificate, database, work in the background, KooGallery. Every finding that is not
 //! good says the mend. How findings are printed is the command's matter.
 
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::certificates::{self, Loaded};
 use crate::config::{Config, Endpoint};
 use crate::open_api::error::OpenApiError;
 use crate::open_api::{OpenApi, Patience};
@@ -63,6 +64,7 @@ type Tell<'t> = &'t mut dyn FnMut(&Finding) -> anyhow::Result<()>;
 /// Only what `tell` fails with.
 pub fn run(path: &Path, tell: Tell<'_>) -> anyhow::Result<()> {
     let Some((config, settings)) = configuration(path, tell)? else { return Ok(()) };
+    certificate(&config, tell)?;
     let Some(store) = database(&config, tell)? else { return Ok(()) };
     work(&store, tell)?;
     koogallery(&store, &settings, tell)?;
@@ -99,6 +101,32 @@ fn configuration(path: &Path, tell: Tell<'_>) -> anyhow::Result<Option<(Config, 
             Ok(None)
         }
     }
+}
+
+fn certificate(config: &Config, tell: Tell<'_>) -> anyhow::Result<()> {
+    const SUBJECT: &str = "certificate";
+    let Some(files) = &config.server.tls else {
+        let text = "[server.tls] is not configured: koogate speaks HTTP, and a proxy HTTPS to KooGallery";
+        return tell(&good(SUBJECT, text.to_owned()));
+    };
+    let Loaded { identity, exposed, .. } = match certificates::load(files) {
+        Ok(loaded) => loaded,
+        Err(error) => return tell(&bad(SUBJECT, error.to_string(), "docs/operations.md, HTTPS, says what is needed")),
+    };
+    let now = Timestamp::now();
+    for remark in certificates::remarks(&identity, now) {
+        let level = if remark.is_grave { Level::Error } else { Level::Warning };
+        tell(&Finding { level, subject: SUBJECT, text: remark.text, mend: Some(remark.mend.to_owned()) })?;
+    }
+    if let Some(text) = exposed {
+        tell(&Finding { level: Level::Warning, subject: SUBJECT, text, mend: None })?;
+    }
+    if identity.not_after() < now {
+        return Ok(());
+    }
+    let days = identity.not_after().duration_since(now).as_hours() / 24;
+    let (names, chain) = (identity.names().join(", "), identity.chain_length());
+    tell(&good(SUBJECT, format!("for {names}; {days} days left; certificates in its file: {chain}")))
 }
 
 /// Opens the database beside a running server; one that is not there is not made.

@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub jobs_dead: i64,
     /// Jobs that have failed and are tried again.
     pub jobs_failing: i64,
+    /// For how long the certificate is still valid; `None`: HTTPS is not spoken.
+    pub certificate: Option<SignedDuration>,
     /// Calls to KooGallery; `None`: the open API is not configured.
     pub open_api: Option<OpenApi>,
 }
@@ -52,6 +54,10 @@ impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         gauge(&mut encoder, "koogate_jobs_dead", "Jobs that were given up and wait for somebody", self.jobs_dead)?;
         gauge(&mut encoder, "koogate_jobs_failing", "Jobs that have failed and are tried again", self.jobs_failing)?;
+        if let Some(left) = self.certificate {
+            let help = "Seconds until the certificate of the public listener expires; less than 0 afterwards";
+            gauge(&mut encoder, "koogate_certificate_expires_seconds", help, left.as_secs())?;
+        }
         self.open_api.as_ref().map_or(Ok(()), |open_api| open_api.encode(&mut encoder))
     }
 }
@@ -89,7 +95,8 @@ mod tests {
         let calls = vec![CallCount { call: "order query", result: "done", count: 7 }];
         let clock_difference = Some(SignedDuration::from_secs(-3));
         let open_api = Some(OpenApi { calls, is_locked: true, clock_difference });
-        let text = render(Snapshot { jobs_dead: 1, jobs_failing: 2, open_api });
+        let certificate = Some(SignedDuration::from_hours(24));
+        let text = render(Snapshot { jobs_dead: 1, jobs_failing: 2, certificate, open_api });
         assert_eq!(
             text,
             "# HELP koogate_jobs_dead Jobs that were given up and wait for somebody\n\
@@ -98,6 +105,10 @@ mod tests {
              # HELP koogate_jobs_failing Jobs that have failed and are tried again\n\
              # TYPE koogate_jobs_failing gauge\n\
              koogate_jobs_failing 2\n\
+             # HELP koogate_certificate_expires_seconds Seconds until the certificate of the public listener expires; \
+             less than 0 afterwards\n\
+             # TYPE koogate_certificate_expires_seconds gauge\n\
+             koogate_certificate_expires_seconds 86400\n\
              # HELP koogate_open_api_calls Calls to KooGallery since the start or the last reload\n\
              # TYPE koogate_open_api_calls counter\n\
              koogate_open_api_calls_total{call=\"order query\",result=\"done\"} 7\n\

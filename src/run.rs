@@ -11,9 +11,10 @@ use jiff::Timestamp;
 
 use crate::admin::{self, AdminSite};
 use crate::backoff::Backoff;
+use crate::certificates::{self, CertificateError, Keeper};
 use crate::config::{self, Config};
 use crate::dispatch::{Dispatcher, Waiters};
-use crate::http::{Door, DoorError, DoorSettings};
+use crate::http::{Door, DoorError, DoorSettings, Tls};
 use crate::jobs::{self, JobBell, JobRunner};
 use crate::login::LoginDesk;
 use crate::settings::{Settings, SettingsError};
@@ -41,6 +42,7 @@ pub struct Server {
     usage: Pusher,
     snapshots: SnapshotKeeper,
     store: Arc<Store>,
+    certificates: Option<Keeper>,
     config: Config,
 }
 
@@ -53,6 +55,9 @@ pub enum ReloadError {
     /// The key of the database cannot change under it.
     #[error("keys.sealing_key is not the key the database was made with")]
     SealingKey,
+    /// The certificate of the public listener.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
 }
 
 /// The server cannot start.
@@ -61,6 +66,9 @@ pub enum StartError {
     /// A product's application.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The certificate of the public listener.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The database.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -82,6 +90,9 @@ impl Server {
     /// What is in the way, in words that say the mend.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let settings = Arc::new(Settings::new(config)?);
+        let certificates =
+            config.server.tls.as_ref().map(|files| Keeper::start(files, Timestamp::now())).transpose()?;
+        let tls = certificates.as_ref().map(|keeper| Arc::clone(keeper.tls()));
         let database =
             store::Settings { path: config.database.path.clone(), commit_batch: config.database.commit_batch };
         let sealing = Arc::new(config.keys.sealing.clone());
@@ -99,7 +110,7 @@ impl Server {
         let login = config.login.as_ref().map(desk).transpose().map_err(StartError::Thread)?.map(Arc::new);
         // The listeners first: where one cannot be opened, nothing has happened yet.
         let site = PublicSite::new(Arc::clone(&dispatcher), config.server.base_path.clone()).with_login(login.clone());
-        let public = Door::open(public_door(config), Arc::new(site)).map_err(StartError::Door)?;
+        let public = Door::open(public_door(config, tls.clone()), Arc::new(site)).map_err(StartError::Door)?;
         let admin = match &config.admin {
             Some(admin) => {
                 let context = admin::Context {
@@ -108,6 +119,7 @@ impl Server {
                     waiters: Arc::clone(&waiters),
                     bell: Arc::clone(&bell),
                     login: login.clone(),
+                    tls,
                 };
                 let site = AdminSite::new(context, &admin.token);
                 let door = DoorSettings {
@@ -126,7 +138,8 @@ impl Server {
         let usage = Pusher::start(Arc::clone(&store), Arc::clone(&dispatcher), backoff).map_err(StartError::Thread)?;
         let snapshots =
             SnapshotKeeper::start(Arc::clone(&store), config.database.clone()).map_err(StartError::Thread)?;
-        Ok(Self { public, admin, login, dispatcher, jobs, usage, snapshots, store, config: config.clone() })
+        let config = config.clone();
+        Ok(Self { public, admin, login, dispatcher, jobs, usage, snapshots, store, certificates, config })
     }
 
     /// Where KooGallery's calls are answered.
@@ -144,21 +157,32 @@ impl Server {
         &self.store
     }
 
-    /// Puts another configuration's products, keys and protocol settings in force, all or nothing; returns the
-    /// sections that differ and need a restart.
+    /// What keeps the certificate in step with its files, where HTTPS is spoken: somebody must have it look.
+    pub fn certificates(&self) -> Option<&Keeper> {
+        self.certificates.as_ref()
+    }
+
+    /// Puts another configuration's products, keys, certificate and protocol settings in force, all or nothing; returns
+    /// the sections that differ and need a restart.
     ///
     /// # Errors
-    /// When a product's application cannot be set up, or the sealing key is another one; then the old ones stay.
+    /// When a product's application cannot be set up, the certificate cannot be loaded, or the sealing key is another one;
+    /// then the old ones stay.
     pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, ReloadError> {
         if config.keys.sealing != self.config.keys.sealing {
             return Err(ReloadError::SealingKey);
         }
-        self.dispatcher.replace_settings(Arc::new(Settings::new(config)?));
+        let settings = Settings::new(config)?;
+        if let (Some(keeper), Some(files)) = (&self.certificates, &config.server.tls) {
+            keeper.adopt(files, certificates::load(files)?, Timestamp::now()).map_err(CertificateError::from)?;
+        }
+        self.dispatcher.replace_settings(Arc::new(settings));
         let (old, new) = (&self.config, config);
         let answers_alike = (old.server.listen, &old.server.base_path, old.server.max_connections, old.server.max_body)
             == (new.server.listen, &new.server.base_path, new.server.max_connections, new.server.max_body);
         let differing = [
             ("[server] listen, base_path, max_connections and max_body", !answers_alike),
+            ("[server.tls], which has come or gone", old.server.tls.is_some() != new.server.tls.is_some()),
             ("[database]", old.database != new.database),
             ("[jobs]", old.jobs != new.jobs),
             ("[admin]", old.admin != new.admin),
@@ -172,7 +196,7 @@ impl Server {
     /// # Errors
     /// When the last checkpoint fails; nothing is lost then, the WAL stays beside the file.
     pub fn stop(self) -> Result<(), StoreError> {
-        let Self { public, admin, login, dispatcher, jobs, usage, snapshots, store, config: _ } = self;
+        let Self { public, admin, login, dispatcher, jobs, usage, snapshots, store, certificates: _, config: _ } = self;
         let begun = Timestamp::now();
         let grace = dispatcher.settings().answer_within + DOOR_GRACE;
         let unanswered = public.close(grace) + admin.map_or(0, |admin| admin.close(DOOR_GRACE));
@@ -195,9 +219,10 @@ impl Server {
     }
 }
 
-fn public_door(config: &Config) -> DoorSettings {
+fn public_door(config: &Config, tls: Option<Arc<Tls>>) -> DoorSettings {
     DoorSettings {
         listen: config.server.listen,
+        tls,
         max_connections: config.server.max_connections,
         max_body: config.server.max_body,
         ..DoorSettings::default()

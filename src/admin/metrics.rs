@@ -1,5 +1,7 @@
 //! `/metrics`, for Prometheus.
 
+use jiff::Timestamp;
+
 use super::call::Call;
 use super::reply::Problem;
 use crate::http::Reply;
@@ -17,6 +19,8 @@ pub(super) fn show(call: &Call<'_>) -> Result<Reply, Problem> {
         }),
         None => None,
     };
-    let text = metrics::render(Snapshot { jobs_dead, jobs_failing, open_api });
+    let now = Timestamp::now();
+    let certificate = call.context.tls.as_ref().map(|tls| tls.identity().not_after().duration_since(now));
+    let text = metrics::render(Snapshot { jobs_dead, jobs_failing, certificate, open_api });
     Ok(Reply::new(200, metrics::CONTENT_TYPE, text))
 }

@@ -31,7 +31,7 @@ pub use routes::{ROUTES, Route};
 use self::call::Call;
 use self::reply::Problem;
 use crate::dispatch::{Dispatcher, Waiters};
-use crate::http::{Handler, Reply, Request};
+use crate::http::{Handler, Reply, Request, Tls};
 use crate::jobs::JobBell;
 use crate::login::LoginDesk;
 use crate::secret::Secret;
@@ -49,6 +49,8 @@ pub struct Context {
     pub bell: Arc<JobBell>,
     /// The login helper, where it is wanted.
     pub login: Option<Arc<LoginDesk>>,
+    /// What the public listener shows, where it speaks HTTPS.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// What the admin door hands requests to.

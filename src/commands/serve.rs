@@ -1,15 +1,18 @@
 //! `koogate serve`: the server, until a signal ends it.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
+use jiff::Timestamp;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use crate::certificates;
 use crate::config::Config;
 use crate::demo;
 use crate::run::Server;
@@ -47,8 +50,13 @@ pub(super) fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     warn(&config);
     let server = Server::start(&config)?;
     announce(&config, &server);
-    while let Signal::Reload = signals.wait()? {
-        reload(path, &server);
+    let look_every = server.certificates().map(|_| certificates::LOOK_EVERY);
+    loop {
+        match signals.wait(look_every)? {
+            Some(Signal::Reload) => reload(path, &server),
+            Some(Signal::End) => break,
+            None => server.certificates().into_iter().for_each(|keeper| keeper.look(Timestamp::now())),
+        }
     }
     log::info!("stopping; a second signal ends at once");
     server.stop().context("the database could not be closed cleanly; nothing is lost, its WAL stays beside it")?;
@@ -63,8 +71,9 @@ fn warn(config: &Config) {
 
 fn announce(config: &Config, server: &Server) {
     let (address, path) = (server.address(), &config.server.base_path);
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     log::info!(
-        "koogate {} serves http://{address}{path} from {}, answers within {:?}, [[product]] entries: {}",
+        "koogate {} serves {scheme}://{address}{path} from {}, answers within {:?}, [[product]] entries: {}",
         env!("CARGO_PKG_VERSION"),
         config.database.path.display(),
         config.server.answer_within,
@@ -122,20 +131,25 @@ impl Signals {
         Ok(Self { woken, end, reload })
     }
 
-    fn wait(&mut self) -> anyhow::Result<Signal> {
+    /// Waits for a signal; `None` when the time is over first.
+    fn wait(&mut self, time: Option<Duration>) -> anyhow::Result<Option<Signal>> {
+        self.woken.set_read_timeout(time).context("waiting for a signal")?;
         loop {
             if self.end.load(Ordering::SeqCst) {
-                return Ok(Signal::End);
+                return Ok(Some(Signal::End));
             }
             if self.reload.swap(false, Ordering::SeqCst) {
-                return Ok(Signal::Reload);
+                return Ok(Some(Signal::Reload));
             }
-            self.woken.read_exact(&mut [0]).context("waiting for a signal")?;
+            match self.woken.read_exact(&mut [0]) {
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(None),
+                woken => woken.context("waiting for a signal")?,
+            }
         }
     }
 
     fn wait_for_end(&mut self) -> anyhow::Result<()> {
-        while !matches!(self.wait()?, Signal::End) {}
+        while !matches!(self.wait(None)?, Some(Signal::End)) {}
         Ok(())
     }
 }

@@ -245,7 +245,6 @@ fn https_needs_both_files_and_may_be_reached_from_outside() {
             "8: server.tls.key: unknown key; known here: certificate, private_key",
         ],
     );
-    check_added("[server]\ntls = 'on'\n", &["7: server.tls: found a text, expected a table: [server.tls]"]);
     let text = format!(
         "{MINIMAL}[server]\nlisten = '0.0.0.0:443'\ntls = {{ certificate = 'tls/chain.pem', private_key = '/key.pem' }}\n"
     );

@@ -165,4 +165,3 @@ fn reason(error: &Error) -> &'static str {
         _ => "a malformed TLS handshake",
     }
 }
-

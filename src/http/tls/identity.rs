@@ -94,9 +94,7 @@ impl Identity {
             Timestamp::from_second(seconds).map_err(|_| IdentityError::BadCertificate)
         };
         let (not_before, not_after) = (time(&first.validity().not_before)?, time(&first.validity().not_after)?);
-        let linked = |pair: &[Certificate]| {
-            pair[0].tbs_certificate().issuer() == pair[1].tbs_certificate().subject()
-        };
+        let linked = |pair: &[Certificate]| pair[0].tbs_certificate().issuer() == pair[1].tbs_certificate().subject();
         let order = match &certificates[..] {
             [_] if first.issuer() == first.subject() => Chain::SelfSigned,
             [_] => Chain::IssuerMissing,
@@ -104,12 +102,11 @@ impl Identity {
             _ => Chain::OutOfOrder,
         };
         let key = PrivateKeyDer::from_pem_slice(private_key).map_err(|_| IdentityError::NoKey)?;
-        let certified =
-            CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| match error {
-                Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => IdentityError::NotItsKey,
-                Error::InvalidCertificate(_) => IdentityError::BadCertificate,
-                _ => IdentityError::BadKey,
-            })?;
+        let certified = CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| match error {
+            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => IdentityError::NotItsKey,
+            Error::InvalidCertificate(_) => IdentityError::BadCertificate,
+            _ => IdentityError::BadKey,
+        })?;
         Ok(Self { certified: Arc::new(certified), names, not_before, not_after, chain: order })
     }
 
@@ -158,7 +155,10 @@ impl Identity {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("names", &self.names).field("not_after", &self.not_after).finish_non_exhaustive()
+        f.debug_struct("Identity")
+            .field("names", &self.names)
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
     }
 }
 
@@ -208,7 +208,8 @@ mod tests {
         let mut params = params(&["shop.example.com", "*.shops.example.com", "192.0.2.7"]);
         (params.not_before, params.not_after) = (date_time_ymd(2026, 1, 2), date_time_ymd(2026, 4, 1));
         let leaf = params.signed_by(&key, &ca).unwrap();
-        let identity = Identity::from_pem((pem(leaf.der()) + &pem(ca.der())).as_bytes(), key_pem(&key).as_bytes()).unwrap();
+        let identity =
+            Identity::from_pem((pem(leaf.der()) + &pem(ca.der())).as_bytes(), key_pem(&key).as_bytes()).unwrap();
         assert_eq!(identity.names(), ["shop.example.com", "*.shops.example.com", "192.0.2.7"]);
         assert_eq!(identity.not_before().to_string(), "2026-01-02T00:00:00Z");
         assert_eq!(identity.not_after().to_string(), "2026-04-01T00:00:00Z");
