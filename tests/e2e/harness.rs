@@ -155,7 +155,7 @@ impl Koogate {
                     let rest = line.split_once(mark)?.1;
                     rest[..rest.find(['/', ' ']).unwrap_or(rest.len())].parse().ok()
                 };
-                if let Some(address) = address("serves http://") {
+                if let Some(address) = address("serves http://").or_else(|| address("serves https://")) {
                     public = Some(address);
                     let _ = found.send((address, None));
                 }
@@ -375,9 +375,20 @@ pub fn send(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> std::io::Result<Answer> {
-    let mut stream = TcpStream::connect(address)?;
+    let stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n", body.len());
+    send_over(stream, method, target, headers, body)
+}
+
+/// The same over a connection that is there, and ends with the answer.
+pub fn send_over(
+    mut stream: impl Read + Write,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<Answer> {
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }

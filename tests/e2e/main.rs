@@ -34,5 +34,6 @@ mod shop;
 mod simulate;
 mod storage;
 mod tidy;
+mod tls;
 mod token_get;
 mod usage;
