@@ -214,7 +214,8 @@ Next:
     A copy of the database without this key cannot be read, by you either.
     请将 {sealing_key} 另行备份：没有它，数据库备份无法读取。
 
- 3. Start it, and put a proxy with your HTTPS certificate in front of it:
+ 3. KooGallery speaks HTTPS: name your certificate in {config}, under [server.tls], or put a proxy
+    with it in front. Start it:
     koogate --config {config} serve
 
  4. Seller console > 应用工具 > 生产地址管理: register the production address 生产地址

@@ -13,7 +13,12 @@ pub(super) fn start(command: &Command) {
         Command::Serve(_) => "info",
         _ => "warn",
     };
-    let started = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level))
+    let mut builder = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level));
+    // A line for each handshake that fails, and strangers would fill the disk; the door tells of them at a bound rate.
+    if !std::env::var("RUST_LOG").is_ok_and(|filter| filter.contains("rustls")) {
+        builder.filter_module("rustls", log::LevelFilter::Off);
+    }
+    let started = builder
         .format(|out, record| {
             // What comes from outside may hold line ends: nothing may look like a line of its own.
             let message: String =

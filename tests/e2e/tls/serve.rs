@@ -1,6 +1,7 @@
 //! The real server on HTTPS: its files, what happens when they change, and what the operator is told.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
@@ -123,6 +124,22 @@ fn a_reload_takes_other_files_and_new_ones_at_once() {
     koogate.wait_for_log("[server.tls], which has come or gone");
     assert!(try_secure(koogate.address, &authority.usual(), "two.example.com").is_ok());
     koogate.stop();
+}
+
+#[test]
+fn what_strangers_send_is_logged_at_the_doors_bound_rate_only() {
+    let authority = Authority::new();
+    let scratch = scratch(&authority.issue(&["shop.example.com"]), FIXED);
+    let koogate = scratch.serve_with(&[("RUST_LOG", "info")]);
+    for _ in 0..100 {
+        let mut socket = tcp(koogate.address);
+        // A message that is no beginning of a handshake, of which rustls would warn.
+        socket.write_all(b"\x16\x03\x01\x00\x04\x0e\x00\x00\x00").unwrap();
+        socket.read_to_end(&mut Vec::new()).unwrap();
+    }
+    koogate.wait_for_log("refused a http call from 127.0.0.1: a malformed TLS handshake");
+    let log = koogate.stop();
+    assert!(log.matches("a malformed TLS handshake").count() < 50 && !log.contains(" rustls::"), "{log}");
 }
 
 #[test]
