@@ -377,18 +377,19 @@ pub fn send(
 ) -> std::io::Result<Answer> {
     let stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    send_over(stream, method, target, headers, body)
+    send_over(stream, &address.to_string(), method, target, headers, body)
 }
 
-/// The same over a connection that is there, and ends with the answer.
+/// The same to this host over a connection that is there, and ends with the answer.
 pub fn send_over(
     mut stream: impl Read + Write,
+    host: &str,
     method: &str,
     target: &str,
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> std::io::Result<Answer> {
-    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n", body.len());
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }

@@ -1,6 +1,7 @@
-//! HTTPS: the door by itself (`door`), closing it (`close`), and the real server with its files (`serve`).
+//! HTTPS: the door by itself (`door`), closing it (`close`), its cost (`cost`), and the real server with its files (`serve`).
 
 mod close;
+mod cost;
 mod door;
 mod peer;
 mod serve;

@@ -39,7 +39,8 @@ fn write(scratch: &Scratch, name: &str, text: &str) {
 fn call(koogate: &Koogate, config: &Arc<ClientConfig>, body: &Value) -> Answer {
     let body = body.to_string();
     let target = format!("/saasproduce?{}", Signed::now(KEY, body.as_bytes()).query());
-    let answer = send_over(secure(koogate.address, config), "POST", &target, &[], body.as_bytes()).unwrap();
+    let answer =
+        send_over(secure(koogate.address, config), "localhost", "POST", &target, &[], body.as_bytes()).unwrap();
     let sign = answer.header("Body-Sign").expect("Body-Sign, spelled so");
     body_sign::verify_header(&access_key(KEY), "Body-Sign", sign, &answer.body).unwrap();
     answer
