@@ -50,6 +50,8 @@ pub struct InstanceRow {
     pub order_id: Option<String>,
     /// The line of that order.
     pub order_line_id: Option<String>,
+    /// `PERIOD`, `ON_DEMAND`, `ONE_TIME`, `ON_DEMAND_PKG`; `None`: nobody has told it.
+    pub charging_mode: Option<String>,
     /// Site of the application.
     pub front_end_url: Option<String>,
     /// The call that bought it encrypts user name and password, which bounds their length.
@@ -72,6 +74,19 @@ impl InstanceRow {
     pub fn check_access(&self, access: &Access) -> Result<(), AccessFault> {
         if self.encrypts_credentials { access.check_v1() } else { Ok(()) }
     }
+}
+
+/// What an order tells of an instance; what it does not tell stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Described {
+    /// The product.
+    pub product_id: Option<String>,
+    /// The specification.
+    pub sku_code: Option<String>,
+    /// How it is charged.
+    pub charging_mode: Option<String>,
+    /// The end of the paid time, an estimate: counts only where none is known.
+    pub expire_time: Option<Timestamp>,
 }
 
 /// What made an instance change.
@@ -193,6 +208,7 @@ impl Tx<'_> {
             },
             order_id: new.order_id.map(str::to_owned),
             order_line_id: new.order_line_id.map(str::to_owned),
+            charging_mode: None,
             front_end_url: None,
             encrypts_credentials: new.encrypts_credentials,
             terms: new.terms.map(str::to_owned),
@@ -247,6 +263,32 @@ impl Tx<'_> {
         Ok(after)
     }
 
+    /// Records what an order tells of an instance, and, if that is news, that it did; returns the instance afterwards.
+    pub fn describe(
+        &self,
+        instance: &InstanceRow,
+        told: Described,
+        cause: Cause<'_>,
+        now: Timestamp,
+    ) -> Result<InstanceRow, StoreError> {
+        let mut after = instance.clone();
+        after.life.product_id = told.product_id.or(after.life.product_id);
+        after.life.sku_code = told.sku_code.or(after.life.sku_code);
+        after.life.expire_time = after.life.expire_time.or(told.expire_time);
+        after.charging_mode = told.charging_mode.or(after.charging_mode);
+        if after.life == instance.life && after.charging_mode == instance.charging_mode {
+            return Ok(after);
+        }
+        let life = &after.life;
+        self.execute(
+            "describe the instance",
+            "UPDATE instance SET product_id = ?2, sku_code = ?3, expire_time = ?4, charging_mode = ?5 WHERE id = ?1",
+            (after.row, &life.product_id, &life.sku_code, life.expire_time.map(millis), &after.charging_mode),
+        )?;
+        self.add_history(&after, "described", cause, now)?;
+        Ok(after)
+    }
+
     fn add_history(
         &self,
         after: &InstanceRow,
@@ -296,7 +338,8 @@ impl Tx<'_> {
 }
 
 const SELECT: &str = "SELECT id, environment, kind, instance_id, status, status_serial, expire_time, product_id, \
-    sku_code, order_id, order_line_id, front_end_url, created_at, ready_at, encrypts_credentials, terms, terms_serial FROM instance";
+    sku_code, order_id, order_line_id, front_end_url, created_at, ready_at, encrypts_credentials, terms, terms_serial, \
+    charging_mode FROM instance";
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<InstanceRow> {
     let environment = if row.get_ref(1)?.as_str()? == "test" { Environment::Test } else { Environment::Real };
@@ -320,5 +363,6 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<InstanceRow> {
         encrypts_credentials: row.get(14)?,
         terms: row.get(15)?,
         terms_serial: row.get(16)?,
+        charging_mode: row.get(17)?,
     })
 }
