@@ -25,6 +25,7 @@ mod koogallery;
 mod licenses;
 mod lifecycle;
 mod login;
+mod orders;
 mod refusals;
 mod replay;
 mod serve;
