@@ -235,8 +235,8 @@ fn tell(shared: &Shared, job: &JobRow) -> Attempt {
     match &job.order {
         None => call_application(shared, job),
         Some(wanted) => match order::read_first(shared, job, wanted) {
-            Ok(job) => call_application(shared, &job),
-            Err(end) => end,
+            order::Next::GoOn(job) => call_application(shared, &job),
+            order::Next::Stop(end) => end,
         },
     }
 }

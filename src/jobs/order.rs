@@ -29,8 +29,16 @@ enum Found {
     NotNow(AttemptResult),
 }
 
-/// Reads the order of a job, which then goes on: as it stands now, or not at all.
-pub(super) fn read_first(shared: &Shared, job: &JobRow, wanted: &OrderWanted) -> Result<JobRow, Attempt> {
+/// How a job goes on.
+pub(super) enum Next {
+    /// With what it is for; this is how it stands now.
+    GoOn(Box<JobRow>),
+    /// Not at all, or not yet.
+    Stop(Attempt),
+}
+
+/// Reads the order of a job.
+pub(super) fn read_first(shared: &Shared, job: &JobRow, wanted: &OrderWanted) -> Next {
     let settings = shared.dispatcher.settings();
     let told = match find(shared, job, wanted, KEPT_FOR) {
         Found::Order(told) => Some(*told),
@@ -46,17 +54,18 @@ pub(super) fn read_first(shared: &Shared, job: &JobRow, wanted: &OrderWanted) ->
             }
             None
         }
-        Found::NotNow(result) => return Err(Attempt::Ends(result)),
+        Found::NotNow(result) => return Next::Stop(Attempt::Ends(result)),
     };
     let attempt = (job.row, job.attempt);
     let recorded =
         shared.store.write(None, move |tx| ordered::record(tx, &settings, attempt, told.as_ref(), Timestamp::now()));
     fault::point("ordered");
+    let failed = |problem| Next::Stop(Attempt::Ends(AttemptResult::Failed(problem)));
     match recorded {
-        Ok(Step::GoOn(job)) => Ok(*job),
-        Ok(Step::Ended) => Err(Attempt::Ended),
-        Ok(Step::Failed(problem)) => Err(Attempt::Ends(AttemptResult::Failed(problem))),
-        Err(error) => Err(Attempt::Ends(AttemptResult::Failed(error.to_string()))),
+        Ok(Step::GoOn(job)) => Next::GoOn(job),
+        Ok(Step::Ended) => Next::Stop(Attempt::Ended),
+        Ok(Step::Failed(problem)) => failed(problem),
+        Err(error) => failed(error.to_string()),
     }
 }
 
