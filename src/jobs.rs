@@ -2,7 +2,7 @@
 //!
 //! One scheduler thread claims what is due, a pool of workers of its own calls the application, so that slow
 //! applications hold up nobody's answer. A claimed job carries a lease; a job whose process died is taken up again at the
-//! next start. Every attempt carries the same operationId. A job that has an order to read reads it first ([`order`]).
+//! next start. Every attempt carries the same operationId. A job that has an order to read reads it first (`order`).
 
 mod order;
 
