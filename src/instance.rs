@@ -82,6 +82,9 @@ pub enum Change {
         expire_time: Option<Timestamp>,
         /// The new product, if it changes.
         product_id: Option<String>,
+        /// The new specification, if the order tells it.
+        #[serde(default)]
+        sku_code: Option<String>,
         /// A frozen instance becomes active.
         unfreeze: bool,
     },
@@ -140,7 +143,7 @@ impl Instance {
                 let into_future = expire_time.is_none_or(|end| end > now);
                 let unfreeze = status == Frozen && rules.refresh_unfreezes && !cancels_renewal && into_future;
                 let (expire_time, product_id) = (*expire_time, product_id.clone());
-                Verdict::Apply(Change::Renew { expire_time, product_id, unfreeze })
+                Verdict::Apply(Change::Renew { expire_time, product_id, sku_code: None, unfreeze })
             }
             (Request::Freeze, Active) => Verdict::Apply(Change::Freeze),
             (Request::Unfreeze, Frozen) => Verdict::Apply(Change::Unfreeze),
@@ -166,9 +169,10 @@ impl Instance {
             Change::Ready | Change::Freeze | Change::Unfreeze | Change::License => {}
             Change::Supervise { expire_time, .. } => next.expire_time = expire_time.or(next.expire_time),
             Change::Release => next.status = Status::Released,
-            Change::Renew { expire_time, product_id, unfreeze } => {
+            Change::Renew { expire_time, product_id, sku_code, unfreeze } => {
                 next.expire_time = *expire_time;
                 next.product_id = product_id.clone().or(next.product_id);
+                next.sku_code = sku_code.clone().or(next.sku_code);
                 if *unfreeze && self.status == Status::Frozen {
                     next.status = Status::Active;
                 }

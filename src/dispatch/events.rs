@@ -109,12 +109,6 @@ pub(super) fn check_change(call: &Call, instance: &InstanceRow, product_info: &V
     Event { product: Some(product(instance, None)), instance: Some(facts), ..event }
 }
 
-/// The text in which a change waits in a job row.
-pub(super) fn stored_change(change: &Change) -> String {
-    // A plain enum of texts and times always has a JSON form; one without would be refused when the job ends.
-    serde_json::to_string(change).unwrap_or_default()
-}
-
 fn head(call: &Call, instance: &InstanceRow, operation_id: &str, change: EventChange) -> Event {
     Event {
         change,

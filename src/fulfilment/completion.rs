@@ -1,6 +1,6 @@
 //! What the end of an attempt does to job, operation and instance, in one transaction.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::AttemptResult;
 use super::answer::Handout;
@@ -14,9 +14,6 @@ use crate::protocol::result_code::ResultCode;
 use crate::protocol::text;
 use crate::settings::Settings;
 use crate::store::{Cause, InstanceRow, JobRow, LicenseRow, NewJob, StoreError, Subject, Tx, UPLOAD};
-
-/// What cannot be tried yet is looked at again after this time.
-const POSTPONED_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 /// When to try again.
 #[derive(Debug, Clone, Copy)]
@@ -59,9 +56,7 @@ pub fn record(
     }
     match result {
         AttemptResult::Ready(handout) => ready(tx, &job, change.as_ref(), &handout, now),
-        AttemptResult::Postponed(reason) => {
-            tx.postpone_job(job.row, now.checked_add(POSTPONED_FOR).unwrap_or(Timestamp::MAX), &reason)
-        }
+        AttemptResult::Postponed { until, reason } => tx.postpone_job(job.row, until, &reason),
         AttemptResult::Pending => {
             log::info!("job {}: the application works on {}", job.row, title(&job));
             tx.put_off_job(job.row, retry.pending_at, None)
@@ -141,7 +136,7 @@ pub fn issue(
     // Open until KooGallery has it; an earlier refusal counts no more.
     tx.set_operation(requested.operation, State::Open, None, now)?;
     let subject = Subject::Operation { instance: instance.row, operation: requested.operation };
-    tx.insert_job(&NewJob { subject, task: UPLOAD, event: None, change: None }, now)?;
+    tx.insert_job(&NewJob { subject, task: UPLOAD, order: None, event: None, change: None }, now)?;
     Ok(true)
 }
 
@@ -228,17 +223,33 @@ fn dead(
     Ok(())
 }
 
-fn stored_change(job: &JobRow) -> Result<Option<Change>, StoreError> {
+/// The change that waits in a job.
+pub(super) fn stored_change(job: &JobRow) -> Result<Option<Change>, StoreError> {
     let parsed = job.change.as_deref().map(serde_json::from_str).transpose();
     parsed.map_err(|error| StoreError::BadRow { table: "job", problem: format!("change of job {}: {error}", job.row) })
 }
 
-fn title(job: &JobRow) -> String {
-    let subject = if matches!(job.subject, Subject::Tenant(_)) { "tenant" } else { "instance" };
-    format!("{} for {subject} {}", job.task, job.subject_id)
+/// The text in which a change waits in a job.
+pub fn change_to_store(change: &Change) -> String {
+    // A plain enum of texts and times always has a JSON form; one without would be refused when the job ends.
+    serde_json::to_string(change).unwrap_or_default()
 }
 
-/// The command that makes a dead job due again.
+fn title(job: &JobRow) -> String {
+    let (subject, id) = match job.subject {
+        Subject::Operation { .. } => ("instance", job.subject_id.clone()),
+        Subject::Tenant(_) => ("tenant", job.subject_id.clone()),
+        // Only koogate's own instances and tenants have ids that were looked at.
+        Subject::Order => ("order", format!("{:?}", job.subject_id)),
+    };
+    format!("{} for {subject} {id}", job.task)
+}
+
+/// The command that makes a dead job due again, or does what it was for.
 fn retry_command(job: &JobRow) -> &'static str {
-    if matches!(job.subject, Subject::Tenant(_)) { "tenant retry" } else { "instance retry" }
+    match job.subject {
+        Subject::Operation { .. } => "instance retry",
+        Subject::Tenant(_) => "tenant retry",
+        Subject::Order => "order show --refresh",
+    }
 }

@@ -19,6 +19,7 @@ mod login;
 mod open;
 mod open_api;
 mod operation;
+mod order;
 mod pending;
 #[cfg(test)]
 mod plans;
@@ -41,13 +42,14 @@ use rusqlite::{CachedStatement, Connection};
 pub use directory::{ApplicationRow, BindingRow, DepartmentRow, Directory, NewTenant, NewUser, TenantRow, UserRow};
 pub use error::{OpenError, StoreError};
 pub use exchange::{AnswerBytes, Answered, ExchangeFilter, ExchangeRow, NewExchange};
-pub use instance::{Cause, HistoryRow, InstanceFilter, InstanceRow, NewInstance};
-pub use job::{JobRow, NewJob, Subject, UPLOAD};
+pub use instance::{Cause, Described, HistoryRow, InstanceFilter, InstanceRow, NewInstance};
+pub use job::{JobRow, NewJob, ORDER_QUERY, OrderWanted, Subject, UPLOAD};
 pub use license::{LICENSE_STATES, LicenseFilter, LicenseRow, LicensedRow, NewLicense};
 pub use login::{LoginSessionRow, NewLoginSession};
 pub use open::{Role, SCHEMA_VERSION, Settings};
 pub use open_api::OpenApiRefusalRow;
 pub use operation::{NewOperation, OperationRow};
+pub use order::OrderRow;
 pub use stock::{StockCount, StockEntry};
 pub use usage::{UsageCounts, UsageFilter, UsageRow, UsageTotal, Withdrawal};
 

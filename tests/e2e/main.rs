@@ -27,6 +27,7 @@ mod koogallery;
 mod licenses;
 mod lifecycle;
 mod login;
+mod orders;
 mod refusals;
 mod replay;
 mod serve;

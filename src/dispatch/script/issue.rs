@@ -60,7 +60,7 @@ impl Script<'_> {
         match fulfilment::begin(self.tx, product, instance, Some(license), self.now)? {
             Begun::Application => {
                 let event = events::issue(self.call, instance, request, &operation.operation_id);
-                self.add_job(instance, &operation, &event, Some(&Change::License))?;
+                self.add_job(instance, &operation, &event, Some(&Change::License), None)?;
                 self.wait_for(operation.row)
             }
             Begun::Ready(handout) => {

@@ -7,8 +7,15 @@ use crate::protocol::result_code::ResultCode;
 use crate::store::plans;
 
 /// What a person asks for, or what happens once at a start; none of it on the way of an answer.
-const MAY_SCAN: [&str; 6] =
-    ["list exchanges", "list instances", "list licences", "list the stock", "list tenants", "list usage"];
+const MAY_SCAN: [&str; 7] = [
+    "list exchanges",
+    "list instances",
+    "list licences",
+    "list orders",
+    "list the stock",
+    "list tenants",
+    "list usage",
+];
 
 /// Indexes that hold only what is unfinished: walking one of them walks no history.
 const UNFINISHED: [&str; 4] = ["INDEX job_due", "INDEX job_running", "INDEX job_dead", "INDEX usage_record_due"];
@@ -45,6 +52,7 @@ fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
         // The names that statements of usage give to instances.
         "used",
         "package",
+        "order_info",
     ];
     for (doing, sql, steps) in seen {
         if MAY_SCAN.contains(&doing) {
@@ -79,6 +87,7 @@ fn run_everything(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.instances_named("i-CS1")?;
     run_exchanges(tx, operation)?;
     run_jobs(tx, &instance, operation)?;
+    super::orders::run_orders(tx)?;
     tx.set_access(&instance, &access("p"))?;
     tx.access_of(&instance)?;
     tx.insert_stock("accounts", &StockEntry::Account(access("q")), at(0))?;
@@ -158,6 +167,7 @@ fn run_jobs(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(), S
     let job = NewJob {
         subject: Subject::Operation { instance: instance.row, operation },
         task: "instance.create",
+        order: None,
         event: Some("{}"),
         change: None,
     };
@@ -198,7 +208,8 @@ fn run_directory(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.put_parent(directory, "d-0", at(0))?;
     tx.mark_departments_stale(directory)?;
     tx.remove_stale_departments(directory)?;
-    let job = NewJob { subject: Subject::Tenant(tenant), task: "users.sync", event: Some("{}"), change: None };
+    let job =
+        NewJob { subject: Subject::Tenant(tenant), task: "users.sync", order: None, event: Some("{}"), change: None };
     tx.insert_job(&job, at(0))?;
     tx.hasten_tenant_jobs(tenant, at(0))?;
     for row in tx.jobs_of_tenant(tenant, 10)? {
