@@ -70,10 +70,7 @@ fn a_wrong_key_costs_one_call_and_a_mended_one_goes_on_at_the_reload() {
     let ids = ["CS1", "CS2", "CS3"].map(|order| instance_id(&shop.expect("000004", &new_instance(order))));
     for id in &ids {
         // Put off without counting as failures, until the key may be tried again.
-        eventually(
-            || last_error(&shop, id).contains("so that it does not lock the key").then_some(()),
-            || last_error(&shop, id),
-        );
+        eventually(|| last_error(&shop, id).contains("APIGW.0301").then_some(()), || last_error(&shop, id));
     }
     assert_eq!((mock.count(Route::OrderQuery), mock.locked()), (1, false));
     assert_eq!(shop.count("job WHERE state = 'waiting' AND trying_since IS NULL"), 3);
@@ -91,7 +88,7 @@ fn a_mended_key_goes_on_at_the_next_start_too() {
     mock.put_order(order("CS1", "NEW", product("P1", "basic", 20)));
     let shop = Shop::with(Application::ready(), &wrong(&mock), "");
     let id = instance_id(&shop.expect("000004", &new_instance("CS1")));
-    eventually(|| last_error(&shop, &id).contains("nothing is called").then_some(()), || last_error(&shop, &id));
+    eventually(|| last_error(&shop, &id).contains("APIGW.0301").then_some(()), || last_error(&shop, &id));
     shop.scratch.configure(&[KEY], &sections(&mock, ""), &shop.application.product(""));
     let shop = shop.restarted(|koogate| drop(koogate.stop()));
     shop.scratch.wait_for_instance(&id, |shown| shown["status"] == "active");
