@@ -21,6 +21,7 @@ mod jobs;
 mod journal;
 mod kit;
 mod kit_call;
+mod koogallery;
 mod licenses;
 mod lifecycle;
 mod login;
