@@ -136,8 +136,8 @@ fn directory(tx: &Tx<'_>, tenant_id: &str, app_id: &str) -> Result<ObservedDirec
     let Some(tenant) = tx.tenant(tenant_id)? else { return Ok(ObservedDirectory::default()) };
     let is_bound = !tx.bindings_of(tenant.row)?.is_empty();
     let client = tx.client_of(tenant.row, app_id)?;
-    let users = tx.users_of(tenant.row, MOST_ROWS)?;
-    let departments = tx.departments_of(tenant.row, MOST_ROWS)?;
+    let users = tx.users_of(tenant.row, None, MOST_ROWS)?;
+    let departments = tx.departments_of(tenant.row, None, MOST_ROWS)?;
     Ok(ObservedDirectory {
         domain: tenant.domain_name.filter(|_| is_bound),
         client_secret: client.map(|(_, secret)| secret),

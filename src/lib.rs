@@ -3,7 +3,8 @@
 //! The core is pure (bytes and values in, values out; no clock, no I/O): [`protocol`], [`operation`], [`instance`],
 //! [`access`], [`license`]. Around it lies the shell: [`http`] takes requests in, [`dispatch`] is where core and
 //! [`store`] meet, [`jobs`] and [`fulfilment`] reach the merchant's application, [`run`] wires threads and their end,
-//! [`commands`] is what a person types. Dependencies point inwards; `docs/architecture.md` says more and a test holds it.
+//! [`commands`] is what a person types, [`admin`] what the
+//! merchant's software asks, [`view`] how both show things. Dependencies point inwards; `docs/architecture.md` says more and a test holds it.
 
 pub mod access;
 pub mod address;
@@ -37,3 +38,4 @@ pub mod site;
 pub mod snapshots;
 pub mod stock_file;
 pub mod store;
+pub mod view;

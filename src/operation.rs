@@ -23,6 +23,11 @@ pub enum Environment {
 }
 
 impl Environment {
+    /// The world that a flag "test" names.
+    pub fn of_test_flag(test: bool) -> Self {
+        if test { Self::Test } else { Self::Real }
+    }
+
     /// The word in the database and in listings.
     pub fn as_str(self) -> &'static str {
         match self {

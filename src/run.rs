@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::admin::AdminSite;
+use crate::admin::{self, AdminSite};
 use crate::config::{self, Config};
 use crate::dispatch::{Dispatcher, Waiters};
 use crate::http::{Door, DoorError, DoorSettings};
@@ -99,13 +99,14 @@ impl Server {
         let public = Door::open(public_door(config), Arc::new(site)).map_err(StartError::Door)?;
         let admin = match &config.admin {
             Some(admin) => {
-                let site = AdminSite::new(
-                    Arc::clone(&dispatcher),
-                    Arc::clone(&store),
-                    Arc::clone(&waiters),
-                    admin.token.clone(),
-                )
-                .with_login(login.clone());
+                let context = admin::Context {
+                    dispatcher: Arc::clone(&dispatcher),
+                    store: Arc::clone(&store),
+                    waiters: Arc::clone(&waiters),
+                    bell: Arc::clone(&bell),
+                    login: login.clone(),
+                };
+                let site = AdminSite::new(context, &admin.token);
                 let door = DoorSettings {
                     listen: admin.listen,
                     name: "admin",

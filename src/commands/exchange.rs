@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::output;
 use crate::store::{ExchangeFilter, ExchangeRow, Store};
+use crate::view;
 
 /// Rows read at a time for an export.
 const EXPORT_PAGE: i64 = 1000;
@@ -123,22 +124,22 @@ fn list(store: &Store, filter: &Filter, limit: i64, json: bool) -> anyhow::Resul
                 (true, false) => "yes".to_owned(),
                 (true, true) => "differs".to_owned(),
             },
-            row.duration_us.map_or_else(|| "–".to_owned(), |us| format!("{:.1}", us_to_ms(us))),
+            row.duration_us.map_or_else(|| "–".to_owned(), |us| format!("{:.1}", view::exchange::us_to_ms(us))),
         ]
     });
-    output::listing(json, &header, table, rows.iter().map(to_json))
+    output::listing(json, &header, table, rows.iter().map(view::exchange::listed))
 }
 
 fn show(store: &Store, id: i64, json: bool) -> anyhow::Result<()> {
     let Some(row) = store.read(|tx| tx.exchange(id))? else { bail!("there is no exchange {id}, or it was purged") };
     if json {
-        return output::line(&to_json(&row).to_string());
+        return output::line(&view::exchange::listed(&row).to_string());
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     output::line(&format!("exchange     {}", row.id))?;
     output::line(&format!("received     {} from {}", output::time(row.received_at), row.peer))?;
     output::line(&format!("family       {} ({}), access key {}", row.family, row.environment, row.access_key))?;
-    output::line(&format!("request      {}", shown(&row.request_line)))?;
+    output::line(&format!("request      {}", view::exchange::without_token(&row.request_line)))?;
     if row.request_sealed {
         output::line("             (the body holds personal data and is sealed)")?;
     }
@@ -148,7 +149,7 @@ fn show(store: &Store, id: i64, json: bool) -> anyhow::Result<()> {
     let answer = row.answer.as_deref().map_or_else(|| "none: koogate stopped before it answered".to_owned(), text);
     output::line(&format!("answer       {answer}"))?;
     if let Some(us) = row.duration_us {
-        output::line(&format!("answered in  {:.1} ms", us_to_ms(us)))?;
+        output::line(&format!("answered in  {:.1} ms", view::exchange::us_to_ms(us)))?;
     }
     if let Some(identity) = &row.identity {
         output::line(&format!("operation    {identity}"))?;
@@ -230,7 +231,7 @@ impl Sheet {
     }
 
     fn write(&mut self, row: &ExchangeRow) -> anyhow::Result<()> {
-        let object = to_json(row);
+        let object = view::exchange::listed(row);
         match self {
             Self::Json(out) => writeln!(out, "{object}")?,
             Self::Csv(writer) => writer.write_record(COLUMNS.map(|column| match &object[column] {
@@ -248,63 +249,5 @@ impl Sheet {
             Self::Csv(mut writer) => writer.flush()?,
         }
         Ok(())
-    }
-}
-
-fn to_json(row: &ExchangeRow) -> Value {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    // Bodies and identities that are JSON are shown as what they are, others as text.
-    let json_or_text = |text: String| serde_json::from_str(&text).unwrap_or(Value::String(text));
-    json!({
-        "id": row.id,
-        "receivedAt": format!("{:.3}", row.received_at),
-        "durationMs": row.duration_us.map(us_to_ms),
-        "environment": row.environment,
-        "family": row.family,
-        "activity": row.activity,
-        "orderId": row.order_id,
-        "instanceId": row.instance_id,
-        "resultCode": row.result_code,
-        "replayed": row.replayed,
-        "difference": row.difference.clone().map(json_or_text),
-        "operation": row.identity.clone().map(json_or_text),
-        "firstExchange": row.first_exchange,
-        "request": shown(&row.request_line),
-        "requestBody": text(&row.request_body),
-        "requestSealed": row.request_sealed,
-        "answer": row.answer.as_deref().map(text),
-        "peer": row.peer,
-        "accessKey": row.access_key,
-    })
-}
-
-/// A request line without its token: V1 tokens have no time limit, so whoever reads one could make the call again.
-fn shown(request_line: &str) -> String {
-    const TOKEN: &str = "authToken=";
-    let Some(start) = request_line.find(TOKEN).map(|at| at + TOKEN.len()) else { return request_line.to_owned() };
-    let (before, token) = request_line.split_at(start);
-    let after = token.find('&').map_or("", |end| &token[end..]);
-    format!("{before}***{}", shown(after))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a duration in microseconds is far below 2^52")]
-fn us_to_ms(us: i64) -> f64 {
-    us as f64 / 1000.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_not_shown_wherever_it_stands() {
-        for (line, expected) in [
-            ("GET /p?authToken=z6q%3D&activity=x", "GET /p?authToken=***&activity=x"),
-            ("GET /p?activity=x&authToken=z6q=", "GET /p?activity=x&authToken=***"),
-            ("GET /p?authToken=a&authToken=b&c=d", "GET /p?authToken=***&authToken=***&c=d"),
-            ("POST /p?signature=s&timestamp=1", "POST /p?signature=s&timestamp=1"),
-        ] {
-            assert_eq!(shown(line), expected);
-        }
     }
 }

@@ -5,18 +5,18 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use super::output;
 use crate::access::{Access, AccessParts};
-use crate::admin::{self, Marked};
 use crate::config::Config;
 use crate::fulfilment::answer::Handout;
+use crate::fulfilment::ready::{self, Marked};
 use crate::instance::Status;
 use crate::operation::Environment;
 use crate::secret::Secret;
 use crate::settings::Settings;
-use crate::store::{InstanceFilter, InstanceRow, JobRow, Store};
+use crate::store::{InstanceFilter, JobRow, Store};
+use crate::view;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -81,7 +81,7 @@ pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
     super::closing(super::open(&config)?, |store| {
         match command {
             Command::List { status, order, test, limit, json } => {
-                let environment = if *test { Environment::Test } else { Environment::Real };
+                let environment = Environment::of_test_flag(*test);
                 let filter =
                     InstanceFilter { status: *status, order_id: order.clone(), environment: Some(environment) };
                 list(store, &filter, *limit, *json)?;
@@ -95,7 +95,7 @@ pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
 }
 
 fn list(store: &Store, filter: &InstanceFilter, limit: i64, json: bool) -> anyhow::Result<()> {
-    let rows = store.read(|tx| tx.instances(filter, limit))?;
+    let rows = store.read(|tx| tx.instances(filter, None, limit))?;
     let header = ["instance", "status", "expires", "order", "product", "created"];
     let table = rows.iter().map(|row| {
         vec![
@@ -107,7 +107,7 @@ fn list(store: &Store, filter: &InstanceFilter, limit: i64, json: bool) -> anyho
             output::time(row.created_at),
         ]
     });
-    output::listing(json, &header, table, rows.iter().map(to_json))
+    output::listing(json, &header, table, rows.iter().map(view::instance::listed))
 }
 
 fn show(store: &Store, instance_id: &str, json: bool) -> anyhow::Result<()> {
@@ -123,19 +123,7 @@ fn show(store: &Store, instance_id: &str, json: bool) -> anyhow::Result<()> {
     }
     for (history, jobs, row) in all {
         if json {
-            let mut object = to_json(&row);
-            object["history"] = history
-                .iter()
-                .map(|entry| {
-                    json!({
-                        "at": format!("{:.3}", entry.at), "change": entry.change, "status": entry.status,
-                        "expireTime": entry.expire_time.map(output::time), "exchange": entry.exchange,
-                        "job": entry.job, "note": entry.note,
-                    })
-                })
-                .collect();
-            object["jobs"] = jobs.iter().map(job_to_json).collect();
-            output::line(&object.to_string())?;
+            output::line(&view::instance::shown(&row, &history, &jobs).to_string())?;
             continue;
         }
         output::line(&format!("instance  {} ({}, {})", row.instance_id, row.environment.as_str(), row.kind))?;
@@ -205,7 +193,7 @@ fn ready(config: &Config, store: &Store, args: &ReadyArgs) -> anyhow::Result<()>
     let (id, settings) = (args.instance_id.clone(), Settings::new(config)?);
     let note = "koogate instance ready";
     let handout = Handout { access, license: None };
-    match store.write(None, move |tx| admin::mark_ready(tx, &settings, &id, handout.clone(), note))? {
+    match store.write(None, move |tx| ready::mark_ready(tx, &settings, &id, handout.clone(), note))? {
         Marked::Ready(_) => output::line(&format!("instance {} is active", args.instance_id)),
         Marked::Already => bail!("instance {} is active already; nothing was changed", args.instance_id),
         Marked::Is(status) => bail!("instance {} is {status}, not creating; nothing was changed", args.instance_id),
@@ -233,29 +221,4 @@ fn retry(store: &Store, instance_id: &str) -> anyhow::Result<()> {
 fn read_password(file: &Path) -> anyhow::Result<String> {
     let text = String::from_utf8(super::read_file(file)?).ok().context("the password is not UTF-8")?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-fn to_json(row: &InstanceRow) -> Value {
-    json!({
-        "instanceId": row.instance_id,
-        "environment": row.environment.as_str(),
-        "kind": row.kind.as_str(),
-        "status": row.life.status.as_str(),
-        "expireTime": row.life.expire_time.map(output::time),
-        "orderId": row.order_id,
-        "orderLineId": row.order_line_id,
-        "productId": row.life.product_id,
-        "skuCode": row.life.sku_code,
-        "frontEndUrl": row.front_end_url,
-        "createdAt": format!("{:.3}", row.created_at),
-        "readyAt": row.ready_at.map(|at| format!("{at:.3}")),
-    })
-}
-
-/// A job in listings.
-pub(super) fn job_to_json(job: &JobRow) -> Value {
-    json!({
-        "id": job.row, "task": job.task, "state": job.state, "attempts": job.attempt,
-        "runAt": output::time(job.run_at), "lastError": job.last_error,
-    })
 }

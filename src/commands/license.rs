@@ -5,13 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
-use super::instance::{job_lines, job_to_json};
+use super::instance::job_lines;
 use super::output;
-use crate::admin::{self, Marked};
 use crate::config::Config;
 use crate::fulfilment::answer::Handout;
+use crate::fulfilment::ready::{self, Marked};
 use crate::fulfilment::{self, completion};
 use crate::instance::Status;
 use crate::kind::Kind;
@@ -19,14 +18,15 @@ use crate::license::{Form, License};
 use crate::operation::Environment;
 use crate::secret::Secret;
 use crate::settings::Settings;
-use crate::store::{Cause, LicenseFilter, LicenseRow, LicensedRow, Store, StoreError, Tx};
+use crate::store::{Cause, LICENSE_STATES, LicenseFilter, Store, StoreError, Tx};
+use crate::view;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// List licences and authorisation codes, newest first
     List {
         /// In this state: requested, refused, issued or uploaded
-        #[arg(long, value_parser = ["requested", "refused", "issued", "uploaded"])]
+        #[arg(long, value_parser = LICENSE_STATES)]
         state: Option<String>,
         /// Of this kind: license, license-code or license-online
         #[arg(long)]
@@ -73,7 +73,7 @@ pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
     super::closing(super::open(&config)?, |store| {
         match command {
             Command::List { state, kind, test, limit, json } => {
-                let environment = if *test { Environment::Test } else { Environment::Real };
+                let environment = Environment::of_test_flag(*test);
                 list(store, &LicenseFilter { state: state.clone(), kind: *kind, environment }, *limit, *json)?;
             }
             Command::Show { license, json, out } => show(store, *license, *json, out.as_deref())?,
@@ -86,7 +86,7 @@ pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
 }
 
 fn list(store: &Store, filter: &LicenseFilter, limit: i64, json: bool) -> anyhow::Result<()> {
-    let rows = store.read(|tx| tx.licenses(filter, limit))?;
+    let rows = store.read(|tx| tx.licenses(filter, None, limit))?;
     let header = ["license", "kind", "instance or code", "status", "expires", "state", "device", "asked for", "issued"];
     let table = rows.iter().map(|row| {
         let license = row.license.as_ref();
@@ -102,15 +102,12 @@ fn list(store: &Store, filter: &LicenseFilter, limit: i64, json: bool) -> anyhow
             output::time_or_dash(license.and_then(|license| license.issued_at)),
         ]
     });
-    output::listing(json, &header, table, rows.iter().map(to_json))
+    output::listing(json, &header, table, rows.iter().map(view::license::listed))
 }
 
 fn show(store: &Store, number: i64, json: bool, out: Option<&Path>) -> anyhow::Result<()> {
     let found = store.read(|tx| {
-        let Some(row) = tx.licensed(number)? else { return Ok(None) };
-        let Some(license) = row.license.clone() else { return Ok(None) };
-        let jobs: Vec<_> = tx.jobs_of(license.instance)?;
-        let jobs: Vec<_> = jobs.into_iter().filter(|job| job.subject.operation() == Some(license.operation)).collect();
+        let Some((row, license, jobs)) = tx.licensed_with_jobs(number)? else { return Ok(None) };
         let content = if out.is_some() { tx.license_content(&license)? } else { None };
         Ok(Some((row, license, jobs, content)))
     })?;
@@ -119,9 +116,7 @@ fn show(store: &Store, number: i64, json: bool, out: Option<&Path>) -> anyhow::R
         return write(&content.with_context(|| format!("licence {number} is {}, not made yet", license.state))?, out);
     }
     if json {
-        let mut object = to_json(&row);
-        object["jobs"] = jobs.iter().map(job_to_json).collect();
-        return output::line(&object.to_string());
+        return output::line(&view::license::shown(&row, &jobs).to_string());
     }
     output::line(&format!("license   {number} ({}), {}", row.kind, license.state))?;
     output::line(&format!(
@@ -187,7 +182,7 @@ fn give(tx: &Tx<'_>, settings: &Settings, number: i64, license: &License) -> Res
     }
     let note = "koogate license issue";
     if instance.kind == Kind::License {
-        let marked = admin::mark_ready(tx, settings, &instance.instance_id, handout, note)?;
+        let marked = ready::mark_ready(tx, settings, &instance.instance_id, handout, note)?;
         return Ok(match marked {
             Marked::Ready(_) => Issued::Done(instance.kind),
             Marked::Already => Issued::Already,
@@ -217,29 +212,4 @@ fn write(license: &License, out: &Path) -> anyhow::Result<()> {
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(out);
     let mut file = file.with_context(|| format!("cannot create {}", out.display()))?;
     file.write_all(bytes).with_context(|| format!("cannot write {}", out.display()))
-}
-
-fn to_json(row: &LicensedRow) -> Value {
-    let empty = json!({});
-    let mut object = row.license.as_ref().map_or(empty, license_to_json);
-    object["kind"] = row.kind.as_str().into();
-    object["instanceId"] = row.instance_id.as_str().into();
-    object["status"] = row.status.as_str().into();
-    object["instanceExpireTime"] = row.expire_time.map(output::time).into();
-    object
-}
-
-fn license_to_json(license: &LicenseRow) -> Value {
-    json!({
-        "license": license.row,
-        "state": license.state,
-        "eventId": license.event_id,
-        "deviceFingerprint": license.device_fingerprint,
-        "effectiveTime": license.effective_time.map(output::time),
-        "expireTime": license.expire_time.map(output::time),
-        "fileName": license.file_name,
-        "requestedAt": format!("{:.3}", license.requested_at),
-        "issuedAt": license.issued_at.map(|at| format!("{at:.3}")),
-        "uploadedAt": license.uploaded_at.map(|at| format!("{at:.3}")),
-    })
 }

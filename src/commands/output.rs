@@ -8,6 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::Value;
 
+pub(super) use crate::view::time;
+
 /// Prints rows as a table, or `objects` as one JSON object a line.
 pub(super) fn listing(
     json: bool,
@@ -50,12 +52,7 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{text}").context("cannot write to stdout")
 }
 
-/// An instant for people and programs: RFC 3339 UTC to the second.
-pub(super) fn time(at: Timestamp) -> String {
-    format!("{at:.0}")
-}
-
-/// The same for an instant that may be missing.
+/// An instant as programs see it, that may be missing.
 pub(super) fn time_or_dash(at: Option<Timestamp>) -> String {
     at.map_or_else(|| "–".to_owned(), time)
 }

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use jiff::Timestamp;
-use serde_json::json;
 
 use super::output;
 use crate::config::{Fulfilment, Product};
 use crate::kind::Kind;
 use crate::stock_file::{self, StockFile};
 use crate::store::{StockEntry, Store};
+use crate::view;
 
 /// Entries added in one commit: a running server answers between two of them.
 const AT_ONCE: usize = 500;
@@ -95,7 +95,6 @@ fn import(store: &Store, stock: &str, entries: &[StockEntry]) -> anyhow::Result<
 fn list(store: &Store, json: bool) -> anyhow::Result<()> {
     let stocks = store.read(|tx| tx.stocks())?;
     let table = stocks.iter().map(|stock| vec![stock.stock.clone(), stock.unused.to_string(), stock.taken.to_string()]);
-    let objects =
-        stocks.iter().map(|stock| json!({ "stock": stock.stock, "unused": stock.unused, "taken": stock.taken }));
+    let objects = stocks.iter().map(view::stock::listed);
     output::listing(json, &["stock", "unused", "taken"], table, objects)
 }

@@ -5,15 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
-use super::instance::{job_lines, job_to_json};
+use super::instance::job_lines;
 use super::output;
 use crate::fulfilment::retell;
 use crate::store::{Store, TenantRow};
-
-/// So many jobs are shown, the newest.
-const SHOWN_JOBS: i64 = 200;
+use crate::view;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -87,7 +84,7 @@ fn found(store: &Store, tenant_id: &str) -> anyhow::Result<TenantRow> {
 
 fn list(store: &Store, limit: i64, json: bool) -> anyhow::Result<()> {
     let rows = store.read(|tx| {
-        let tenants = tx.tenants(limit)?;
+        let tenants = tx.tenants(None, limit)?;
         tenants.into_iter().map(|tenant| Ok((tx.directory_size(tenant.row)?, tenant))).collect::<Result<Vec<_>, _>>()
     })?;
     let header = ["tenant", "name", "domain", "users", "departments", "told"];
@@ -101,26 +98,20 @@ fn list(store: &Store, limit: i64, json: bool) -> anyhow::Result<()> {
             output::time(tenant.updated_at),
         ]
     });
-    let objects = rows.iter().map(|((users, departments), tenant)| {
-        let mut object = to_json(tenant);
-        object["users"] = (*users).into();
-        object["departments"] = (*departments).into();
-        object
-    });
+    let objects = rows.iter().map(|(size, tenant)| view::tenant::listed(tenant, *size));
     output::listing(json, &header, table, objects)
 }
 
 fn show(store: &Store, tenant: &TenantRow, json: bool) -> anyhow::Result<()> {
     let (bindings, applications, jobs) = store.read(|tx| {
-        Ok((tx.bindings_of(tenant.row)?, tx.applications_of(tenant.row)?, tx.jobs_of_tenant(tenant.row, SHOWN_JOBS)?))
+        Ok((
+            tx.bindings_of(tenant.row)?,
+            tx.applications_of(tenant.row)?,
+            tx.jobs_of_tenant(tenant.row, view::tenant::SHOWN_JOBS)?,
+        ))
     })?;
     if json {
-        let mut object = to_json(tenant);
-        let binding = |row: &crate::store::BindingRow| json!({ "instanceId": row.instance_id, "orderId": row.order_id, "boundAt": output::time(row.bound_at) });
-        object["bindings"] = bindings.iter().map(binding).collect();
-        let application = |row: &crate::store::ApplicationRow| json!({ "appId": row.app_id, "clientId": row.client_id, "updatedAt": output::time(row.updated_at) });
-        object["applications"] = applications.iter().map(application).collect();
-        object["jobs"] = jobs.iter().map(job_to_json).collect();
+        let object = view::tenant::shown(tenant, &bindings, &applications, &jobs);
         return output::line(&object.to_string());
     }
     let shown = |text: Option<&str>| output::harmless(&output::or_dash(text));
@@ -140,7 +131,7 @@ fn show(store: &Store, tenant: &TenantRow, json: bool) -> anyhow::Result<()> {
 }
 
 fn users(store: &Store, tenant: &TenantRow, limit: i64, json: bool) -> anyhow::Result<()> {
-    let rows = store.read(|tx| tx.users_of(tenant.row, limit))?;
+    let rows = store.read(|tx| tx.users_of(tenant.row, None, limit))?;
     let header = ["user", "application", "instance", "department", "role", "state", "told"];
     let table = rows.iter().map(|user| {
         let state = match (user.authorised, user.enabled) {
@@ -158,19 +149,11 @@ fn users(store: &Store, tenant: &TenantRow, limit: i64, json: bool) -> anyhow::R
             output::time(user.updated_at),
         ]
     });
-    // Personal data stays in the database: a listing goes anywhere.
-    let objects = rows.iter().map(|user| {
-        json!({
-            "userName": user.user_name, "appId": user.app_id, "instanceId": user.instance_id, "orgCode": user.org_code,
-            "role": user.role, "enabled": user.enabled, "authorised": user.authorised,
-            "updatedAt": output::time(user.updated_at),
-        })
-    });
-    output::listing(json, &header, table, objects)
+    output::listing(json, &header, table, rows.iter().map(view::tenant::user))
 }
 
 fn departments(store: &Store, tenant: &TenantRow, limit: i64, json: bool) -> anyhow::Result<()> {
-    let rows = store.read(|tx| tx.departments_of(tenant.row, limit))?;
+    let rows = store.read(|tx| tx.departments_of(tenant.row, None, limit))?;
     let table = rows.iter().map(|row| {
         vec![
             row.org_code.clone(),
@@ -180,12 +163,7 @@ fn departments(store: &Store, tenant: &TenantRow, limit: i64, json: bool) -> any
             if row.stale { "stale".to_owned() } else { String::new() },
         ]
     });
-    let objects = rows.iter().map(|row| {
-        json!({
-            "orgCode": row.org_code, "orgName": row.org_name, "parentCode": row.parent_code,
-            "instanceId": row.instance_id, "stale": row.stale,
-        })
-    });
+    let objects = rows.iter().map(view::tenant::department);
     output::listing(json, &["department", "name", "parent", "instance", ""], table, objects)
 }
 
@@ -195,14 +173,4 @@ fn retry(store: &Store, tenant: &TenantRow) -> anyhow::Result<()> {
         0 => bail!("tenant {} has nothing to try again", tenant.tenant_id),
         count => output::line(&format!("jobs of tenant {} that are due now: {count}", tenant.tenant_id)),
     }
-}
-
-fn to_json(tenant: &TenantRow) -> Value {
-    json!({
-        "tenantId": tenant.tenant_id,
-        "tenantCode": tenant.tenant_code,
-        "name": tenant.name,
-        "domainName": tenant.domain_name,
-        "updatedAt": output::time(tenant.updated_at),
-    })
 }

@@ -10,6 +10,7 @@ pub mod command;
 pub mod completion;
 pub mod event;
 pub mod http;
+pub mod ready;
 pub mod retell;
 pub mod webhook;
 

@@ -28,17 +28,6 @@ pub enum Asked {
     End,
 }
 
-impl Asked {
-    /// The session and what is asked of it, from what follows `/api/v1/login/` in a path.
-    pub fn parse(rest: &str) -> Option<(&str, Self)> {
-        match rest.split_once('/')? {
-            (sid, "refresh") => Some((sid, Self::Refresh)),
-            (sid, "end") => Some((sid, Self::End)),
-            _ => None,
-        }
-    }
-}
-
 /// Why a refresh fails where a failure of a login does not say it.
 enum NoRefresh {
     /// The user must log in again.

@@ -142,15 +142,26 @@ impl Tx<'_> {
         self.all("look up the instance", &sql, [instance_id], read_row)
     }
 
-    /// Instances, newest first, at most `limit`.
-    pub fn instances(&self, filter: &InstanceFilter, limit: i64) -> Result<Vec<InstanceRow>, StoreError> {
+    /// Instances, newest first, at most `limit`; with `before` only those that are older than this row.
+    pub fn instances(
+        &self,
+        filter: &InstanceFilter,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<InstanceRow>, StoreError> {
+        // Of one order in another statement: SQLite uses no index for what may not be asked.
+        let (doing, of_order) = match filter.order_id {
+            Some(_) => ("list the order's instances", "order_id = ?2"),
+            None => ("list instances", "?2 IS NULL"),
+        };
         let sql = format!(
-            "{SELECT} WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR order_id = ?2) \
+            "{SELECT} WHERE {of_order} AND id < ?5 AND (?1 IS NULL OR status = ?1) \
              AND (?3 IS NULL OR environment = ?3) ORDER BY id DESC LIMIT ?4"
         );
         let status = filter.status.map(Status::as_str);
         let environment = filter.environment.map(Environment::as_str);
-        self.all("list instances", &sql, (status, &filter.order_id, environment, limit), read_row)
+        let before = before.unwrap_or(i64::MAX);
+        self.all(doing, &sql, (status, &filter.order_id, environment, limit, before), read_row)
     }
 
     /// Creates an instance in status `creating`, with the first row of its history.

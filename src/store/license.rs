@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{StoreError, Tx, instant, millis, word};
+use super::{JobRow, StoreError, Tx, instant, millis, word};
 use crate::instance::Status;
 use crate::kind::Kind;
 use crate::license::{Form, License};
@@ -61,9 +61,14 @@ pub struct LicenseFilter {
     pub environment: Environment,
 }
 
+/// What becomes of a licence.
+pub const LICENSE_STATES: [&str; 4] = ["requested", "refused", "issued", "uploaded"];
+
 /// An instance of a licence kind with one of its licences, in a listing.
 #[derive(Debug, Clone)]
 pub struct LicensedRow {
+    /// Row of the instance.
+    pub instance: i64,
     /// The kind of product.
     pub kind: Kind,
     /// The instance's id; kind `license-code`: the code.
@@ -74,6 +79,13 @@ pub struct LicensedRow {
     pub expire_time: Option<Timestamp>,
     /// The licence; `None`: none was asked for, or it is KooGallery's own code.
     pub license: Option<LicenseRow>,
+}
+
+impl LicensedRow {
+    /// Its place in a listing.
+    pub fn place(&self) -> (i64, i64) {
+        (self.instance, self.license.as_ref().map_or(0, |license| license.row))
+    }
 }
 
 impl Tx<'_> {
@@ -101,21 +113,39 @@ impl Tx<'_> {
         )
     }
 
-    /// Licences and the instances they are of, newest first, at most `limit`.
-    pub fn licenses(&self, filter: &LicenseFilter, limit: i64) -> Result<Vec<LicensedRow>, StoreError> {
+    /// Licences and the instances they are of, newest first, at most `limit`; with `before` only what comes after this
+    /// [`LicensedRow::place`].
+    pub fn licenses(
+        &self,
+        filter: &LicenseFilter,
+        before: Option<(i64, i64)>,
+        limit: i64,
+    ) -> Result<Vec<LicensedRow>, StoreError> {
         let sql = format!(
             "{SELECT_LICENSED} LEFT JOIN license ON license.instance = instance.id WHERE instance.kind <> 'saas' \
              AND instance.environment = ?1 AND (?2 IS NULL OR instance.kind = ?2) AND (?3 IS NULL OR license.state = ?3) \
+             AND instance.id <= ?5 AND (instance.id < ?5 OR coalesce(license.id, 0) < ?6) \
              ORDER BY instance.id DESC, license.id DESC LIMIT ?4"
         );
-        let kind = filter.kind.map(Kind::as_str);
-        self.all("list licences", &sql, (filter.environment.as_str(), kind, &filter.state, limit), read_licensed)
+        let (instance, license) = before.unwrap_or((i64::MAX, i64::MAX));
+        let values =
+            (filter.environment.as_str(), filter.kind.map(Kind::as_str), &filter.state, limit, instance, license);
+        self.all("list licences", &sql, values, read_licensed)
     }
 
     /// One licence with its instance.
     pub fn licensed(&self, row: i64) -> Result<Option<LicensedRow>, StoreError> {
         let sql = format!("{SELECT_LICENSED} JOIN license ON license.instance = instance.id WHERE license.id = ?1");
         self.first("look up the licence", &sql, [row], read_licensed)
+    }
+
+    /// The same, with the licence by itself and the jobs that make and upload it.
+    pub fn licensed_with_jobs(&self, row: i64) -> Result<Option<(LicensedRow, LicenseRow, Vec<JobRow>)>, StoreError> {
+        let Some(licensed) = self.licensed(row)? else { return Ok(None) };
+        let Some(license) = licensed.license.clone() else { return Ok(None) };
+        let mut jobs = self.jobs_of(license.instance)?;
+        jobs.retain(|job| job.subject.operation() == Some(license.operation));
+        Ok(Some((licensed, license, jobs)))
     }
 
     /// The licence an operation asked for.
@@ -198,7 +228,8 @@ const SELECT: &str = concat!("SELECT ", columns!(), " FROM license");
 const SELECT_LICENSED: &str = concat!(
     "SELECT ",
     columns!(),
-    ", instance.kind, instance.instance_id, instance.status, instance.expire_time FROM instance"
+    ", instance.kind, instance.instance_id, instance.status, instance.expire_time, \
+     instance.id FROM instance"
 );
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<LicenseRow> {
@@ -221,6 +252,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<LicenseRow> {
 
 fn read_licensed(row: &rusqlite::Row<'_>) -> rusqlite::Result<LicensedRow> {
     Ok(LicensedRow {
+        instance: row.get(16)?,
         kind: word(row.get(12)?)?,
         instance_id: row.get(13)?,
         status: word(row.get(14)?)?,

@@ -42,7 +42,7 @@ pub use error::{OpenError, StoreError};
 pub use exchange::{AnswerBytes, Answered, ExchangeFilter, ExchangeRow, NewExchange};
 pub use instance::{Cause, HistoryRow, InstanceFilter, InstanceRow, NewInstance};
 pub use job::{JobRow, NewJob, Subject, UPLOAD};
-pub use license::{LicenseFilter, LicenseRow, LicensedRow, NewLicense};
+pub use license::{LICENSE_STATES, LicenseFilter, LicenseRow, LicensedRow, NewLicense};
 pub use login::{LoginSessionRow, NewLoginSession};
 pub use open::{Role, SCHEMA_VERSION, Settings};
 pub use open_api::OpenApiRefusalRow;

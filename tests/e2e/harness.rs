@@ -17,6 +17,8 @@ use koogate::secret::Secret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::admin_api::document::document;
+
 /// The access key of every scratch configuration.
 pub const KEY: &str = "11111111-2222-3333-4444-555555555555";
 
@@ -260,11 +262,15 @@ impl Koogate {
         send(self.address, "GET", target, &[], b"").unwrap()
     }
 
-    /// A request to the admin listener, with or without a bearer token.
+    /// A request to the admin listener, with or without a bearer token. The answer must be one that docs/openapi.yaml
+    /// describes.
     pub fn admin(&self, method: &str, target: &str, token: Option<&str>, body: &str) -> Answer {
         let bearer = token.map(|token| format!("Bearer {token}"));
         let headers: Vec<_> = bearer.iter().map(|bearer| ("Authorization", bearer.as_str())).collect();
-        send(self.admin.expect("an admin listener"), method, target, &headers, body.as_bytes()).unwrap()
+        let address = self.admin.expect("an admin listener");
+        let answer = send(address, method, target, &headers, body.as_bytes()).unwrap();
+        document().check(method, target, &answer);
+        answer
     }
 
     /// Calls until there is an answer that satisfies KooGallery, as it does.

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod admin_api;
 mod basic_v1;
 mod crash;
 mod documentation;

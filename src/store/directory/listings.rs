@@ -10,9 +10,10 @@ impl Tx<'_> {
         self.first("look up the tenant", &format!("{TENANT} WHERE tenant_id = ?1"), [tenant_id], read_tenant)
     }
 
-    /// Tenants, newest first, at most `limit`.
-    pub fn tenants(&self, limit: i64) -> Result<Vec<TenantRow>, StoreError> {
-        self.all("list tenants", &format!("{TENANT} ORDER BY id DESC LIMIT ?1"), [limit], read_tenant)
+    /// Tenants, newest first, at most `limit`; with `before` only those that are older than this row.
+    pub fn tenants(&self, before: Option<i64>, limit: i64) -> Result<Vec<TenantRow>, StoreError> {
+        let sql = format!("{TENANT} WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
+        self.all("list tenants", &sql, (before.unwrap_or(i64::MAX), limit), read_tenant)
     }
 
     /// The instances a tenant has bound.
@@ -31,11 +32,21 @@ impl Tx<'_> {
         })
     }
 
-    /// The users of a tenant by name, at most `limit`.
-    pub fn users_of(&self, tenant: i64, limit: i64) -> Result<Vec<UserRow>, StoreError> {
+    /// The users of a tenant by name, at most `limit`; with `after` only those that come after this name, instance and
+    /// application.
+    pub fn users_of(
+        &self,
+        tenant: i64,
+        after: Option<&(String, String, String)>,
+        limit: i64,
+    ) -> Result<Vec<UserRow>, StoreError> {
         let sql = "SELECT instance_id, app_id, user_name, org_code, role, enabled, authorised, details_sealed, \
-                   updated_at FROM user WHERE tenant = ?1 ORDER BY user_name, instance_id, app_id LIMIT ?2";
-        let sealed = self.all("list users", sql, (tenant, limit), |row| {
+                   updated_at FROM user WHERE tenant = ?1 \
+                   AND (?3 IS NULL OR (user_name, instance_id, app_id) > (?3, ?4, ?5)) \
+                   ORDER BY user_name, instance_id, app_id LIMIT ?2";
+        let name = after.map(|(name, ..)| name);
+        let (instance, app) = after.map(|(_, instance, app)| (instance, app)).unzip();
+        let sealed = self.all("list users", sql, (tenant, limit, name, instance, app), |row| {
             let user = UserRow {
                 instance_id: row.get(0)?,
                 app_id: row.get(1)?,
@@ -57,11 +68,17 @@ impl Tx<'_> {
         sealed.into_iter().map(open).collect()
     }
 
-    /// The departments of a tenant by code, at most `limit`.
-    pub fn departments_of(&self, tenant: i64, limit: i64) -> Result<Vec<DepartmentRow>, StoreError> {
+    /// The departments of a tenant by instance and code, at most `limit`; with `after` only those that come after these.
+    pub fn departments_of(
+        &self,
+        tenant: i64,
+        after: Option<&(String, String)>,
+        limit: i64,
+    ) -> Result<Vec<DepartmentRow>, StoreError> {
         let sql = "SELECT instance_id, org_code, org_name, parent_code, stale FROM department WHERE tenant = ?1 \
-                   ORDER BY instance_id, org_code LIMIT ?2";
-        self.all("list departments", sql, (tenant, limit), |row| {
+                   AND (?3 IS NULL OR (instance_id, org_code) > (?3, ?4)) ORDER BY instance_id, org_code LIMIT ?2";
+        let (instance, code) = after.map(|(instance, code)| (instance, code)).unzip();
+        self.all("list departments", sql, (tenant, limit, instance, code), |row| {
             Ok(DepartmentRow {
                 instance_id: row.get(0)?,
                 org_code: row.get(1)?,

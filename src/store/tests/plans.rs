@@ -78,7 +78,8 @@ fn run_everything(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.stocks()?;
     tx.apply(&instance, &Change::Ready, Cause::default(), at(1))?;
     tx.history(instance.row)?;
-    tx.instances(&InstanceFilter::default(), 10)?;
+    tx.instances(&InstanceFilter::default(), None, 10)?;
+    tx.instances(&InstanceFilter { order_id: Some("CS1".to_owned()), ..InstanceFilter::default() }, Some(9), 10)?;
     tx.set_operation(operation, State::Done, Some((ResultCode::SUCCESS, "success")), at(1))?;
     tx.finish_creations(instance.row, at(1))?;
     super::login::run_logins(tx)?;
@@ -137,8 +138,8 @@ fn run_licenses(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(
     assert_eq!(tx.license_content(&row)?, Some(made));
     tx.licenses_of(instance.row)?;
     tx.licenses_in_use(instance.row, Some(operation))?;
-    tx.licensed(license)?;
-    tx.licenses(&LicenseFilter { state: None, kind: None, environment: Environment::Real }, 10)?;
+    tx.licensed_with_jobs(license)?;
+    tx.licenses(&LicenseFilter { state: None, kind: None, environment: Environment::Real }, None, 10)?;
     Ok(())
 }
 
@@ -197,11 +198,11 @@ fn run_directory(tx: &Tx<'_>) -> Result<(), StoreError> {
     }
     tx.purge_tenant_jobs(at(9), 500)?;
     tx.tenant("t-1")?;
-    tx.tenants(10)?;
+    tx.tenants(None, 10)?;
     tx.bindings_of(tenant)?;
     tx.applications_of(tenant)?;
-    tx.users_of(tenant, 10)?;
-    tx.departments_of(tenant, 10)?;
+    tx.users_of(tenant, None, 10)?;
+    tx.departments_of(tenant, None, 10)?;
     tx.directory_size(tenant)?;
     tx.remove_user(directory, "a-1", "u-1")?;
     tx.remove_application(tenant, "a-1")?;

@@ -1,0 +1,94 @@
+//! The admin listener: health, and the local API for the merchant's own software. Never on the public listener.
+//!
+//! Here is who may ask and how a request finds its handler. Which routes there are is said by [`ROUTES`] alone, what one
+//! does by the file of its resource; `docs/openapi.yaml` describes them all, and a test holds it against both.
+//!
+//! | file | |
+//! | --- | --- |
+//! | `routes` | the table, and how a path is read |
+//! | `call` | one request as a handler sees it: context, parameters of path and query |
+//! | `page` | a piece of a list, and where the next one begins |
+//! | `reply` | answers and problems |
+//! | the others | the handlers of one resource each |
+
+mod call;
+mod health;
+mod instances;
+mod licenses;
+mod login;
+mod page;
+mod refused;
+mod reply;
+mod routes;
+mod tenants;
+
+use std::sync::Arc;
+
+pub use routes::{ROUTES, Route};
+
+use self::call::Call;
+use self::reply::Problem;
+use crate::dispatch::{Dispatcher, Waiters};
+use crate::http::{Handler, Reply, Request};
+use crate::jobs::JobBell;
+use crate::login::LoginDesk;
+use crate::secret::Secret;
+use crate::store::Store;
+
+/// What handlers work with.
+pub struct Context {
+    /// The path of a call: its settings, and what it turned away.
+    pub dispatcher: Arc<Dispatcher>,
+    /// The database.
+    pub store: Arc<Store>,
+    /// To be told when an operation has ended.
+    pub waiters: Arc<Waiters>,
+    /// To be rung when a job is due.
+    pub bell: Arc<JobBell>,
+    /// The login helper, where it is wanted.
+    pub login: Option<Arc<LoginDesk>>,
+}
+
+/// What the admin door hands requests to.
+pub struct AdminSite {
+    context: Context,
+    token: ring::hmac::Key,
+    expected: ring::hmac::Tag,
+}
+
+impl AdminSite {
+    /// `token` is the bearer token that the API asks for.
+    pub fn new(context: Context, token: &Secret<String>) -> Self {
+        // Compared by their tags under a key of the token itself: in constant time, whatever the lengths.
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, token.expose().as_bytes());
+        let expected = ring::hmac::sign(&key, token.expose().as_bytes());
+        Self { context, token: key, expected }
+    }
+
+    fn is_authorised(&self, request: &Request) -> bool {
+        let header = request.header("Authorization").unwrap_or_default();
+        let given = header.strip_prefix("Bearer ").unwrap_or_default();
+        ring::hmac::verify(&self.token, given.as_bytes(), self.expected.as_ref()).is_ok()
+    }
+
+    fn answer(&self, request: &Request) -> Result<Reply, Problem> {
+        let mut found = routes::find(request.path());
+        let is_asked = |(route, _): &(&Route, _)| route.answers(&request.method);
+        let asked = found.iter().position(is_asked).map(|at| found.swap_remove(at));
+        // Whoever has no token is told nothing, not even which paths there are.
+        if !asked.as_ref().is_some_and(|(route, _)| route.is_open) && !self.is_authorised(request) {
+            return Err(Problem::unauthorised());
+        }
+        match asked {
+            Some((route, path)) => route.run(&Call::read(&self.context, request, path, route.parameters)?),
+            None if found.is_empty() => Err(Problem::not_found("there is no such path; docs/openapi.yaml has all")),
+            None => Err(Problem::wrong_method(found.iter().map(|(route, _)| &route.method))),
+        }
+    }
+}
+
+impl Handler for AdminSite {
+    fn handle(&self, request: Request) -> Reply {
+        self.answer(&request).unwrap_or_else(|problem| problem.reply(&request))
+    }
+}

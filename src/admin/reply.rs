@@ -1,0 +1,86 @@
+//! Answers of the local API: an object, or `{"error": "…"}`.
+
+use serde_json::{Value, json};
+
+use crate::http::{Method, Reply, Request};
+use crate::store::StoreError;
+
+/// 200 with a JSON object.
+pub(super) fn ok(object: &Value) -> Reply {
+    of(200, object)
+}
+
+/// Text for people and for programs that look at the status only.
+pub(super) fn text(status: u16, text: impl Into<Vec<u8>>) -> Reply {
+    Reply::new(status, "text/plain; charset=utf-8", text)
+}
+
+fn of(status: u16, object: &Value) -> Reply {
+    Reply::new(status, "application/json", object.to_string())
+}
+
+/// Why a request is not answered as asked. What the caller is told is apart from what the log is told.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: u16,
+    error: String,
+    header: Option<(&'static str, String)>,
+    log: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(status: u16, error: impl Into<String>) -> Self {
+        Self { status, error: error.into(), header: None, log: None }
+    }
+
+    /// 400: the request cannot be read, or asks for what cannot be.
+    pub(super) fn bad_request(error: impl Into<String>) -> Self {
+        Self::new(400, error)
+    }
+
+    /// 404.
+    pub(super) fn not_found(error: impl Into<String>) -> Self {
+        Self::new(404, error)
+    }
+
+    /// 409: things do not stand as the request needs them.
+    pub(super) fn conflict(error: impl Into<String>) -> Self {
+        Self::new(409, error)
+    }
+
+    pub(super) fn unauthorised() -> Self {
+        let problem = Self::new(401, "a bearer token is needed: Authorization: Bearer <admin.token>");
+        Self { header: Some(("WWW-Authenticate", "Bearer".to_owned())), ..problem }
+    }
+
+    /// 405, with the methods that the path has.
+    pub(super) fn wrong_method<'m>(methods: impl Iterator<Item = &'m Method>) -> Self {
+        let with_head = |method: &Method| if *method == Method::Get { "GET, HEAD" } else { method.as_str() }.to_owned();
+        let allowed = methods.map(with_head).collect::<Vec<_>>().join(", ");
+        let problem = Self::new(405, format!("{allowed} only"));
+        Self { header: Some(("Allow", allowed)), ..problem }
+    }
+
+    /// 500: the log says why.
+    fn internal(cause: String) -> Self {
+        Self { log: Some(cause), ..Self::new(500, "internal error, see the log") }
+    }
+
+    /// As it is answered; what is the log's is logged.
+    pub(super) fn reply(self, request: &Request) -> Reply {
+        if let Some(cause) = self.log {
+            log::error!("{} {:?}: {cause}", request.method, request.path());
+        }
+        let reply = of(self.status, &json!({ "error": self.error }));
+        match self.header {
+            Some((name, value)) => reply.with_header(name, value),
+            None => reply,
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::internal(error.to_string())
+    }
+}

@@ -1,0 +1,146 @@
+//! Which routes the admin listener has, and which of them a path means.
+
+use percent_encoding::percent_decode_str;
+
+use super::call::Call;
+use super::reply::Problem;
+use super::{health, instances, licenses, login, refused, tenants};
+use crate::http::{Method, Reply};
+
+/// All routes. Each is described in `docs/openapi.yaml`.
+pub static ROUTES: &[Route] = &[
+    Route::get("/healthz", &[], health::alive).open(),
+    Route::get("/readyz", &[], health::ready).open(),
+    Route::get("/api/v1/instances", &["status", "order", "test", "limit", "before"], instances::list),
+    Route::get("/api/v1/instances/{instanceId}", &["kind", "test"], instances::show),
+    Route::post("/api/v1/instances/{instanceId}/ready", &[], instances::ready),
+    Route::post("/api/v1/instances/{instanceId}/retry", &["kind", "test"], instances::retry),
+    Route::get("/api/v1/licenses", &["state", "kind", "test", "limit", "before"], licenses::list),
+    Route::get("/api/v1/licenses/{license}", &[], licenses::show),
+    Route::get("/api/v1/tenants", &["limit", "before"], tenants::list),
+    Route::get("/api/v1/tenants/{tenantId}", &[], tenants::show),
+    Route::get("/api/v1/tenants/{tenantId}/users", &["limit", "after"], tenants::users),
+    Route::get("/api/v1/tenants/{tenantId}/departments", &["limit", "after"], tenants::departments),
+    Route::get("/api/v1/refused", &[], refused::list),
+    Route::post("/api/v1/login/{sid}/refresh", &[], login::refresh),
+    Route::post("/api/v1/login/{sid}/end", &[], login::end),
+];
+
+/// A method on a path.
+pub struct Route {
+    /// The method; what answers GET answers HEAD, too.
+    pub method: Method,
+    /// The path, with a name in braces for each segment that may be anything: `/api/v1/instances/{instanceId}`.
+    pub path: &'static str,
+    /// The query parameters it knows; any other is refused.
+    pub parameters: &'static [&'static str],
+    /// No token is needed.
+    pub is_open: bool,
+    handler: fn(&Call<'_>) -> Result<Reply, Problem>,
+}
+
+impl Route {
+    const fn get(
+        path: &'static str,
+        parameters: &'static [&'static str],
+        handler: fn(&Call<'_>) -> Result<Reply, Problem>,
+    ) -> Self {
+        Self { method: Method::Get, path, parameters, is_open: false, handler }
+    }
+
+    const fn post(
+        path: &'static str,
+        parameters: &'static [&'static str],
+        handler: fn(&Call<'_>) -> Result<Reply, Problem>,
+    ) -> Self {
+        Self { method: Method::Post, path, parameters, is_open: false, handler }
+    }
+
+    const fn open(mut self) -> Self {
+        self.is_open = true;
+        self
+    }
+
+    /// Whether it is meant where its path is asked with this method.
+    pub(super) fn answers(&self, method: &Method) -> bool {
+        self.method == *method || (self.method == Method::Get && *method == Method::Head)
+    }
+
+    pub(super) fn run(&self, call: &Call<'_>) -> Result<Reply, Problem> {
+        (self.handler)(call)
+    }
+
+    /// What stands in a path for the names in braces; `None`: the path is not of this form.
+    fn matches(&self, path: &str) -> Option<Vec<(&'static str, String)>> {
+        let (mut names, mut segments) = (self.path.split('/'), path.split('/'));
+        let mut values = Vec::new();
+        loop {
+            match (names.next(), segments.next()) {
+                (None, None) => return Some(values),
+                (Some(expected), Some(raw)) => {
+                    // Decoded after the path was split: a slash within an id is written %2F.
+                    let segment = percent_decode_str(raw).decode_utf8().ok()?;
+                    match expected.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+                        Some(_) if segment.is_empty() => return None,
+                        Some(name) => values.push((name, segment.into_owned())),
+                        None if segment != expected => return None,
+                        None => {}
+                    }
+                }
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// The routes of a path, one for each of its methods, with what the path names.
+pub(super) fn find(path: &str) -> Vec<(&'static Route, Vec<(&'static str, String)>)> {
+    ROUTES.iter().filter_map(|route| Some((route, route.matches(path)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(path: &str, expected: Option<(&str, &[(&str, &str)])>) {
+        let found = find(path);
+        let found = found.first().map(|(route, values)| {
+            (route.path, values.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>())
+        });
+        assert_eq!(found, expected.map(|(template, values)| (template, values.to_vec())), "{path}");
+    }
+
+    #[test]
+    fn a_path_is_split_first_and_decoded_then() {
+        check("/healthz", Some(("/healthz", &[])));
+        check("/api/v1/instances/i-1/ready", Some(("/api/v1/instances/{instanceId}/ready", &[("instanceId", "i-1")])));
+        check("/api/v1/instances/a%2Fb%20c%25", Some(("/api/v1/instances/{instanceId}", &[("instanceId", "a/b c%")])));
+        check("/api/v1/instances/%E6%B5%8B", Some(("/api/v1/instances/{instanceId}", &[("instanceId", "测")])));
+        for none in [
+            "",
+            "/",
+            "*",
+            "/api/v1",
+            "/api/v1/instances/",
+            "/api/v1/instances//ready",
+            "/api/v1/instances/a/b",
+            "/api/v1/instances/a/ready/",
+            "/api/v1/instances/%FF",
+            "/api%2Fv1/instances",
+        ] {
+            check(none, None);
+        }
+    }
+
+    #[test]
+    fn no_path_is_meant_by_two_routes() {
+        for route in ROUTES {
+            // With the names in braces for values, a path is of the form of its own route at least.
+            let found = find(route.path);
+            let same = found.iter().filter(|(other, _)| other.method == route.method).count();
+            assert_eq!(same, 1, "{} {}", route.method, route.path);
+            assert!(route.path.starts_with('/') && !route.path.ends_with('/'), "{}", route.path);
+        }
+    }
+}
