@@ -2,7 +2,9 @@
 //!
 //! One scheduler thread claims what is due, a pool of workers of its own calls the application, so that slow
 //! applications hold up nobody's answer. A claimed job carries a lease; a job whose process died is taken up again at the
-//! next start. Every attempt carries the same operationId.
+//! next start. Every attempt carries the same operationId. Jobs that call KooGallery instead are in [`upload`].
+
+mod upload;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,9 +31,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Programs that are ended at a stop have so long to go.
 const PROGRAM_GRACE: Duration = Duration::from_secs(4);
-
-/// Why an upload waits.
-const NO_UPLOAD_YET: &str = "licences are uploaded through the Open API, which this version does not call yet";
 
 /// A lease outlasts the longest attempt by this; only a process that hangs is outlived by it.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
@@ -94,6 +93,7 @@ impl JobRunner {
         if put_back > 0 {
             log::info!("{put_back} jobs of the last run are taken up again");
         }
+        upload::hasten(&store, &dispatcher.settings())?;
         let pool = Pool::start("job", limits.workers).map_err(StartError::Thread)?;
         let (stopping, abandoning) = (AtomicBool::new(false), AtomicBool::new(false));
         let shared = Arc::new(Shared { store, dispatcher, waiters, bell, pool, limits, stopping, abandoning });
@@ -101,6 +101,14 @@ impl JobRunner {
         let builder = std::thread::Builder::new().name("jobs".to_owned());
         let scheduler = builder.spawn(move || schedule(&scheduling)).map_err(StartError::Thread)?;
         Ok(Self { shared, scheduler })
+    }
+
+    /// Other settings are in force: what waited for them is tried at once.
+    pub fn settings_changed(&self) {
+        match upload::hasten(&self.shared.store, &self.shared.dispatcher.settings()) {
+            Ok(()) => self.shared.bell.ring(),
+            Err(error) => log::error!("uploads that waited could not be made due: {error}"),
+        }
     }
 
     /// Takes no more jobs, lets attempts that run end within `grace`, then ends programs. An attempt that cannot be
@@ -175,7 +183,7 @@ fn claim(shared: &Shared) -> Result<Vec<JobRow>, StoreError> {
 /// Makes one attempt and records what came of it.
 fn attempt(shared: &Shared, job: &JobRow) {
     let result = catch_unwind(AssertUnwindSafe(|| match job.task.as_str() {
-        UPLOAD => AttemptResult::Postponed(NO_UPLOAD_YET.to_owned()),
+        UPLOAD => upload::upload(&shared.store, &shared.dispatcher.settings(), job),
         _ => call_application(shared, job),
     }));
     let result = result.unwrap_or_else(|_| AttemptResult::Failed("internal error (a panic; see the log)".to_owned()));

@@ -149,6 +149,7 @@ impl Server {
             return Err(ReloadError::SealingKey);
         }
         self.dispatcher.replace_settings(Arc::new(Settings::new(config)?));
+        self.jobs.settings_changed();
         let (old, new) = (&self.config, config);
         let answers_alike = (old.server.listen, &old.server.base_path, old.server.max_connections, old.server.max_body)
             == (new.server.listen, &new.server.base_path, new.server.max_connections, new.server.max_body);

@@ -46,7 +46,7 @@ pub enum Begun {
     Application,
 }
 
-/// What came of one attempt to tell the merchant's application.
+/// What came of one attempt to tell the merchant's application, or to hand a licence to KooGallery.
 #[derive(Debug, Clone)]
 pub enum AttemptResult {
     /// It has done it.
@@ -63,7 +63,16 @@ pub enum AttemptResult {
     /// No answer, or none that counts.
     Failed(String),
     /// It cannot be tried yet, for a reason that is nobody's failure.
-    Postponed(String),
+    Postponed {
+        /// When it is looked at again.
+        until: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// KooGallery has the licence.
+    Uploaded,
+    /// KooGallery will not have the licence, however often it is tried: why, and what to do.
+    Rejected(String),
 }
 
 /// Begins the creation of an instance, or of the licence in row `license`, in the transaction that answers the call.

@@ -7,6 +7,7 @@ mod l2;
 mod lo;
 mod lo_licenses;
 mod lo_refusals;
+mod lo_uploads;
 
 use std::collections::BTreeSet;
 use std::thread;
