@@ -10,6 +10,7 @@ pub mod access;
 pub mod address;
 pub mod admin;
 pub(crate) mod backoff;
+pub mod codes;
 pub mod commands;
 pub mod config;
 pub mod demo;
