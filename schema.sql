@@ -40,6 +40,7 @@ CREATE TABLE instance (
   memo             TEXT,
   user_name_sealed BLOB,
   password_sealed  BLOB,
+  charging_mode    TEXT,                        -- PERIOD, ON_DEMAND, ONE_TIME, ON_DEMAND_PKG; NULL: nobody has told it
   encrypts_credentials INTEGER NOT NULL DEFAULT 0 CHECK (encrypts_credentials IN (0, 1)),
                                                 -- 1: the call that bought it encrypts them, which bounds their length
   terms            TEXT,                        -- JSON: what the purchase call last said of dates and period, which it
@@ -309,6 +310,44 @@ CREATE TABLE license_heartbeat (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX license_heartbeat_by_age ON license_heartbeat (checked_at);
 
+-- What on-demand instances have used, as the application reports it and KooGallery is told it: increments, one row for
+-- each time. Old rows are purged when no report can overlap them any more; the totals stay.
+CREATE TABLE usage_record (
+  id               INTEGER PRIMARY KEY,
+  metering_sn      TEXT    NOT NULL UNIQUE,     -- its id on the wire, the same in every attempt; 128 random bits
+  instance         INTEGER NOT NULL REFERENCES instance (id),
+  product_id       TEXT,                        -- of the instance when it was reported; the old interface names it
+  begin_time       INTEGER NOT NULL,            -- whole seconds, all three
+  end_time         INTEGER NOT NULL,
+  record_time      INTEGER NOT NULL,            -- when it was reported
+  usage_value      TEXT    NOT NULL,            -- a decimal number, never a float
+  relate_pkg_instance INTEGER REFERENCES instance (id),  -- the package that it is deducted from
+  state            TEXT    NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'accepted', 'rejected')),
+                                                -- rejected: it counts no more, its time may be reported anew
+  due_at           INTEGER NOT NULL,            -- not sent before
+  sent             INTEGER NOT NULL DEFAULT 0,  -- attempts begun
+  result_code      TEXT,                        -- of a rejected record, without the prefix MKT.
+  message          TEXT,                        -- KooGallery's words
+  data             TEXT,                        -- the raw data of its answer
+  finished_at      INTEGER,
+  CHECK (begin_time <= end_time),
+  CHECK ((state = 'waiting') = (finished_at IS NULL)),
+  CHECK ((state = 'rejected') = (result_code IS NOT NULL))
+) STRICT;
+CREATE UNIQUE INDEX usage_record_window ON usage_record (instance, begin_time, end_time) WHERE state <> 'rejected';
+CREATE INDEX usage_record_due      ON usage_record (due_at)             WHERE state = 'waiting';
+CREATE INDEX usage_record_finished ON usage_record (state, finished_at) WHERE state <> 'waiting';
+
+-- Running totals of the records that were not rejected, as queryInstance tells them.
+CREATE TABLE usage_total (
+  instance         INTEGER NOT NULL REFERENCES instance (id),  -- the on-demand instance, or the package
+  used_by          INTEGER NOT NULL REFERENCES instance (id),  -- the on-demand instance; another one than instance: what
+                                                -- was deducted for it from the package
+  total            INTEGER NOT NULL,            -- ten-thousandths
+  statistical_time INTEGER NOT NULL,            -- the latest end_time that was reported
+  PRIMARY KEY (instance, used_by)
+) STRICT, WITHOUT ROWID;
+
 CREATE VIEW exchange_view AS
   SELECT id, strftime('%Y-%m-%dT%H:%M:%fZ', received_at / 1000.0, 'unixepoch') AS received_at, duration_us, environment,
          family, activity, order_id, instance_id, result_code, replayed, difference, operation, peer
@@ -327,3 +366,10 @@ CREATE VIEW license_view AS
          license.file_name, strftime('%Y-%m-%dT%H:%M:%SZ', license.requested_at / 1000, 'unixepoch') AS requested_at,
          strftime('%Y-%m-%dT%H:%M:%SZ', license.issued_at / 1000, 'unixepoch') AS issued_at
   FROM license JOIN instance ON instance.id = license.instance;
+CREATE VIEW usage_view AS
+  SELECT usage_record.id, metering_sn, used.instance_id, usage_value, usage_record.state, sent, result_code, message,
+         strftime('%Y-%m-%dT%H:%M:%SZ', begin_time / 1000, 'unixepoch') AS begin_time,
+         strftime('%Y-%m-%dT%H:%M:%SZ', end_time / 1000, 'unixepoch') AS end_time,
+         strftime('%Y-%m-%dT%H:%M:%SZ', due_at / 1000, 'unixepoch') AS due_at, package.instance_id AS relate_pkg_instance
+  FROM usage_record JOIN instance AS used ON used.id = usage_record.instance
+  LEFT JOIN instance AS package ON package.id = usage_record.relate_pkg_instance;

@@ -7,35 +7,35 @@ use uuid::Uuid;
 
 /// How pauses grow.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     /// After the first attempt.
-    pub(crate) first: Duration,
+    pub first: Duration,
     /// After many.
-    pub(crate) slowest: Duration,
+    pub slowest: Duration,
 }
 
 impl Backoff {
     /// The pause after so many attempts: the first one doubled for every further attempt, between three quarters and five
     /// quarters of it. `jitter` is from 0 to 1.
-    pub(crate) fn pause(self, attempts: u32, jitter: f64) -> Duration {
+    pub fn pause(self, attempts: u32, jitter: f64) -> Duration {
         let doubled = self.first.saturating_mul(1 << attempts.saturating_sub(1).min(20));
         varied(doubled.min(self.slowest), jitter)
     }
 }
 
 /// Between three quarters and five quarters of a pause.
-pub(crate) fn varied(pause: Duration, jitter: f64) -> Duration {
+pub fn varied(pause: Duration, jitter: f64) -> Duration {
     pause.mul_f64(0.75 + 0.5 * jitter)
 }
 
 /// A number from 0 to 1.
-pub(crate) fn jitter() -> f64 {
+pub fn jitter() -> f64 {
     let (high, _) = Uuid::new_v4().as_u64_pair();
     f64::from(u32::try_from(high >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
 /// The instant after a time, the last one there is if need be.
-pub(crate) fn after(now: Timestamp, time: Duration) -> Timestamp {
+pub fn after(now: Timestamp, time: Duration) -> Timestamp {
     let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
     now.checked_add(time).unwrap_or(Timestamp::MAX)
 }

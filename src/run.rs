@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::admin::{self, AdminSite};
+use crate::backoff::Backoff;
 use crate::codes::CodeDesk;
 use crate::config::{self, Config};
 use crate::dispatch::{Dispatcher, Waiters};
@@ -20,6 +21,7 @@ use crate::settings::{Settings, SettingsError};
 use crate::site::PublicSite;
 use crate::snapshots::SnapshotKeeper;
 use crate::store::{self, OpenError, Role, Store, StoreError};
+use crate::usage::pusher::Pusher;
 
 /// Requests in flight have so long at the end, beyond their own time for an answer.
 const DOOR_GRACE: Duration = Duration::from_secs(1);
@@ -37,6 +39,7 @@ pub struct Server {
     login: Option<Arc<LoginDesk>>,
     dispatcher: Arc<Dispatcher>,
     jobs: JobRunner,
+    usage: Pusher,
     snapshots: SnapshotKeeper,
     store: Arc<Store>,
     config: Config,
@@ -121,9 +124,11 @@ impl Server {
             None => None,
         };
         let jobs = JobRunner::start(Arc::clone(&store), Arc::clone(&dispatcher), waiters, bell, config.jobs.clone())?;
+        let backoff = Backoff { first: config.jobs.first_retry, slowest: config.jobs.slowest_retry };
+        let usage = Pusher::start(Arc::clone(&store), Arc::clone(&dispatcher), backoff).map_err(StartError::Thread)?;
         let snapshots =
             SnapshotKeeper::start(Arc::clone(&store), config.database.clone()).map_err(StartError::Thread)?;
-        Ok(Self { public, admin, login, dispatcher, jobs, snapshots, store, config: config.clone() })
+        Ok(Self { public, admin, login, dispatcher, jobs, usage, snapshots, store, config: config.clone() })
     }
 
     /// Where KooGallery's calls are answered.
@@ -170,7 +175,7 @@ impl Server {
     /// # Errors
     /// When the last checkpoint fails; nothing is lost then, the WAL stays beside the file.
     pub fn stop(self) -> Result<(), StoreError> {
-        let Self { public, admin, login, dispatcher, jobs, snapshots, store, config: _ } = self;
+        let Self { public, admin, login, dispatcher, jobs, usage, snapshots, store, config: _ } = self;
         let begun = Timestamp::now();
         let grace = dispatcher.settings().answer_within + DOOR_GRACE;
         let unanswered = public.close(grace) + admin.map_or(0, |admin| admin.close(DOOR_GRACE));
@@ -180,6 +185,7 @@ impl Server {
         login.iter().for_each(|login| login.stop(DOOR_GRACE));
         dispatcher.stop(DOOR_GRACE);
         jobs.stop(JOB_GRACE);
+        usage.stop(JOB_GRACE);
         snapshots.stop();
         let counts = store.commits();
         log::info!(

@@ -17,11 +17,13 @@ mod health;
 mod instances;
 mod licenses;
 mod login;
+mod metrics;
 mod page;
 mod refused;
 mod reply;
 mod routes;
 mod tenants;
+mod usage;
 
 use std::sync::Arc;
 

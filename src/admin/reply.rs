@@ -8,7 +8,7 @@ use crate::store::StoreError;
 
 /// 200 with a JSON object.
 pub(super) fn ok(object: &Value) -> Reply {
-    of(200, object)
+    with_status(200, object)
 }
 
 /// Text for people and for programs that look at the status only.
@@ -16,7 +16,8 @@ pub(super) fn text(status: u16, text: impl Into<Vec<u8>>) -> Reply {
     Reply::new(status, "text/plain; charset=utf-8", text)
 }
 
-fn of(status: u16, object: &Value) -> Reply {
+/// A JSON object with another status.
+pub(super) fn with_status(status: u16, object: &Value) -> Reply {
     Reply::new(status, "application/json", object.to_string())
 }
 
@@ -65,7 +66,7 @@ impl Problem {
     }
 
     /// 500: the log says why.
-    fn internal(cause: String) -> Self {
+    pub(super) fn internal(cause: String) -> Self {
         Self { log: Some(cause), ..Self::new(500, "internal error, see the log") }
     }
 
@@ -78,7 +79,7 @@ impl Problem {
         if let Some(code) = self.code {
             problem["code"] = code.into();
         }
-        let reply = of(self.status, &problem);
+        let reply = with_status(self.status, &problem);
         match self.header {
             Some((name, value)) => reply.with_header(name, value),
             None => reply,

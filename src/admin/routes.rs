@@ -4,13 +4,14 @@ use percent_encoding::percent_decode_str;
 
 use super::call::Call;
 use super::reply::Problem;
-use super::{codes, health, instances, licenses, login, refused, tenants};
+use super::{codes, health, instances, licenses, login, metrics, refused, tenants, usage};
 use crate::http::{Method, Reply};
 
 /// All routes. Each is described in `docs/openapi.yaml`.
 pub static ROUTES: &[Route] = &[
     Route::get("/healthz", &[], health::alive).open(),
     Route::get("/readyz", &[], health::ready).open(),
+    Route::get("/metrics", &[], metrics::show),
     Route::get("/api/v1/instances", &["status", "order", "test", "limit", "before"], instances::list),
     Route::get("/api/v1/instances/{instanceId}", &["kind", "test"], instances::show),
     Route::post("/api/v1/instances/{instanceId}/ready", &[], instances::ready),
@@ -24,6 +25,8 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/v1/tenants/{tenantId}", &[], tenants::show),
     Route::get("/api/v1/tenants/{tenantId}/users", &["limit", "after"], tenants::users),
     Route::get("/api/v1/tenants/{tenantId}/departments", &["limit", "after"], tenants::departments),
+    Route::post("/api/v1/usage", &[], usage::record),
+    Route::get("/api/v1/usage", &["state", "instance", "limit", "before"], usage::list),
     Route::get("/api/v1/refused", &[], refused::list),
     Route::post("/api/v1/login/{sid}/refresh", &[], login::refresh),
     Route::post("/api/v1/login/{sid}/end", &[], login::end),

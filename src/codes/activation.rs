@@ -147,6 +147,7 @@ fn record(tx: &Tx<'_>, activated: &Activated, now: Timestamp) -> Result<(), Stor
         product_id: info.product_id.as_deref(),
         sku_code: None,
         expire_time: info.expire_time,
+        charging_mode: None,
         encrypts_credentials: false,
         terms: None,
     };

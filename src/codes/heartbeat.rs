@@ -171,11 +171,13 @@ mod tests {
             order_id: None,
             order_line_id: None,
             front_end_url: None,
+            charging_mode: None,
             encrypts_credentials: false,
             terms: None,
             terms_serial: 0,
             created_at: at(0),
             ready_at: None,
+            released_at: None,
         }
     }
 

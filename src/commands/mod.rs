@@ -2,6 +2,7 @@
 //! lives elsewhere.
 
 mod backup;
+mod check;
 mod exchange;
 mod init;
 mod instance;
@@ -13,6 +14,7 @@ mod serve;
 mod simulate;
 mod stock;
 mod tenant;
+mod usage;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -51,6 +53,8 @@ enum Command {
     Serve(serve::Args),
     /// Write a configuration, keys and secrets to start from 初始化配置
     Init(init::Args),
+    /// Look for what is wrong with configuration, database, work and KooGallery, and say the mend 检查
+    Check(check::Args),
     /// Play KooGallery's debugging cases against a seller's server, koogate or any other 模拟调试
     Simulate(simulate::Args),
     /// Look into the journal of calls 接口调用记录
@@ -71,6 +75,9 @@ enum Command {
     /// Look into the directory of joint-operation products: enterprises, users, departments 联营租户
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Report what on-demand instances have used, and see what became of it 按需用量
+    #[command(subcommand)]
+    Usage(usage::Command),
     /// Write a complete copy of the database, beside a running server too 备份
     Backup(backup::BackupArgs),
     /// Prove that a copy of the database is whole 校验备份
@@ -89,6 +96,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => serve::run(&config, &args),
         Command::Init(args) => init::run(&args),
+        Command::Check(args) => check::run(&config, &args),
         Command::Simulate(args) => simulate::run(&config, &args),
         Command::Exchange(command) => exchange::run(&config, &command),
         Command::Instance(command) => instance::run(&config, &command),
@@ -96,6 +104,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Stock(command) => stock::run(&config, &command),
         Command::Key(command) => key::run(&config, &command),
         Command::Tenant(command) => tenant::run(&config, &command),
+        Command::Usage(command) => usage::run(&config, &command),
         Command::Backup(args) => backup::backup(&config, &args),
         Command::Verify(args) => backup::verify(&config, &args),
         Command::Restore(args) => backup::restore(&config, &args),

@@ -15,12 +15,14 @@ use crate::fulfilment::answer::Answer;
 use crate::fulfilment::application::Application;
 use crate::fulfilment::event::Event;
 use crate::instance::{Request, Status, Verdict};
+use crate::kind::Kind;
 use crate::operation::Environment;
 use crate::pool::Pool;
 use crate::protocol::call::{Call, Detail, InstanceInfo, Intent, Outcome, UsageInfo};
 use crate::protocol::result_code::ResultCode;
 use crate::settings::Product;
-use crate::store::{Store, StoreError};
+use crate::store::{InstanceRow, Store, StoreError, Tx, UsageTotal};
+use crate::usage;
 
 /// The outcome of a call that changes nothing.
 pub(super) fn outcome(
@@ -74,15 +76,16 @@ fn query(
                 fits
             });
             let product = instance.as_ref().and_then(|instance| settings.product_of(instance)).or(entry);
+            let usage = instance.as_ref().map(|instance| usage_of(tx, instance)).transpose()?.unwrap_or_default();
             match instance.map(|instance| instance.life.status) {
                 _ if is_test => {
                     let values = PlaceholderValues { instance_id: id, ..PlaceholderValues::default() };
                     let access = access.or_else(|| fulfilment::demonstration_access(product, &values));
-                    let usage = vec![UsageInfo { usage_value: 0.into(), statistical_time: Timestamp::now() }];
+                    let usage = vec![nothing_used()];
                     found.push(InstanceInfo { instance_id: id.clone(), access, usage });
                 }
                 Some(Status::Active | Status::Frozen) => {
-                    found.push(InstanceInfo { instance_id: id.clone(), access, usage: Vec::new() });
+                    found.push(InstanceInfo { instance_id: id.clone(), access, usage });
                 }
                 // Where there is no "processing", nobody knows the id yet.
                 Some(Status::Creating) => creating = call.may_answer_processing,
@@ -98,6 +101,28 @@ fn query(
         };
         Ok(outcome.with(Detail::Instances { found, encrypt_type: encrypt_type.unwrap_or_default() }))
     })
+}
+
+/// What has been used of an instance, or of a package by each on-demand instance. Where usage is charged something must
+/// be told, also before anything was used (spec 1-basic-v2 §4.2).
+fn usage_of(tx: &Tx<'_>, instance: &InstanceRow) -> Result<Vec<UsageInfo>, StoreError> {
+    if instance.kind != Kind::Saas || instance.environment == Environment::Test {
+        return Ok(Vec::new());
+    }
+    let told = |total: UsageTotal| UsageInfo {
+        related_instance_id: total.used_by,
+        usage_value: usage::told(total.total),
+        statistical_time: total.statistical_time,
+    };
+    let mut usage: Vec<_> = tx.usage_totals(instance.row)?.into_iter().map(told).collect();
+    if usage.is_empty() && usage::check::must_be_told(instance.charging_mode.as_deref()) {
+        usage.push(nothing_used());
+    }
+    Ok(usage)
+}
+
+fn nothing_used() -> UsageInfo {
+    UsageInfo { related_instance_id: None, usage_value: 0.into(), statistical_time: Timestamp::now() }
 }
 
 fn check_change(

@@ -24,6 +24,8 @@ pub enum OpenApiError {
         refusal: Box<Refusal>,
         /// What to do, where that is known.
         advice: String,
+        /// Before this nothing more is sent.
+        not_before: Option<Timestamp>,
     },
     /// The access key was refused lately. Nothing was sent: more than five refusals in a row lock the key.
     #[error(
@@ -121,7 +123,8 @@ impl OpenApiError {
     /// When the same call makes sense again.
     pub fn again(&self) -> Again {
         match self {
-            Self::Refused { refusal, .. } if refusal.standing() == Standing::Permanent => Again::Never,
+            Self::Refused { not_before: Some(until), .. } => Again::NotBefore(*until),
+            Self::Refused { refusal, .. } if refusal.standing() != Standing::Temporary => Again::Never,
             Self::Locked { until, .. } | Self::Throttled { until } => Again::NotBefore(*until),
             // A reply that is a whole order, but another's, stays one; a line may still be added.
             Self::NotConfigured => Again::Never,

@@ -16,7 +16,7 @@ const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 
 /// A clock that differs by less is not worth a word; KooGallery tolerates 15 minutes.
-const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
+pub(super) const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
 
 /// Remembers whether the access key was refused.
 #[derive(Default)]
@@ -42,22 +42,23 @@ impl Lock {
         }
     }
 
-    /// The key was refused; `date` is the reply's header. Returns what to do about it.
+    /// The key was refused; `difference` is by how much this machine's clock is ahead of KooGallery's, where that is known.
+    /// Returns what to do about it, and when the next call may be made.
     pub(super) fn refused(
         &self,
         store: &Store,
         credentials: &Credentials,
         refusal: &Refusal,
-        date: Option<&str>,
+        difference: Option<SignedDuration>,
         now: Timestamp,
-    ) -> String {
-        let advice = advice(date, now);
+    ) -> (String, Timestamp) {
+        let advice = advice(difference);
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let refusals = remembered.as_ref().map_or(0, |earlier| earlier.refusals) + 1;
         let doubled = 1_i32.checked_shl(refusals - 1).filter(|factor| *factor > 0).unwrap_or(i32::MAX);
         let pause = FIRST_PAUSE.checked_mul(doubled).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
         let not_before = now.checked_add(pause).unwrap_or(Timestamp::MAX);
-        let row = OpenApiRefusalRow { refusals, refused_at: now, not_before, message: refusal.to_string() };
+        let row = OpenApiRefusalRow { refusals, refused_at: now, not_before, message: format!("{refusal}{advice}") };
         *remembered = Some(row.clone());
         drop(remembered);
         let label = label(store, credentials);
@@ -69,7 +70,7 @@ impl Lock {
         if let Err(error) = recorded {
             log::error!("the refusal could not be recorded: {error}");
         }
-        advice
+        (advice, not_before)
     }
 
     /// The key was accepted.
@@ -105,16 +106,22 @@ fn label(store: &Store, credentials: &Credentials) -> String {
 }
 
 /// What is probably wrong.
-fn advice(date: Option<&str>, now: Timestamp) -> String {
-    let theirs = date.and_then(|date| rfc2822::parse(date).ok()).map(|date| date.timestamp());
-    let difference = theirs.map(|theirs| now.duration_since(theirs));
+fn advice(difference: Option<SignedDuration>) -> String {
     match difference {
-        Some(difference) if difference.abs() > CLOCK_TOLERANCE => {
-            let direction = if difference.is_positive() { "ahead of" } else { "behind" };
-            format!("; this machine's clock is {} s {direction} KooGallery's: set it (NTP)", difference.abs().as_secs())
-        }
+        Some(difference) if difference.abs() > CLOCK_TOLERANCE => format!("; {}", clock(difference)),
         _ => "; check access_key_id and secret_access_key".to_owned(),
     }
+}
+
+/// How far this machine's clock is off, and the mend.
+pub(super) fn clock(difference: SignedDuration) -> String {
+    let direction = if difference.is_positive() { "ahead of" } else { "behind" };
+    format!("this machine's clock is {} s {direction} KooGallery's: set it (NTP)", difference.abs().as_secs())
+}
+
+/// By how much this machine's clock is ahead of the one that wrote a header `Date`.
+pub(super) fn difference(date: &str, now: Timestamp) -> Option<SignedDuration> {
+    rfc2822::parse(date).ok().map(|date| now.duration_since(date.timestamp()))
 }
 
 #[cfg(test)]
@@ -124,14 +131,14 @@ mod tests {
     #[test]
     fn a_wrong_clock_is_told_from_a_wrong_key() {
         let now: Timestamp = "2026-01-15T08:30:00Z".parse().unwrap();
-        let at = |date| advice(Some(date), now);
+        let at = |date| advice(difference(date, now));
         assert_eq!(
             at("Thu, 15 Jan 2026 08:10:00 GMT"),
             "; this machine's clock is 1200 s ahead of KooGallery's: set it (NTP)"
         );
         assert!(at("Thu, 15 Jan 2026 08:50:00 GMT").contains("1200 s behind"));
-        for date in [Some("Thu, 15 Jan 2026 08:30:30 GMT"), Some("yesterday"), None] {
-            assert_eq!(advice(date, now), "; check access_key_id and secret_access_key");
+        for date in ["Thu, 15 Jan 2026 08:30:30 GMT", "yesterday", ""] {
+            assert_eq!(at(date), "; check access_key_id and secret_access_key");
         }
     }
 }

@@ -11,13 +11,15 @@ pub mod error;
 mod gate;
 mod lock;
 mod metrics;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use ureq::http::Request;
 
@@ -59,6 +61,8 @@ pub struct OpenApi {
     upload_payload: Mutex<UploadPayload>,
     /// Held while it is found out.
     probing_upload: Mutex<()>,
+    /// By how much this machine's clock was ahead of KooGallery's at the last reply.
+    clock_difference: Mutex<Option<SignedDuration>>,
     metrics: OpenApiMetrics,
 }
 
@@ -121,6 +125,7 @@ impl OpenApi {
             lock: Lock::default(),
             upload_payload: Mutex::new(upload_payload),
             probing_upload: Mutex::default(),
+            clock_difference: Mutex::default(),
             metrics: OpenApiMetrics::default(),
         })
     }
@@ -143,6 +148,16 @@ impl OpenApi {
         lock::locked_until(store, &self.settings.credentials, Timestamp::now())
     }
 
+    /// By how much this machine's clock was ahead of KooGallery's at the last reply; `None`: nobody told.
+    pub fn clock_difference(&self) -> Option<SignedDuration> {
+        *self.clock_difference.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is wrong with this machine's clock, where KooGallery minds.
+    pub fn clock_fault(&self) -> Option<String> {
+        self.clock_difference().filter(|difference| difference.abs() > lock::CLOCK_TOLERANCE).map(lock::clock)
+    }
+
     /// Makes a call, and, where somebody waits, makes it again as long as that makes sense.
     fn call(&self, store: &Store, call: &Call<'_>, patience: Patience) -> Result<Map<String, Value>, OpenApiError> {
         let deadline = match patience {
@@ -154,14 +169,11 @@ impl OpenApi {
             self.metrics.count(call.name, &result);
             let Err(error) = result else { return result };
             let wait = match error.again() {
-                // Nothing is sent before the lock ends.
-                _ if error.refuses_key() => return Err(error),
                 Again::Later => BACKOFF.pause(attempt, backoff::jitter()),
-                // A locked key is no matter of seconds.
-                Again::NotBefore(until) if matches!(error, OpenApiError::Throttled { .. }) => {
+                Again::NotBefore(until) => {
                     Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default()
                 }
-                Again::NotBefore(_) | Again::Never => return Err(error),
+                Again::Never => return Err(error),
             };
             let is_last = attempt >= ATTEMPTS || matches!(patience, Patience::Once);
             if is_last || Instant::now() + wait >= deadline {
@@ -222,6 +234,8 @@ impl OpenApi {
         host: &str,
         reply: HttpReply,
     ) -> Result<Map<String, Value>, OpenApiError> {
+        let difference = reply.date.and_then(|date| lock::difference(&date, Timestamp::now()));
+        *self.clock_difference.lock().unwrap_or_else(PoisonError::into_inner) = difference;
         let refusal = match reply::read(reply.status, &reply.body) {
             Reply::Done(members) => {
                 self.key_accepted(store);
@@ -231,16 +245,18 @@ impl OpenApi {
             Reply::Unreadable { shown } => return Err(OpenApiError::Unreadable { host: host.to_owned(), shown }),
             Reply::Refused(refusal) => refusal,
         };
-        let mut advice = String::new();
+        let (mut advice, mut not_before) = (String::new(), None);
         match refusal.standing() {
             Standing::Signature if call.locks => {
                 self.gate.refused();
                 let (credentials, now) = (&self.settings.credentials, Timestamp::now());
-                advice = self.lock.refused(store, credentials, &refusal, reply.date.as_deref(), now);
+                let (mend, until) = self.lock.refused(store, credentials, &refusal, difference, now);
+                (advice, not_before) = (mend, Some(until));
             }
             Standing::Signature => {}
             Standing::Throttled => {
                 let pause = self.gate.throttled(backoff::jitter());
+                not_before = Some(backoff::after(Timestamp::now(), pause));
                 log::warn!("KooGallery has too many calls: {refusal}; the next one is made after {pause:.1?}");
             }
             Standing::Temporary | Standing::Permanent => {}
@@ -255,7 +271,7 @@ impl OpenApi {
         if refusal.is("0102") {
             advice = "; the first key of keys.basic is not the one bound to the basic interface".to_owned();
         }
-        Err(OpenApiError::Refused { call: call.name, refusal: Box::new(refusal), advice })
+        Err(OpenApiError::Refused { call: call.name, refusal: Box::new(refusal), advice, not_before })
     }
 
     fn key_accepted(&self, store: &Store) {

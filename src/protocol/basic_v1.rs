@@ -53,6 +53,10 @@ pub(super) fn complete(
         let scene = if let Intent::Change { scene, .. } = &call.intent { *scene } else { None };
         let order_type = order_type(&call.intent, scene, members)?;
         *order = Order { order_type, ..read_order(members, std::mem::take(&mut order.order_id), rules)? };
+        if members.text("trialToFormal")?.as_deref() == Some("2") {
+            // A trial becomes on-demand, whether or not the mode is told, too.
+            order.charging_mode.get_or_insert_with(|| "ON_DEMAND".to_owned());
+        }
     }
     if matches!(call.intent, Intent::Create { .. }) {
         call.buyer = Some(read_buyer(members, key, rules, &mut call.remarks)?);

@@ -245,7 +245,9 @@ pub struct InstanceInfo {
 /// A usage figure in the answer to a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UsageInfo {
-    /// JSON number with at most 4 decimals.
+    /// Of a package: the on-demand instance the usage belongs to.
+    pub related_instance_id: Option<String>,
+    /// JSON number with at most 4 decimals; see [`crate::usage::told`].
     pub usage_value: serde_json::Number,
     /// Up to when it was counted.
     pub statistical_time: Timestamp,

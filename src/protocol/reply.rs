@@ -96,6 +96,8 @@ struct AppInfo<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Usage<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    related_instance_id: Option<&'a str>,
     usage_value: &'a serde_json::Number,
     statistical_time: String,
 }
@@ -107,6 +109,7 @@ fn has_credentials(access: &Access) -> bool {
 impl<'a> Info<'a> {
     fn of(instance: &'a InstanceInfo, form: AccessForm<'_>, encrypt_type: EncryptType) -> Self {
         let usage = instance.usage.iter().map(|usage| Usage {
+            related_instance_id: usage.related_instance_id.as_deref(),
             usage_value: &usage.usage_value,
             statistical_time: time::print_milliseconds(usage.statistical_time),
         });

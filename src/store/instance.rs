@@ -27,6 +27,8 @@ pub struct NewInstance<'a> {
     pub sku_code: Option<&'a str>,
     /// The estimated expiry, where known.
     pub expire_time: Option<Timestamp>,
+    /// `PERIOD`, `ON_DEMAND`, `ONE_TIME`, `ON_DEMAND_PKG`, where known.
+    pub charging_mode: Option<&'a str>,
     /// The call that buys it encrypts user name and password.
     pub encrypts_credentials: bool,
     /// What the call said that its repeats may say anew, JSON.
@@ -50,6 +52,8 @@ pub struct InstanceRow {
     pub order_id: Option<String>,
     /// The line of that order.
     pub order_line_id: Option<String>,
+    /// `PERIOD`, `ON_DEMAND`, `ONE_TIME`, `ON_DEMAND_PKG`; `None`: nobody has told it.
+    pub charging_mode: Option<String>,
     /// Site of the application.
     pub front_end_url: Option<String>,
     /// The call that bought it encrypts user name and password, which bounds their length.
@@ -62,6 +66,8 @@ pub struct InstanceRow {
     pub created_at: Timestamp,
     /// When it could be used first.
     pub ready_at: Option<Timestamp>,
+    /// When it was released.
+    pub released_at: Option<Timestamp>,
 }
 
 impl InstanceRow {
@@ -174,8 +180,8 @@ impl Tx<'_> {
         let row = self.insert(
             "create the instance",
             "INSERT INTO instance (environment, kind, instance_id, status, order_id, order_line_id, product_id, \
-             sku_code, expire_time, created_at, encrypts_credentials, terms) \
-             VALUES (?1, ?2, ?3, 'creating', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             sku_code, expire_time, created_at, encrypts_credentials, terms, charging_mode) \
+             VALUES (?1, ?2, ?3, 'creating', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             (
                 new.environment.as_str(),
                 new.kind.as_str(),
@@ -188,6 +194,7 @@ impl Tx<'_> {
                 millis(now),
                 new.encrypts_credentials,
                 new.terms,
+                new.charging_mode,
             ),
         )?;
         let created = InstanceRow {
@@ -204,12 +211,14 @@ impl Tx<'_> {
             },
             order_id: new.order_id.map(str::to_owned),
             order_line_id: new.order_line_id.map(str::to_owned),
+            charging_mode: new.charging_mode.map(str::to_owned),
             front_end_url: None,
             encrypts_credentials: new.encrypts_credentials,
             terms: new.terms.map(str::to_owned),
             terms_serial: 0,
             created_at: now,
             ready_at: None,
+            released_at: None,
         };
         self.add_history(&created, "created", cause, now)?;
         Ok(created)
@@ -233,6 +242,7 @@ impl Tx<'_> {
                 after.terms = serde_json::to_string(terms).ok();
                 after.terms_serial += 1;
             }
+            Change::Release => after.released_at = after.released_at.or(Some(now)),
             _ => {}
         }
         let life = &after.life;
@@ -256,6 +266,12 @@ impl Tx<'_> {
         )?;
         self.add_history(&after, change.word(), cause, now)?;
         Ok(after)
+    }
+
+    /// Records how an instance is charged, in the wire's words, once that is known or has changed.
+    pub fn set_charging_mode(&self, row: i64, charging_mode: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE instance SET charging_mode = ?2 WHERE id = ?1 AND charging_mode IS NOT ?2";
+        self.execute("record the charging mode", sql, (row, charging_mode)).map(drop)
     }
 
     fn add_history(
@@ -307,7 +323,8 @@ impl Tx<'_> {
 }
 
 const SELECT: &str = "SELECT id, environment, kind, instance_id, status, status_serial, expire_time, product_id, \
-    sku_code, order_id, order_line_id, front_end_url, created_at, ready_at, encrypts_credentials, terms, terms_serial FROM instance";
+    sku_code, order_id, order_line_id, front_end_url, created_at, ready_at, encrypts_credentials, terms, terms_serial, \
+    charging_mode, released_at FROM instance";
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<InstanceRow> {
     let environment = if row.get_ref(1)?.as_str()? == "test" { Environment::Test } else { Environment::Real };
@@ -331,5 +348,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<InstanceRow> {
         encrypts_credentials: row.get(14)?,
         terms: row.get(15)?,
         terms_serial: row.get(16)?,
+        charging_mode: row.get(17)?,
+        released_at: row.get::<_, Option<i64>>(18)?.map(instant).transpose()?,
     })
 }

@@ -313,6 +313,14 @@ impl Tx<'_> {
         Ok(found.is_some())
     }
 
+    /// How many jobs are dead, and how many have failed at least once and are tried again.
+    pub fn troubled_jobs(&self) -> Result<(i64, i64), StoreError> {
+        let sql = "SELECT (SELECT count(*) FROM job WHERE state = 'dead'), (SELECT count(*) FROM job INDEXED BY job_due \
+                   WHERE state = 'waiting' AND last_error IS NOT NULL)";
+        let counts = self.first("count troubled jobs", sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(counts.unwrap_or_default())
+    }
+
     /// Jobs of an instance, oldest first, without their events.
     pub fn jobs_of(&self, instance: i64) -> Result<Vec<JobRow>, StoreError> {
         let sql = select("NULL") + " WHERE job.instance = ?1 ORDER BY job.id";

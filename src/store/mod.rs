@@ -29,6 +29,7 @@ mod stock;
 #[cfg(test)]
 mod tests;
 mod torn;
+mod usage;
 mod wal;
 pub mod writer;
 
@@ -50,6 +51,7 @@ pub use open::{Role, SCHEMA_VERSION, Settings};
 pub use open_api::OpenApiRefusalRow;
 pub use operation::{NewOperation, OperationRow};
 pub use stock::{StockCount, StockEntry};
+pub use usage::{UsageCounts, UsageFilter, UsageRow, UsageTotal, Withdrawal};
 
 use crate::sealing::SealingKey;
 use readers::Readers;

@@ -13,6 +13,7 @@ pub mod license;
 pub mod refused;
 pub mod stock;
 pub mod tenant;
+pub mod usage;
 
 use jiff::Timestamp;
 

@@ -9,6 +9,7 @@
 
 mod admin_api;
 mod basic_v1;
+mod check;
 mod crash;
 mod documentation;
 mod door;
@@ -26,6 +27,7 @@ mod koogallery;
 mod licenses;
 mod lifecycle;
 mod login;
+mod open_api;
 mod refusals;
 mod replay;
 mod serve;
@@ -34,3 +36,4 @@ mod simulate;
 mod storage;
 mod tidy;
 mod token_get;
+mod usage;

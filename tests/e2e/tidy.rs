@@ -13,7 +13,7 @@ use std::process::Command;
 use paths::named_paths;
 
 /// The core: bytes and values in, values out.
-const CORE: [&str; 20] = [
+const CORE: [&str; 31] = [
     "src/address.rs",
     "src/excerpt.rs",
     "src/protocol/",
@@ -34,6 +34,17 @@ const CORE: [&str; 20] = [
     "src/login/return_to.rs",
     "src/login/state.rs",
     "src/login/token.rs",
+    "src/usage/mod.rs",
+    "src/usage/advice.rs",
+    "src/usage/batch.rs",
+    "src/usage/check.rs",
+    "src/usage/fault.rs",
+    "src/usage/file.rs",
+    "src/usage/intake.rs",
+    "src/usage/judge.rs",
+    "src/usage/judge/",
+    "src/usage/quantity.rs",
+    "src/usage/report.rs",
 ];
 
 /// What the core must not know: files, sockets, threads, clocks, chance, logs and the shell around it.

@@ -94,6 +94,11 @@ impl Script<'_> {
         let Some(product) = self.product_of(&instance) else {
             return self.no_product(instance.life.product_id.as_deref(), instance.life.sku_code.as_deref());
         };
+        let told = self.call.order.as_ref().and_then(|order| order.charging_mode.as_deref());
+        if let (Some(Change::Renew { .. }), Some(mode)) = (&change, told) {
+            // A trial may become something that is charged by usage.
+            self.tx.set_charging_mode(instance.row, mode)?;
+        }
         let has_application = product.application().is_some();
         let is_manual = matches!(product.entry().fulfilment, Fulfilment::Manual);
         let waits = has_application && change.as_ref().is_some_and(|change| product.waits_for_application(change));
@@ -136,6 +141,7 @@ impl Script<'_> {
             product_id,
             sku_code: None,
             expire_time: None,
+            charging_mode: None,
             encrypts_credentials: call.encrypts_credentials,
             terms: None,
         };

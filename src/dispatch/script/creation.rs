@@ -196,6 +196,7 @@ impl Script<'_> {
             product_id: wanted.product_id,
             sku_code: wanted.sku_code,
             expire_time: wanted.expire_time,
+            charging_mode: call.order.as_ref().and_then(|order| order.charging_mode.as_deref()),
             encrypts_credentials: call.encrypts_credentials,
             terms: terms.as_deref(),
         };

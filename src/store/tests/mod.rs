@@ -8,6 +8,7 @@ mod login;
 mod plans;
 mod purge;
 mod sealed;
+mod usage;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -89,6 +90,7 @@ fn create(tx: &Tx<'_>, order: &str) -> Result<(InstanceRow, i64), StoreError> {
         product_id: None,
         sku_code: None,
         expire_time: None,
+        charging_mode: None,
         encrypts_credentials: false,
         terms: None,
     };

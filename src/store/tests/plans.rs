@@ -8,10 +8,11 @@ use crate::protocol::result_code::ResultCode;
 use crate::store::plans;
 
 /// What a person asks for, or what happens once at a start; none of it on the way of an answer.
-const MAY_SCAN: [&str; 5] = ["list exchanges", "list instances", "list licences", "list the stock", "list tenants"];
+const MAY_SCAN: [&str; 6] =
+    ["list exchanges", "list instances", "list licences", "list the stock", "list tenants", "list usage"];
 
 /// Indexes that hold only what is unfinished: walking one of them walks no history.
-const UNFINISHED: [&str; 3] = ["INDEX job_due", "INDEX job_running", "INDEX job_dead"];
+const UNFINISHED: [&str; 4] = ["INDEX job_due", "INDEX job_running", "INDEX job_dead", "INDEX usage_record_due"];
 
 #[test]
 fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
@@ -41,6 +42,11 @@ fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
         "department",
         "open_api_refusal",
         "license_heartbeat",
+        "usage_record",
+        "usage_total",
+        // The names that statements of usage give to instances.
+        "used",
+        "package",
     ];
     for (doing, sql, steps) in seen {
         if MAY_SCAN.contains(&doing) {
@@ -49,6 +55,10 @@ fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
         if doing == "look up the authorisation" {
             // The key begins with the tenant, so it would do: by walking all of the tenant's users.
             assert!(steps.iter().all(|step| step.contains("INDEX user_by_name")), "{doing}: {sql}\n{steps:#?}");
+        }
+        if matches!(doing, "take usage that is due" | "look for usage that is due" | "look up the usage") {
+            // Its order is that of the index: nothing is read but what is asked for, however much waits.
+            assert!(steps.iter().all(|step| !step.contains("TEMP B-TREE")), "{doing}: {sql}\n{steps:#?}");
         }
         for step in &steps {
             let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
@@ -86,6 +96,7 @@ fn run_everything(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.finish_creations(instance.row, at(1))?;
     super::login::run_logins(tx)?;
     run_open_api(tx)?;
+    super::usage::run_usage(tx)?;
     run_directory(tx)
 }
 
@@ -172,6 +183,7 @@ fn run_jobs(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(), S
     tx.open_status_change(instance.row)?;
     tx.job_ends_before(operation, instance.row, at(9))?;
     tx.jobs_of(instance.row)?;
+    tx.troubled_jobs()?;
     tx.cancel_waiting_jobs(instance.row, "released", at(3))?;
     tx.postpone_job(claimed[0].row, at(5), "not yet")?;
     tx.hasten_uploads(at(4))?;

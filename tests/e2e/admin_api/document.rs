@@ -50,7 +50,9 @@ impl Operation<'_> {
     fn is_at(&self, path: &str) -> bool {
         let (names, segments) = (self.path.split('/'), path.split('/'));
         self.path.split('/').count() == path.split('/').count()
-            && names.zip(segments).all(|(name, segment)| name == segment || (name.starts_with('{') && segment != ""))
+            && names
+                .zip(segments)
+                .all(|(name, segment)| name == segment || (name.starts_with('{') && !segment.is_empty()))
     }
 }
 

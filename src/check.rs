@@ -1,0 +1,197 @@
+//! What `koogate check` looks at: configuration, database, work in the background, KooGallery. Every finding that is not
+//! good says the mend. How findings are printed is the command's matter.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::config::{Config, Endpoint};
+use crate::open_api::error::OpenApiError;
+use crate::open_api::{OpenApi, Patience};
+use crate::settings::Settings;
+use crate::store::{self, Role, Store};
+
+/// An order that every site tells every seller, for tests (spec 5-open-api §4).
+const PROBE_ORDER: &str = "MOCKPERIODYEARNEW";
+
+/// KooGallery has so long to answer.
+const PROBE_TIME: Duration = Duration::from_secs(15);
+
+/// How good a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// It works, and somebody should look.
+    Warning,
+    /// It does not work.
+    Error,
+}
+
+impl Level {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How good it is.
+    pub level: Level,
+    /// What was looked at.
+    pub subject: &'static str,
+    /// What was found.
+    pub text: String,
+    /// What to do about it.
+    pub mend: Option<String>,
+}
+
+/// Where findings go.
+type Tell<'t> = &'t mut dyn FnMut(&Finding) -> anyhow::Result<()>;
+
+/// Looks at everything, and tells each finding at once.
+///
+/// # Errors
+/// Only what `tell` fails with.
+pub fn run(path: &Path, tell: Tell<'_>) -> anyhow::Result<()> {
+    let Some((config, settings)) = configuration(path, tell)? else { return Ok(()) };
+    let Some(store) = database(&config, tell)? else { return Ok(()) };
+    work(&store, tell)?;
+    koogallery(&store, &settings, tell)?;
+    match store.close() {
+        Ok(()) => Ok(()),
+        Err(error) => tell(&bad("database", format!("it could not be closed: {error}"), "see the disk")),
+    }
+}
+
+fn configuration(path: &Path, tell: Tell<'_>) -> anyhow::Result<Option<(Config, Settings)>> {
+    const SUBJECT: &str = "configuration";
+    let mend = "config.example.toml shows every key; `koogate init` writes a first file";
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(errors) => {
+            for error in &errors.errors {
+                let place = error.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+                let key = if error.key.is_empty() { String::new() } else { format!("{}: ", error.key) };
+                tell(&bad(SUBJECT, format!("{place}{key}{}", error.problem), mend))?;
+            }
+            return Ok(None);
+        }
+    };
+    for warning in &config.warnings {
+        tell(&Finding { level: Level::Warning, subject: SUBJECT, text: warning.to_string(), mend: None })?;
+    }
+    match Settings::new(&config) {
+        Ok(settings) => {
+            tell(&good(SUBJECT, format!("{} is complete", path.display())))?;
+            Ok(Some((config, settings)))
+        }
+        Err(error) => {
+            tell(&bad(SUBJECT, error.to_string(), mend))?;
+            Ok(None)
+        }
+    }
+}
+
+/// Opens the database beside a running server; one that is not there is not made.
+fn database(config: &Config, tell: Tell<'_>) -> anyhow::Result<Option<Store>> {
+    const SUBJECT: &str = "database";
+    let path = &config.database.path;
+    if !path.try_exists().unwrap_or(true) {
+        let text = format!("{} is not there yet", path.display());
+        let mend = Some("`koogate serve` makes it at its first start; KooGallery is not called before".to_owned());
+        tell(&Finding { level: Level::Warning, subject: SUBJECT, text, mend })?;
+        return Ok(None);
+    }
+    let settings = store::Settings { path: path.clone(), commit_batch: config.database.commit_batch };
+    match Store::open(&settings, Role::Command, Arc::new(config.keys.sealing.clone())) {
+        Ok(store) => {
+            tell(&good(SUBJECT, format!("{} opens with this sealing key", path.display())))?;
+            Ok(Some(store))
+        }
+        Err(error) => {
+            tell(&bad(SUBJECT, error.to_string(), "docs/operations.md says what to do with a damaged database"))?;
+            Ok(None)
+        }
+    }
+}
+
+fn work(store: &Store, tell: Tell<'_>) -> anyhow::Result<()> {
+    const SUBJECT: &str = "work";
+    match store.read(|tx| tx.troubled_jobs()) {
+        Ok((0, 0)) => tell(&good(SUBJECT, "no job has failed".to_owned())),
+        Ok((0, failing)) => tell(&Finding {
+            level: Level::Warning,
+            subject: SUBJECT,
+            text: format!("{failing} jobs have failed and are tried again"),
+            mend: Some("`koogate instance show ID` tells why".to_owned()),
+        }),
+        Ok((dead, failing)) => tell(&bad(
+            SUBJECT,
+            format!("{dead} jobs are dead, {failing} have failed and are tried again"),
+            "mend what `koogate instance show ID` tells, then `koogate instance retry ID`",
+        )),
+        Err(error) => tell(&bad(SUBJECT, error.to_string(), "see the disk")),
+    }
+}
+
+fn koogallery(store: &Store, settings: &Settings, tell: Tell<'_>) -> anyhow::Result<()> {
+    const SUBJECT: &str = "koogallery";
+    let Some(open_api) = &settings.open_api else {
+        let text = "[open_api] is not configured: orders are not read, usage and online licences not sent".to_owned();
+        return tell(&Finding { level: Level::Ok, subject: SUBJECT, text, mend: None });
+    };
+    let asked = open_api.order(store, PROBE_ORDER, Patience::Until(Instant::now() + PROBE_TIME));
+    let finding = match asked {
+        // Whatever it says of the order: the key was accepted.
+        Ok(_) => good(SUBJECT, format!("{} accepts the access key", host(open_api))),
+        Err(OpenApiError::Order { .. }) => good(SUBJECT, format!("{} accepts the access key", host(open_api))),
+        Err(error) => {
+            let mend = match &error {
+                OpenApiError::Locked { .. } => {
+                    "check access_key_id and secret_access_key, and this machine's clock; a key \
+                                                that is changed is tried at once"
+                }
+                OpenApiError::NoConnection { .. } => {
+                    "is the network up, is HTTPS to it allowed, is a proxy needed (HTTPS_PROXY)?"
+                }
+                OpenApiError::Refused { .. } => {
+                    "the code says what KooGallery minds: docs/operations.md, Calls to KooGallery"
+                }
+                _ => "try again; if it stays, KooGallery has trouble",
+            };
+            bad(SUBJECT, error.to_string(), mend)
+        }
+    };
+    tell(&finding)?;
+    match open_api.clock_fault() {
+        Some(fault) => tell(&bad("clock", fault, "run an NTP client: signatures hold for minutes only")),
+        None => match open_api.clock_difference() {
+            Some(_) => tell(&good("clock", format!("{:.0} UTC, as KooGallery's", Timestamp::now()))),
+            None => Ok(()),
+        },
+    }
+}
+
+fn host(open_api: &OpenApi) -> &str {
+    match &open_api.settings().endpoint {
+        Endpoint::Site(site) => site.hosts().first().copied().unwrap_or_default(),
+        Endpoint::Other(origin) => origin,
+    }
+}
+
+fn good(subject: &'static str, text: String) -> Finding {
+    Finding { level: Level::Ok, subject, text, mend: None }
+}
+
+fn bad(subject: &'static str, text: String, mend: &str) -> Finding {
+    Finding { level: Level::Error, subject, text, mend: Some(mend.to_owned()) }
+}

@@ -1,0 +1,113 @@
+//! What `GET /metrics` tells, in the OpenMetrics text format that Prometheus reads. The numbers are kept by those who count
+//! them; here they get names. Names, labels and units stay once they are published.
+
+use std::fmt;
+
+use jiff::SignedDuration;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::open_api::CallCount;
+
+/// The media type of [`render`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The numbers of one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Jobs that were given up.
+    pub jobs_dead: i64,
+    /// Jobs that have failed and are tried again.
+    pub jobs_failing: i64,
+    /// Calls to KooGallery; `None`: the open API is not configured.
+    pub open_api: Option<OpenApi>,
+}
+
+/// How calls to KooGallery stand.
+#[derive(Debug, Clone, Default)]
+pub struct OpenApi {
+    /// By call and result.
+    pub calls: Vec<CallCount>,
+    /// The access key was refused, and nothing is called for now.
+    pub is_locked: bool,
+    /// By how much this machine's clock is ahead of KooGallery's.
+    pub clock_difference: Option<SignedDuration>,
+}
+
+/// The text.
+pub fn render(snapshot: Snapshot) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(snapshot));
+    let mut out = String::new();
+    // Writing into a String cannot fail.
+    let _ = text::encode(&mut out, &registry);
+    out
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        gauge(&mut encoder, "koogate_jobs_dead", "Jobs that were given up and wait for somebody", self.jobs_dead)?;
+        gauge(&mut encoder, "koogate_jobs_failing", "Jobs that have failed and are tried again", self.jobs_failing)?;
+        self.open_api.as_ref().map_or(Ok(()), |open_api| open_api.encode(&mut encoder))
+    }
+}
+
+impl OpenApi {
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Calls to KooGallery since the start or the last reload";
+        let mut calls = encoder.encode_descriptor("koogate_open_api_calls", help, None, MetricType::Counter)?;
+        for CallCount { call, result, count } in &self.calls {
+            let labels = [("call", *call), ("result", *result)];
+            ConstCounter::new(*count).encode(calls.encode_family(&labels)?)?;
+        }
+        let help = "1: KooGallery refused the access key, and nothing is called for now";
+        gauge(encoder, "koogate_open_api_locked", help, i64::from(self.is_locked))?;
+        match self.clock_difference {
+            Some(difference) => {
+                let help = "Seconds by which this machine's clock is ahead of KooGallery's";
+                gauge(encoder, "koogate_open_api_clock_difference_seconds", help, difference.as_secs())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> Result<(), fmt::Error> {
+    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_openmetrics() {
+        let calls = vec![CallCount { call: "order query", result: "done", count: 7 }];
+        let clock_difference = Some(SignedDuration::from_secs(-3));
+        let open_api = Some(OpenApi { calls, is_locked: true, clock_difference });
+        let text = render(Snapshot { jobs_dead: 1, jobs_failing: 2, open_api });
+        assert_eq!(
+            text,
+            "# HELP koogate_jobs_dead Jobs that were given up and wait for somebody\n\
+             # TYPE koogate_jobs_dead gauge\n\
+             koogate_jobs_dead 1\n\
+             # HELP koogate_jobs_failing Jobs that have failed and are tried again\n\
+             # TYPE koogate_jobs_failing gauge\n\
+             koogate_jobs_failing 2\n\
+             # HELP koogate_open_api_calls Calls to KooGallery since the start or the last reload\n\
+             # TYPE koogate_open_api_calls counter\n\
+             koogate_open_api_calls_total{call=\"order query\",result=\"done\"} 7\n\
+             # HELP koogate_open_api_locked 1: KooGallery refused the access key, and nothing is called for now\n\
+             # TYPE koogate_open_api_locked gauge\n\
+             koogate_open_api_locked 1\n\
+             # HELP koogate_open_api_clock_difference_seconds Seconds by which this machine's clock is ahead of KooGallery's\n\
+             # TYPE koogate_open_api_clock_difference_seconds gauge\n\
+             koogate_open_api_clock_difference_seconds -3\n\
+             # EOF\n"
+        );
+    }
+}
