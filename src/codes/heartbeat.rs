@@ -60,14 +60,14 @@ impl CodeDesk {
             return answer(row, false);
         }
         let asked = match within(stale) {
-            Some(row) if self.away.is_away() => return self.from_record(store, row),
+            Some(row) if self.away.is_away() => return outdated(store, row),
             _ => self.ask(store, open_api, code, deadline()),
         };
         match (asked, within(stale)) {
             (Ok(row), _) => answer(row, false),
             (Err(fault), Some(row)) if fault.leaves_open() => {
                 log::warn!("the heartbeat of {code:?} is answered from the record of {:.0}: {fault}", row.checked_at);
-                self.from_record(store, row)
+                outdated(store, row)
             }
             (Err(fault), _) => Err(fault),
         }
@@ -108,14 +108,14 @@ impl CodeDesk {
         store.write(None, move |tx| tx.put_heartbeat(&kept))?;
         Ok(row)
     }
+}
 
-    /// What is on record, and what KooGallery's calls have told of the code since.
-    fn from_record(&self, store: &Store, row: HeartbeatRow) -> Result<Heartbeat, CodeFault> {
-        let instance = store.read(|tx| tx.instance(Environment::Real, Kind::LicenseCode, &row.code))?;
-        let mut heartbeat = answer(row, true)?;
-        as_things_stand(&mut heartbeat.info, instance.as_ref(), Timestamp::now());
-        Ok(heartbeat)
-    }
+/// What is on record, and what KooGallery's calls have told of the code since.
+fn outdated(store: &Store, row: HeartbeatRow) -> Result<Heartbeat, CodeFault> {
+    let instance = store.read(|tx| tx.instance(Environment::Real, Kind::LicenseCode, &row.code))?;
+    let mut heartbeat = answer(row, true)?;
+    as_things_stand(&mut heartbeat.info, instance.as_ref(), Timestamp::now());
+    Ok(heartbeat)
 }
 
 /// Whether a refusal says how the code stands.
