@@ -62,7 +62,7 @@ CREATE TABLE instance_history (
   serial           INTEGER NOT NULL,            -- 1, 2, 3 … per instance
   at               INTEGER NOT NULL,
   change           TEXT    NOT NULL,            -- created, ready, renewed, frozen, unfrozen, upgraded, supervised,
-                                                -- licensed, released; described: the order told what it is
+                                                -- licensed, uploaded, released; described: the order told what it is
   status           TEXT    NOT NULL,            -- after the change
   expire_time      INTEGER,                     -- after the change
   exchange         INTEGER,                     -- the call that caused it; outlives purged exchanges, so no reference
@@ -309,6 +309,23 @@ CREATE TABLE open_api_refusal (
   not_before       INTEGER NOT NULL,            -- the next call
   message          TEXT    NOT NULL             -- what KooGallery said
 ) STRICT, WITHOUT ROWID;
+
+-- What KooGallery said last of an authorisation code (kind license-code), for licensed software that asks while KooGallery
+-- cannot be asked. Old rows are purged.
+CREATE TABLE license_heartbeat (
+  license_code     TEXT    PRIMARY KEY,
+  status           TEXT,                        -- ALIVE, EXPIRED or RELEASED; NULL: it refused the code
+  activate_time    INTEGER,
+  expire_time      INTEGER,
+  product_name     TEXT,
+  product_id       TEXT,
+  refusal          TEXT,                        -- its code, 92020005 …
+  refusal_message  TEXT,
+  checked_at       INTEGER NOT NULL,
+  CHECK ((refusal IS NULL) = (refusal_message IS NULL)),
+  CHECK (status IS NULL OR refusal IS NULL)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX license_heartbeat_by_age ON license_heartbeat (checked_at);
 
 -- What on-demand instances have used, as the application reports it and KooGallery is told it: increments, one row for
 -- each time. Old rows are purged when no report can overlap them any more; the totals stay.

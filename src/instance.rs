@@ -108,6 +108,8 @@ pub enum Change {
     },
     /// A licence was made for it; nothing else changes.
     License,
+    /// KooGallery has a licence of it; nothing else changes.
+    Upload,
     /// Anything becomes released.
     Release,
 }
@@ -166,7 +168,7 @@ impl Instance {
             Change::Ready if self.status == Status::Creating => next.status = Status::Active,
             Change::Freeze if self.status == Status::Active => next.status = Status::Frozen,
             Change::Unfreeze if self.status == Status::Frozen => next.status = Status::Active,
-            Change::Ready | Change::Freeze | Change::Unfreeze | Change::License => {}
+            Change::Ready | Change::Freeze | Change::Unfreeze | Change::License | Change::Upload => {}
             Change::Supervise { expire_time, .. } => next.expire_time = expire_time.or(next.expire_time),
             Change::Release => next.status = Status::Released,
             Change::Renew { expire_time, product_id, sku_code, unfreeze } => {
@@ -205,6 +207,7 @@ impl Change {
             Self::Upgrade { .. } => "upgraded",
             Self::Supervise { .. } => "supervised",
             Self::License => "licensed",
+            Self::Upload => "uploaded",
             Self::Release => "released",
         }
     }

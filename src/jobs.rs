@@ -2,9 +2,11 @@
 //!
 //! One scheduler thread claims what is due, a pool of workers of its own calls the application, so that slow
 //! applications hold up nobody's answer. A claimed job carries a lease; a job whose process died is taken up again at the
-//! next start. Every attempt carries the same operationId. A job that has an order to read reads it first (`order`).
+//! next start. Every attempt carries the same operationId. A job that has an order to read reads it first (`order`); jobs
+//! that call KooGallery instead are in `upload`.
 
 mod order;
+mod upload;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,12 +33,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Programs that are ended at a stop have so long to go.
 const PROGRAM_GRACE: Duration = Duration::from_secs(4);
-
-/// Why an upload waits.
-const NO_UPLOAD_YET: &str = "licences are uploaded through the Open API, which this version does not call yet";
-
-/// When an upload is looked at again.
-const UPLOAD_LATER: Duration = Duration::from_secs(3600);
 
 /// A lease outlasts the longest attempt by this; only a process that hangs is outlived by it.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
@@ -110,6 +106,7 @@ impl JobRunner {
             log::info!("{put_back} jobs of the last run are taken up again");
         }
         store.write(None, |tx| tx.hasten_order_jobs(Timestamp::now()))?;
+        upload::hasten(&store, &dispatcher.settings())?;
         let pool = Pool::start("job", limits.workers).map_err(StartError::Thread)?;
         let (stopping, abandoning) = (AtomicBool::new(false), AtomicBool::new(false));
         let shared = Arc::new(Shared { store, dispatcher, waiters, bell, pool, limits, stopping, abandoning });
@@ -121,9 +118,11 @@ impl JobRunner {
 
     /// Other settings are in force: what waited for them is tried at once.
     pub fn settings_changed(&self) {
-        match self.shared.store.write(None, |tx| tx.hasten_order_jobs(Timestamp::now())) {
-            Ok(_) => self.shared.bell.ring(),
-            Err(error) => log::error!("jobs that wait for their order could not be made due: {error}"),
+        let orders = self.shared.store.write(None, |tx| tx.hasten_order_jobs(Timestamp::now())).map(drop);
+        let uploads = upload::hasten(&self.shared.store, &self.shared.dispatcher.settings());
+        match orders.and(uploads) {
+            Ok(()) => self.shared.bell.ring(),
+            Err(error) => log::error!("jobs that wait for KooGallery could not be made due: {error}"),
         }
     }
 
@@ -199,10 +198,7 @@ fn claim(shared: &Shared) -> Result<Vec<JobRow>, StoreError> {
 /// Makes one attempt and records what came of it.
 fn attempt(shared: &Shared, job: &JobRow) {
     let end = catch_unwind(AssertUnwindSafe(|| match job.task.as_str() {
-        UPLOAD => {
-            let until = backoff::after(Timestamp::now(), UPLOAD_LATER);
-            Attempt::Ends(AttemptResult::Postponed { until, reason: NO_UPLOAD_YET.to_owned() })
-        }
+        UPLOAD => Attempt::Ends(upload::upload(&shared.store, &shared.dispatcher.settings(), job)),
         ORDER_QUERY => order::keep(shared, job),
         _ => tell(shared, job),
     }));

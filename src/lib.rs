@@ -11,6 +11,7 @@ pub mod address;
 pub mod admin;
 pub mod backoff;
 pub mod check;
+pub mod codes;
 pub mod commands;
 pub mod config;
 pub mod demo;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::admin::{self, AdminSite};
 use crate::backoff::Backoff;
+use crate::codes::CodeDesk;
 use crate::config::{self, Config};
 use crate::dispatch::{Dispatcher, Waiters};
 use crate::http::{Door, DoorError, DoorSettings};
@@ -28,8 +29,8 @@ const DOOR_GRACE: Duration = Duration::from_secs(1);
 /// Attempts of jobs have so long at the end.
 const JOB_GRACE: Duration = Duration::from_secs(5);
 
-/// The admin listener needs few connections.
-const ADMIN_CONNECTIONS: usize = 16;
+/// The admin listener's connections; licensed software may wait for KooGallery on half of them.
+const ADMIN_CONNECTIONS: usize = 64;
 
 /// The running server.
 pub struct Server {
@@ -108,6 +109,7 @@ impl Server {
                     waiters: Arc::clone(&waiters),
                     bell: Arc::clone(&bell),
                     login: login.clone(),
+                    codes: CodeDesk::default(),
                 };
                 let site = AdminSite::new(context, &admin.token);
                 let door = DoorSettings {

@@ -12,6 +12,7 @@
 //! | the others | the handlers of one resource each |
 
 mod call;
+mod codes;
 mod health;
 mod instances;
 mod licenses;
@@ -30,6 +31,7 @@ pub use routes::{ROUTES, Route};
 
 use self::call::Call;
 use self::reply::Problem;
+use crate::codes::CodeDesk;
 use crate::dispatch::{Dispatcher, Waiters};
 use crate::http::{Handler, Reply, Request};
 use crate::jobs::JobBell;
@@ -49,6 +51,8 @@ pub struct Context {
     pub bell: Arc<JobBell>,
     /// The login helper, where it is wanted.
     pub login: Option<Arc<LoginDesk>>,
+    /// What KooGallery is asked about authorisation codes.
+    pub codes: CodeDesk,
 }
 
 /// What the admin door hands requests to.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::codes::CodeFault;
 use crate::http::{Method, Reply, Request};
 use crate::store::StoreError;
 
@@ -26,12 +27,14 @@ pub(super) struct Problem {
     status: u16,
     error: String,
     header: Option<(&'static str, String)>,
+    /// KooGallery's code, where it is KooGallery that refuses.
+    code: Option<String>,
     log: Option<String>,
 }
 
 impl Problem {
     pub(super) fn new(status: u16, error: impl Into<String>) -> Self {
-        Self { status, error: error.into(), header: None, log: None }
+        Self { status, error: error.into(), header: None, code: None, log: None }
     }
 
     /// 400: the request cannot be read, or asks for what cannot be.
@@ -72,11 +75,29 @@ impl Problem {
         if let Some(cause) = self.log {
             log::error!("{} {:?}: {cause}", request.method, request.path());
         }
-        let reply = with_status(self.status, &json!({ "error": self.error }));
+        let mut problem = json!({ "error": self.error });
+        if let Some(code) = self.code {
+            problem["code"] = code.into();
+        }
+        let reply = with_status(self.status, &problem);
         match self.header {
             Some((name, value)) => reply.with_header(name, value),
             None => reply,
         }
+    }
+}
+
+impl From<CodeFault> for Problem {
+    fn from(fault: CodeFault) -> Self {
+        if let CodeFault::Store(cause) = fault {
+            return Self::internal(cause);
+        }
+        let problem = Self::new(fault.status(), fault.to_string());
+        let header = match &fault {
+            CodeFault::Away { after, .. } => Some(("Retry-After", after.as_secs().max(1).to_string())),
+            _ => None,
+        };
+        Self { header, code: fault.code().map(str::to_owned), ..problem }
     }
 }
 

@@ -35,9 +35,9 @@ pub(super) fn of_change(
     operation_id: &str,
 ) -> Event {
     let kind = match change {
-        // No request leads to these; `creation`, `issue` and `supervision` tell them.
+        // No request leads to these; `creation`, `issue` and `supervision` tell them, and an upload nobody does.
         Change::Ready => EventChange::InstanceCreate,
-        Change::License => EventChange::LicenseIssue(EventLicenseRequest::default()),
+        Change::License | Change::Upload => EventChange::LicenseIssue(EventLicenseRequest::default()),
         Change::Renew { expire_time, .. } | Change::Supervise { expire_time, .. } => {
             EventChange::InstanceRenew(Renewal {
                 scene: renew_scene(scene, request),

@@ -43,7 +43,7 @@ pub fn record(
         return Ok(());
     };
     let change = stored_change(&job)?;
-    if !matches!(result, AttemptResult::Ready(_)) && tx.is_overtaken_by_release(&job)? {
+    if !matches!(result, AttemptResult::Ready(_) | AttemptResult::Uploaded) && tx.is_overtaken_by_release(&job)? {
         // It would hold the release up, and the application would be asked again for what is no longer wanted.
         log::info!("job {}: {} is not tried again: the instance was released", job.row, title(&job));
         return tx.end_job(job.row, "cancelled", Some("the instance was released"), now);
@@ -57,6 +57,16 @@ pub fn record(
     match result {
         AttemptResult::Ready(handout) => ready(tx, &job, change.as_ref(), &handout, now),
         AttemptResult::Postponed { until, reason } => tx.postpone_job(job.row, until, &reason),
+        AttemptResult::Uploaded => uploaded(tx, &job, now),
+        AttemptResult::Rejected(error) => {
+            let (id, command) = (&job.subject_id, retry_command(&job));
+            log::error!(
+                "ALERT job {}: {} came to nothing: {error}; then `koogate {command} {id}`",
+                job.row,
+                title(&job)
+            );
+            tx.end_job(job.row, "dead", Some(&error), now)
+        }
         AttemptResult::Pending => {
             log::info!("job {}: the application works on {}", job.row, title(&job));
             tx.put_off_job(job.row, retry.pending_at, None)
@@ -169,6 +179,22 @@ fn ready(
         handout.access.as_ref().map_or(Ok(()), |access| tx.set_access(&instance, access))?;
     }
     tx.apply(&instance, change, cause, now)?;
+    tx.set_operation(operation, State::Done, Some((ResultCode::SUCCESS, "success")), now)
+}
+
+/// KooGallery has a licence: from now on its request for it is answered with success.
+fn uploaded(tx: &Tx<'_>, job: &JobRow, now: Timestamp) -> Result<(), StoreError> {
+    tx.end_job(job.row, "done", None, now)?;
+    let Subject::Operation { instance, operation } = job.subject else { return Ok(()) };
+    tx.license_uploaded(operation, now)?;
+    let Some(instance) = tx.instance_by_row(instance)? else { return Ok(()) };
+    let exchange = tx.operation(operation)?.map(|operation| operation.first_exchange);
+    let cause = Cause { exchange, job: Some(job.row), note: None };
+    tx.apply(&instance, &Change::Upload, cause, now)?;
+    if instance.life.status == Status::Released {
+        // The release has ended the request already.
+        return Ok(());
+    }
     tx.set_operation(operation, State::Done, Some((ResultCode::SUCCESS, "success")), now)
 }
 

@@ -48,7 +48,7 @@ pub enum Begun {
     Application,
 }
 
-/// What came of one attempt to tell the merchant's application.
+/// What came of one attempt to tell the merchant's application, or to hand a licence to KooGallery.
 #[derive(Debug, Clone)]
 pub enum AttemptResult {
     /// It has done it.
@@ -71,6 +71,10 @@ pub enum AttemptResult {
         /// Why.
         reason: String,
     },
+    /// KooGallery has the licence.
+    Uploaded,
+    /// KooGallery will not have the licence, however often it is tried: why, and what to do.
+    Rejected(String),
 }
 
 /// Begins the creation of an instance, or of the licence in row `license`, in the transaction that answers the call.

@@ -127,7 +127,7 @@ impl OpenApiError {
             Self::Refused { refusal, .. } if refusal.standing() != Standing::Temporary => Again::Never,
             Self::Locked { until, .. } | Self::Throttled { until } => Again::NotBefore(*until),
             // A reply that is a whole order, but another's, stays one; a line may still be added.
-            Self::NotConfigured | Self::Redirected { .. } => Again::Never,
+            Self::NotConfigured => Again::Never,
             _ => Again::Later,
         }
     }
@@ -135,6 +135,16 @@ impl OpenApiError {
     /// What KooGallery said, where it said no.
     pub fn refusal(&self) -> Option<&Refusal> {
         if let Self::Refused { refusal, .. } = self { Some(refusal) } else { None }
+    }
+
+    /// Whether KooGallery refused the access key with it.
+    pub fn refuses_key(&self) -> bool {
+        self.refusal().is_some_and(|refusal| refusal.standing() == Standing::Signature)
+    }
+
+    /// Whether it shows that the access key was right: what lies behind the gateway refused.
+    pub fn proves_key(&self) -> bool {
+        self.refusal().is_some_and(Refusal::is_beyond_gateway)
     }
 
     /// Whether KooGallery may have carried the call out all the same.

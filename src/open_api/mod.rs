@@ -11,10 +11,11 @@ pub mod error;
 mod gate;
 mod lock;
 mod metrics;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,7 @@ use self::lock::Lock;
 pub use self::metrics::{CallCount, OpenApiMetrics};
 pub use self::transport::BadCertificates;
 use self::transport::{HttpReply, Sender, TIMEOUT};
+use crate::address::Address;
 use crate::backoff::{self, Backoff};
 use crate::config::{self, Endpoint, MultipartPayload};
 use crate::protocol::open_api::aksk::{self, Unsigned};
@@ -55,13 +57,27 @@ pub struct OpenApi {
     sender: Sender,
     gate: Gate,
     lock: Lock,
-    /// What stands for the body of an upload is its hash: by the configuration, or because KooGallery took nothing else.
-    hashes_uploads: AtomicBool,
+    /// What stands for the body in the signature of an upload.
+    upload_payload: Mutex<UploadPayload>,
+    /// Held while it is found out.
+    probing_upload: Mutex<()>,
     /// By how much this machine's clock was ahead of KooGallery's at the last reply.
     clock_difference: Mutex<Option<SignedDuration>>,
-    /// The hash was tried, in vain.
-    tried_hash: AtomicBool,
     metrics: OpenApiMetrics,
+}
+
+/// What stands for the body in the signature of an upload. No document says what KooGallery takes, and every refusal
+/// brings the key nearer to its lock; so it is found out by one upload at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UploadPayload {
+    /// Not known: the unsigned payload is tried, then the hash.
+    Untried,
+    /// The unsigned payload was refused; the hash is tried, once.
+    TriedUnsigned,
+    /// The unsigned payload, because KooGallery took it, or because it refused both: then it is the key.
+    Unsigned,
+    /// The hash, because it is configured, or because KooGallery took nothing else.
+    Hash,
 }
 
 /// What a call says.
@@ -87,8 +103,16 @@ impl OpenApi {
             Endpoint::Site(site) => site.hosts().iter().map(|host| format!("https://{host}")).collect(),
             Endpoint::Other(origin) => vec![origin.clone()],
         };
-        let is_local = matches!(settings.endpoint, Endpoint::Other(_));
-        let sender = Sender::new(settings.trusted_certificates.as_deref(), is_local)?;
+        Self::at(settings, origins)
+    }
+
+    fn at(settings: &config::OpenApi, origins: Vec<String>) -> Result<Self, BadCertificates> {
+        let is_local = |origin: &String| Address::parse(origin).is_ok_and(|address| address.is_local);
+        let sender = Sender::new(settings.trusted_certificates.as_deref(), origins.iter().all(is_local))?;
+        let upload_payload = match settings.multipart_payload {
+            MultipartPayload::Unsigned => UploadPayload::Untried,
+            MultipartPayload::Hash => UploadPayload::Hash,
+        };
         let host = |origin: String| {
             let host = origin.split_once("://").map(|(_, host)| host.to_owned()).unwrap_or_default();
             (origin, host)
@@ -99,8 +123,8 @@ impl OpenApi {
             sender,
             gate: Gate::default(),
             lock: Lock::default(),
-            hashes_uploads: AtomicBool::new(settings.multipart_payload == MultipartPayload::Hash),
-            tried_hash: AtomicBool::new(false),
+            upload_payload: Mutex::new(upload_payload),
+            probing_upload: Mutex::default(),
             clock_difference: Mutex::default(),
             metrics: OpenApiMetrics::default(),
         })
@@ -214,7 +238,8 @@ impl OpenApi {
         *self.clock_difference.lock().unwrap_or_else(PoisonError::into_inner) = difference;
         let refusal = match reply::read(reply.status, &reply.body) {
             Reply::Done(members) => {
-                self.accepted(store);
+                self.key_accepted(store);
+                self.gate.succeeded();
                 return Ok(members);
             }
             Reply::Unreadable { shown } => return Err(OpenApiError::Unreadable { host: host.to_owned(), shown }),
@@ -234,9 +259,14 @@ impl OpenApi {
                 not_before = Some(backoff::after(Timestamp::now(), pause));
                 log::warn!("KooGallery has too many calls: {refusal}; the next one is made after {pause:.1?}");
             }
-            // Only what lies behind the gateway knows such a code: the key was right.
-            Standing::Permanent if refusal.is_beyond_gateway() => self.accepted(store),
             Standing::Temporary | Standing::Permanent => {}
+        }
+        if refusal.is_beyond_gateway() {
+            // Only what lies behind the gateway knows such a code: the key was right.
+            self.key_accepted(store);
+            if refusal.standing() != Standing::Throttled {
+                self.gate.succeeded();
+            }
         }
         if refusal.is("0102") {
             advice = "; the first key of keys.basic is not the one bound to the basic interface".to_owned();
@@ -244,7 +274,7 @@ impl OpenApi {
         Err(OpenApiError::Refused { call: call.name, refusal: Box::new(refusal), advice, not_before })
     }
 
-    fn accepted(&self, store: &Store) {
+    fn key_accepted(&self, store: &Store) {
         self.gate.accepted();
         self.lock.accepted(store, &self.settings.credentials);
     }

@@ -231,6 +231,16 @@ impl Tx<'_> {
         .map(drop)
     }
 
+    /// Makes uploads that wait for something that is nobody's failure due at once; returns how many.
+    pub fn hasten_uploads(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.execute(
+            "hasten uploads",
+            "UPDATE job SET run_at = ?1 WHERE state = 'waiting' AND run_at > ?1 AND task = 'license.upload' \
+             AND trying_since IS NULL",
+            [millis(now)],
+        )
+    }
+
     /// Cancels what waits for an instance.
     pub fn cancel_waiting_jobs(&self, instance: i64, reason: &str, now: Timestamp) -> Result<(), StoreError> {
         self.execute(
@@ -291,8 +301,8 @@ impl Tx<'_> {
     pub fn retry_jobs(&self, instance: i64, now: Timestamp) -> Result<usize, StoreError> {
         let retried = "instance = ?1 AND (state = 'waiting' OR (state = 'dead' AND NOT EXISTS (SELECT 1 FROM job AS later \
              WHERE later.instance = job.instance AND later.id > job.id \
-             AND (later.operation = job.operation OR (later.task <> 'license.upload' \
-             AND later.state IN ('done', 'running', 'waiting'))))))";
+             AND (later.operation = job.operation OR (job.task <> 'license.upload' \
+             AND later.task <> 'license.upload' AND later.state IN ('done', 'running', 'waiting'))))))";
         let operations = format!("(SELECT operation FROM job WHERE change IS NOT NULL AND {retried})");
         self.execute(
             "open the operations again",

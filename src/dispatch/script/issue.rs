@@ -33,6 +33,10 @@ impl Script<'_> {
         let parts = [instance_id].into_iter().chain(request.identity());
         let identity = Identity::new(call.environment, call.kind, "issue", parts);
         let recorded = self.tx.operation_of(&identity, self.conversation.key.id())?;
+        if let Some(operation) = recorded.as_ref().filter(|operation| operation.state == State::Open) {
+            // KooGallery asks for what it would not take: it gets the same licence once more.
+            self.then.jobs |= self.pass.waited_for.is_none() && self.tx.revive_job(operation.row, self.now)?;
+        }
         match self.next(recorded.as_ref())? {
             Next::Run => self.begin_issue(&identity, recorded, &instance, request),
             next => self.answer_from(next, recorded),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::instance::Change;
 use crate::license::License;
+use crate::protocol::open_api::license::CodeInfo;
 use crate::protocol::result_code::ResultCode;
 use crate::store::plans;
 
@@ -47,6 +48,7 @@ fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
         "user",
         "department",
         "open_api_refusal",
+        "license_heartbeat",
         "usage_record",
         "usage_total",
         // The names that statements of usage give to instances.
@@ -114,6 +116,12 @@ fn run_open_api(tx: &Tx<'_>) -> Result<(), StoreError> {
     refusal.refusals = 2;
     tx.put_open_api_refusal("key", &refusal)?;
     assert_eq!(tx.open_api_refusal("key")?, Some(refusal));
+    let mut row = HeartbeatRow { code: "PL1".to_owned(), said: Said::Info(CodeInfo::default()), checked_at: at(0) };
+    tx.put_heartbeat(&row)?;
+    row.said = Said::Refused { code: "92020005".to_owned(), message: "unknown".to_owned() };
+    tx.put_heartbeat(&row)?;
+    assert_eq!(tx.heartbeat("PL1")?, Some(row));
+    assert_eq!(tx.purge_heartbeats(at(1), 10)?, 1);
     tx.remove_open_api_refusal("key")?;
     assert_eq!(tx.open_api_refusal("key")?, None);
     Ok(())
@@ -158,6 +166,7 @@ fn run_licenses(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(
     assert_eq!(tx.license_content(&row)?, Some(made));
     tx.licenses_of(instance.row)?;
     tx.licenses_in_use(instance.row, Some(operation))?;
+    tx.license_uploaded(operation, at(3))?;
     tx.licensed_with_jobs(license)?;
     tx.licenses(&LicenseFilter { state: None, kind: None, environment: Environment::Real }, None, 10)?;
     Ok(())
@@ -187,6 +196,7 @@ fn run_jobs(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(), S
     tx.troubled_jobs()?;
     tx.cancel_waiting_jobs(instance.row, "released", at(3))?;
     tx.postpone_job(claimed[0].row, at(5), "not yet")?;
+    tx.hasten_uploads(at(4))?;
     tx.end_creation_jobs(instance.row, at(3))?;
     tx.end_issue_jobs(operation, at(3))?;
     Ok(())
