@@ -10,11 +10,16 @@ use crate::harness::{Application, Koogate, Scratch, eventually, instance_call, t
 use crate::koogallery::{Behaviour, KooGallery, Payload, Reply, Route};
 use crate::shop::{PATIENT, Shop, freeze, release, unfreeze};
 
+/// The sections that call this KooGallery for uploads alone: of the orders here it knows none.
+fn calling(mock: &KooGallery) -> String {
+    format!("{PATIENT}{}order_query = \"off\"\n", mock.toml())
+}
+
 /// A shop that calls this KooGallery.
 fn open(mock: &KooGallery) -> Shop {
     let application = licensing_application();
     let product = product(&application, "");
-    licensed_shop(application, &format!("{PATIENT}{}", mock.toml()), &product)
+    licensed_shop(application, &calling(mock), &product)
 }
 
 /// Waits until the last upload's job of an instance is as wanted.
@@ -51,7 +56,7 @@ fn a_licence_is_uploaded_once_and_then_the_request_is_000000() {
     mock.put_event("E 1/云", "CBC.0000");
     mock.put_event("E2", "CBC.0000");
     let product = product(&application, "");
-    let shop = licensed_shop(application, &format!("{PATIENT}{}", mock.toml()), &product);
+    let shop = licensed_shop(application, &calling(&mock), &product);
     let id = buy(&shop, "CS1");
     let (one, other) = (request(&id, "E 1/云", "TEXT"), request(&id, "E2", "FILE"));
     for request in [&one, &other] {
@@ -136,7 +141,7 @@ fn without_open_api_it_waits_and_goes_on_when_that_is_configured() {
         shop.license_post("000004", &request(&id, "E1", "D1"));
         let waits = wait_for_upload(&shop, &id, |job| job["lastError"].is_string());
         assert!(waits["state"] == "waiting" && waits["lastError"].as_str().unwrap().contains("[open_api]"), "{waits}");
-        configure(&shop.scratch, &format!("{PATIENT}{}", mock.toml()), &product);
+        configure(&shop.scratch, &calling(&mock), &product);
         let shop = if by_restart {
             shop.restarted(|koogate| drop(koogate.stop()))
         } else {
@@ -157,7 +162,7 @@ fn a_death_between_upload_and_record_uploads_the_same_once_more() {
         let application = licensing_application();
         let product = product(&application, "");
         let scratch = Scratch::new("");
-        configure(&scratch, &format!("{PATIENT}{}", mock.toml()), &product);
+        configure(&scratch, &calling(&mock), &product);
         let mut koogate = scratch.serve_with(&[("KOOGATE_FAULT", fault)]);
         let bought = koogate.call_with(LICENSE_KEY, &crate::harness::new_instance("CS1"));
         let id = crate::shop::instance_id(&bought);
@@ -219,8 +224,8 @@ fn a_wrong_key_never_locks_it_and_a_right_one_uploads_at_once() {
     mock.put_event("E1", "CBC.0000");
     let application = licensing_application();
     let product = product(&application, "");
-    let wrong = mock.toml().replace("not-a-real-secret", "wrong");
-    let shop = licensed_shop(application, &format!("{PATIENT}{wrong}"), &product);
+    let wrong = calling(&mock).replace("not-a-real-secret", "wrong");
+    let shop = licensed_shop(application, &wrong, &product);
     let id = buy(&shop, "CS1");
     for event in ["E1", "E2", "E3", "E4", "E5", "E6", "E7"] {
         shop.license_post("000004", &request(&id, event, "D1"));
@@ -234,7 +239,7 @@ fn a_wrong_key_never_locks_it_and_a_right_one_uploads_at_once() {
     let said = shop.scratch.run_ok(&["license", "show", "1"]);
     assert!(said.contains("license.upload") && said.contains("access key"), "{said}");
 
-    configure(&shop.scratch, &format!("{PATIENT}{}", mock.toml()), &product);
+    configure(&shop.scratch, &calling(&mock), &product);
     shop.koogate.signal("HUP");
     let first = |upload: &Vec<crate::koogallery::Upload>| upload.iter().any(|upload| upload.event_id == "E1");
     eventually(|| Some(mock.uploads()).filter(first), || shop.koogate.log_text());
