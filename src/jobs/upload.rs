@@ -10,7 +10,7 @@ use crate::fulfilment::AttemptResult;
 use crate::instance::Status;
 use crate::license::License;
 use crate::open_api::OpenApi;
-use crate::open_api::error::{Again, OpenApiError};
+use crate::open_api::error::Again;
 use crate::protocol::open_api::upload;
 use crate::settings::Settings;
 use crate::store::{JobRow, LicenseRow, Store, StoreError};
@@ -21,9 +21,6 @@ const NOT_CONFIGURED: &str =
 
 /// What waits for the configuration is looked at again after this time; a reload or a restart comes first.
 const NOT_CONFIGURED_FOR: Duration = Duration::from_secs(3600);
-
-/// An upload that found no place among the calls that go on looks again after this time.
-const CROWDED_FOR: Duration = Duration::from_secs(5);
 
 /// Makes one attempt.
 pub(super) fn upload(store: &Store, settings: &Settings, job: &JobRow) -> AttemptResult {
@@ -69,14 +66,13 @@ fn send(store: &Store, open_api: &OpenApi, license: &LicenseRow, content: &Licen
         return AttemptResult::Rejected("the licence was asked for without an eventId".to_owned());
     };
     let Err(error) = open_api.upload(store, event_id, content) else { return AttemptResult::Uploaded };
-    match (error.again(), &error) {
-        (Again::NotBefore(until), _) => postponed(until, &error.to_string()),
-        (_, OpenApiError::Crowded) => postponed(backoff::after(Timestamp::now(), CROWDED_FOR), &error.to_string()),
-        (Again::Never, _) => {
+    match error.again() {
+        Again::NotBefore(until) => postponed(until, &error.to_string()),
+        Again::Never => {
             let advice = error.refusal().map_or("mend it", upload::advice);
             AttemptResult::Rejected(format!("{error}; {advice}"))
         }
-        (Again::Later, _) => AttemptResult::Failed(error.to_string()),
+        Again::Later => AttemptResult::Failed(error.to_string()),
     }
 }
 

@@ -157,7 +157,7 @@ impl OpenApi {
             UploadPayload::Untried | UploadPayload::TriedUnsigned => match self.probing_upload.try_lock() {
                 Ok(probing) => probing,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return Err(OpenApiError::Crowded),
+                Err(TryLockError::WouldBlock) => return Err(super::crowded()),
             },
         };
         // Somebody else may have found it out meanwhile.

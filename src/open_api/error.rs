@@ -46,7 +46,10 @@ pub enum OpenApiError {
     },
     /// The time was over before anything could be sent: too many calls wait.
     #[error("too many calls to KooGallery wait")]
-    Crowded,
+    Crowded {
+        /// When there may be a place.
+        until: Timestamp,
+    },
     /// No connection came about. Nothing was sent.
     #[error("no connection to {host}: {reason}")]
     NoConnection {
@@ -125,7 +128,9 @@ impl OpenApiError {
         match self {
             Self::Refused { not_before: Some(until), .. } => Again::NotBefore(*until),
             Self::Refused { refusal, .. } if refusal.standing() != Standing::Temporary => Again::Never,
-            Self::Locked { until, .. } | Self::Throttled { until } => Again::NotBefore(*until),
+            Self::Locked { until, .. } | Self::Throttled { until } | Self::Crowded { until } => {
+                Again::NotBefore(*until)
+            }
             // A reply that is a whole order, but another's, stays one; a line may still be added.
             Self::NotConfigured => Again::Never,
             _ => Again::Later,

@@ -40,6 +40,10 @@ use crate::store::{OpenApiRefusalRow, Store, StoreError};
 const ATTEMPTS: u32 = 5;
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), slowest: Duration::from_secs(60) };
 
+/// Background work waits for its place so long: beyond, its thread has better things to do, and it comes back later.
+const PLACE_WITHIN: Duration = Duration::from_secs(1);
+const COME_BACK_AFTER: Duration = Duration::from_secs(5);
+
 /// How long a call may take in all.
 #[derive(Debug, Clone, Copy)]
 pub enum Patience {
@@ -160,12 +164,13 @@ impl OpenApi {
 
     /// Makes a call, and, where somebody waits, makes it again as long as that makes sense.
     fn call(&self, store: &Store, call: &Call<'_>, patience: Patience) -> Result<Map<String, Value>, OpenApiError> {
-        let deadline = match patience {
-            Patience::Once => Instant::now() + TIMEOUT,
-            Patience::Until(deadline) => deadline,
+        let now = Instant::now();
+        let (place_by, deadline) = match patience {
+            Patience::Once => (now + PLACE_WITHIN, now + TIMEOUT),
+            Patience::Until(deadline) => (deadline, deadline),
         };
         for attempt in 1.. {
-            let result = self.attempt(store, call, deadline);
+            let result = self.attempt(store, call, place_by, deadline);
             self.metrics.count(call.name, &result);
             let Err(error) = result else { return result };
             let wait = match error.again() {
@@ -182,17 +187,23 @@ impl OpenApi {
             std::thread::sleep(wait);
         }
         // The loop has no other end than its returns.
-        Err(OpenApiError::Crowded)
+        Err(crowded())
     }
 
-    /// Makes a call once: at the first host that can be reached.
-    fn attempt(&self, store: &Store, call: &Call<'_>, deadline: Instant) -> Result<Map<String, Value>, OpenApiError> {
-        let _pass = self.gate.enter(deadline).map_err(|closed| match closed {
+    /// Makes a call once: at the first host that can be reached. It may wait for its place until `place_by`.
+    fn attempt(
+        &self,
+        store: &Store,
+        call: &Call<'_>,
+        place_by: Instant,
+        deadline: Instant,
+    ) -> Result<Map<String, Value>, OpenApiError> {
+        let _pass = self.gate.enter(place_by).map_err(|closed| match closed {
             Closed::Throttled(left) => OpenApiError::Throttled { until: backoff::after(Timestamp::now(), left) },
-            Closed::Crowded => OpenApiError::Crowded,
+            Closed::Crowded => crowded(),
         })?;
         self.lock.check(store, &self.settings.credentials, Timestamp::now())?;
-        let mut last = OpenApiError::Crowded;
+        let mut last = crowded();
         for (origin, host) in &self.hosts {
             match self.send(call, origin, host, deadline) {
                 Ok(reply) => return self.judge(store, call, host, reply),
@@ -221,7 +232,7 @@ impl OpenApi {
             |error: ureq::http::Error| OpenApiError::Broken { host: host.to_owned(), reason: error.to_string() };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(OpenApiError::Crowded);
+            return Err(crowded());
         }
         self.sender.send(request.body(body).map_err(broken)?, host, left)
     }
@@ -278,6 +289,12 @@ impl OpenApi {
         self.gate.accepted();
         self.lock.accepted(store, &self.settings.credentials);
     }
+}
+
+/// No place came free in time.
+fn crowded() -> OpenApiError {
+    let pause = backoff::varied(COME_BACK_AFTER, backoff::jitter());
+    OpenApiError::Crowded { until: backoff::after(Timestamp::now(), pause) }
 }
 
 /// Without the credentials.
