@@ -18,6 +18,7 @@ mod instances;
 mod licenses;
 mod login;
 mod metrics;
+mod orders;
 mod page;
 mod refused;
 mod reply;

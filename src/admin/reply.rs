@@ -1,10 +1,15 @@
 //! Answers of the local API: an object, or `{"error": "…"}`.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::codes::CodeFault;
 use crate::http::{Method, Reply, Request};
+use crate::open_api::error::{Again, OpenApiError};
 use crate::store::StoreError;
+
+/// Whoever finds KooGallery away is asked to come back after so many seconds.
+const COME_BACK: i64 = 5;
 
 /// 200 with a JSON object.
 pub(super) fn ok(object: &Value) -> Reply {
@@ -98,6 +103,25 @@ impl From<CodeFault> for Problem {
             _ => None,
         };
         Self { header, code: fault.code().map(str::to_owned), ..problem }
+    }
+}
+
+impl From<OpenApiError> for Problem {
+    fn from(error: OpenApiError) -> Self {
+        if let OpenApiError::Store(error) = error {
+            return error.into();
+        }
+        let code = error.refusal().and_then(|refusal| refusal.code.as_ref()).map(|code| code.number().to_owned());
+        let (status, wait) = match (&error, error.again()) {
+            (OpenApiError::NotConfigured, _) => (503, None),
+            // KooGallery has the same answer for an order of another seller and for none at all.
+            (_, Again::Never) if code.as_deref() == Some("0150") => (404, None),
+            (_, Again::Never) => (502, None),
+            (_, Again::NotBefore(until)) => (503, Some(until.duration_since(Timestamp::now()).as_secs().max(1))),
+            (_, Again::Later) => (503, Some(COME_BACK)),
+        };
+        let header = wait.map(|seconds| ("Retry-After", seconds.to_string()));
+        Self { header, code, ..Self::new(status, error.to_string()) }
     }
 }
 

@@ -5,22 +5,18 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::output;
 use crate::config::Config;
 use crate::open_api::error::OpenApiError;
 use crate::open_api::{OpenApi, Patience};
 use crate::protocol::open_api::order::{Buyer, Order};
-use crate::protocol::time;
 use crate::store::{OrderRow, Store};
+use crate::view;
 
 /// KooGallery has so long to tell an order, all attempts together.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Members of `buyerInfo` that are shown with `--personal` only.
-const PERSONAL: [&str; 2] = ["mobilePhone", "email"];
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -65,7 +61,7 @@ pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
 }
 
 fn list(store: &Store, limit: i64, json: bool) -> anyhow::Result<()> {
-    let rows = store.read(|tx| tx.orders(limit))?;
+    let rows = store.read(|tx| tx.orders(None, limit))?;
     let header = ["order", "type", "ordered", "read"];
     let table = rows.iter().map(|row| {
         vec![
@@ -75,7 +71,7 @@ fn list(store: &Store, limit: i64, json: bool) -> anyhow::Result<()> {
             output::time(row.fetched_at),
         ]
     });
-    output::listing(json, &header, table, rows.iter().map(to_json))
+    output::listing(json, &header, table, rows.iter().map(view::order::listed))
 }
 
 fn show(config: &Config, store: &Store, args: &ShowArgs) -> anyhow::Result<()> {
@@ -84,13 +80,11 @@ fn show(config: &Config, store: &Store, args: &ShowArgs) -> anyhow::Result<()> {
         Some(kept) => kept,
         None => ask(config, store, &args.order_id)?,
     };
-    if !args.personal {
-        mask(&mut info);
-    }
     if args.json {
-        write_times_as_elsewhere(&mut info);
-        info["fetchedAt"] = output::time(row.fetched_at).into();
-        return output::line(&info.to_string());
+        return output::line(&view::order::shown(&row, info, args.personal).to_string());
+    }
+    if !args.personal {
+        view::order::mask(&mut info);
     }
     let order = Order::read(Some(&info), &args.order_id)?;
     let order_type = output::harmless(&output::or_dash(order.order_type.as_deref()));
@@ -110,20 +104,10 @@ fn show(config: &Config, store: &Store, args: &ShowArgs) -> anyhow::Result<()> {
     )
 }
 
-/// Asks KooGallery, and keeps what it tells.
 fn ask(config: &Config, store: &Store, order_id: &str) -> anyhow::Result<(OrderRow, Value)> {
     let settings = config.open_api.as_ref().ok_or(OpenApiError::NotConfigured)?;
     let open_api = OpenApi::new(settings).context("open_api.ca_file")?;
-    let (info, order) = open_api.order(store, order_id, Patience::Until(Instant::now() + PATIENCE))?;
-    let (fetched_at, told) = (Timestamp::now(), info.clone());
-    let row = OrderRow {
-        order_id: order.order_id.clone(),
-        order_type: order.order_type.clone(),
-        create_time: order.create_time,
-        fetched_at,
-    };
-    store.write(None, move |tx| tx.put_order(&order, &told, fetched_at))?;
-    Ok((row, info))
+    Ok(open_api.order_and_keep(store, order_id, Patience::Until(Instant::now() + PATIENCE))?)
 }
 
 fn show_buyer(buyer: &Buyer) -> anyhow::Result<()> {
@@ -169,66 +153,4 @@ fn lines(order: &Order) -> Vec<Vec<String>> {
         rows.extend(products.into_iter().map(|product| head.iter().cloned().chain(product).collect()));
     }
     rows
-}
-
-fn to_json(row: &OrderRow) -> Value {
-    json!({
-        "orderId": row.order_id, "orderType": row.order_type, "createTime": row.create_time.map(output::time),
-        "fetchedAt": output::time(row.fetched_at),
-    })
-}
-
-/// Times of the wire, in the form that all listings have.
-fn write_times_as_elsewhere(info: &mut Value) {
-    let rewrite = |members: &mut Value, name: &str| {
-        if let Some(member) = members.get_mut(name)
-            && let Some(at) = member.as_str().and_then(|text| time::parse(text).ok())
-        {
-            *member = output::time(at).into();
-        }
-    };
-    rewrite(info, "createTime");
-    for line in info.get_mut("orderLine").and_then(Value::as_array_mut).into_iter().flatten() {
-        rewrite(line, "expireTime");
-    }
-}
-
-/// Blanks what is personal, but for its ends.
-fn mask(info: &mut Value) {
-    let Some(buyer) = info.get_mut("buyerInfo").and_then(Value::as_object_mut) else { return };
-    let hide = |buyer: &mut Map<String, Value>, name: &str| {
-        if let Some(value) = buyer.get_mut(name).filter(|value| !value.is_null()) {
-            *value = masked(value.as_str().unwrap_or_default()).into();
-        }
-    };
-    PERSONAL.iter().for_each(|name| hide(buyer, name));
-}
-
-fn masked(text: &str) -> String {
-    let chars: Vec<char> = text.chars().collect();
-    match chars.as_slice() {
-        [first, second, middle @ .., before, last] if middle.len() > 4 => format!("{first}{second}***{before}{last}"),
-        _ => "***".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mobile_numbers_and_addresses_are_masked_whatever_they_are() {
-        let mut info = json!({
-            "orderId": "CS1",
-            "buyerInfo": { "customerId": "c-1", "mobilePhone": "13800138000", "email": "a@b.cn", "userName": null },
-        });
-        mask(&mut info);
-        assert_eq!(
-            info["buyerInfo"],
-            json!({ "customerId": "c-1", "mobilePhone": "13***00", "email": "***", "userName": null })
-        );
-        let mut odd = json!({ "orderId": "CS1", "buyerInfo": { "mobilePhone": 13_800_138_000_u64, "email": ["a"] } });
-        mask(&mut odd);
-        assert_eq!(odd["buyerInfo"], json!({ "mobilePhone": "***", "email": "***" }));
-    }
 }

@@ -15,7 +15,7 @@ use crate::protocol::open_api::license::{self, CodeInfo, SoftwareUsage};
 use crate::protocol::open_api::order::{self, Order};
 use crate::protocol::open_api::upload::{self, Upload};
 use crate::protocol::open_api::{aksk, usage_signature};
-use crate::store::Store;
+use crate::store::{OrderRow, Store};
 
 /// The path of a push of usage records.
 const USAGE_PATH: &str = "/api/mkp-openapi-public/global/v1/isv/usage-data";
@@ -44,6 +44,28 @@ impl OpenApi {
         let fault = |fault| OpenApiError::Order { order_id: order_id.to_owned(), fault };
         let order = Order::read(info.as_ref(), order_id).map_err(fault)?;
         Ok((info.unwrap_or_default(), order))
+    }
+
+    /// Asks for an order, and keeps what is told in place of what was.
+    ///
+    /// # Errors
+    /// See [`OpenApiError`].
+    pub fn order_and_keep(
+        &self,
+        store: &Store,
+        order_id: &str,
+        patience: Patience,
+    ) -> Result<(OrderRow, Value), OpenApiError> {
+        let (info, order) = self.order(store, order_id, patience)?;
+        let (fetched_at, told) = (Timestamp::now(), info.clone());
+        let row = OrderRow {
+            order_id: order.order_id.clone(),
+            order_type: order.order_type.clone(),
+            create_time: order.create_time,
+            fetched_at,
+        };
+        store.write(None, move |tx| tx.put_order(&order, &told, fetched_at))?;
+        Ok((row, info))
     }
 
     /// Activates an authorisation code.

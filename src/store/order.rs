@@ -48,10 +48,21 @@ impl Tx<'_> {
         Ok(Some((row, info)))
     }
 
-    /// The orders that are kept, those told last first, at most `limit`.
-    pub fn orders(&self, limit: i64) -> Result<Vec<OrderRow>, StoreError> {
-        let sql = format!("{SELECT} FROM order_info ORDER BY fetched_at DESC LIMIT ?1");
-        self.all("list orders", &sql, [limit], read_row)
+    /// The orders that are kept, those told last first, at most `limit`, after the place `before` ([`OrderRow::place`]).
+    pub fn orders(&self, before: Option<&(i64, String)>, limit: i64) -> Result<Vec<OrderRow>, StoreError> {
+        let (fetched_at, order_id) = before.map_or((i64::MAX, ""), |(at, id)| (*at, id.as_str()));
+        let sql = format!(
+            "{SELECT} FROM order_info WHERE (fetched_at, order_id) < (?1, ?2) \
+             ORDER BY fetched_at DESC, order_id DESC LIMIT ?3"
+        );
+        self.all("list orders", &sql, (fetched_at, order_id, limit), read_row)
+    }
+}
+
+impl OrderRow {
+    /// Its place in a listing.
+    pub fn place(&self) -> (i64, String) {
+        (millis(self.fetched_at), self.order_id.clone())
     }
 }
 

@@ -10,6 +10,7 @@ pub mod exchange;
 pub mod instance;
 pub mod job;
 pub mod license;
+pub mod order;
 pub mod refused;
 pub mod stock;
 pub mod tenant;

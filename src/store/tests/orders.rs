@@ -26,7 +26,7 @@ pub(super) fn run_orders(tx: &Tx<'_>) -> Result<(), StoreError> {
     let info = info("CS9", "NEW");
     tx.put_order(&read(&info), &info, at(0))?;
     tx.order("CS9")?;
-    tx.orders(10)?;
+    tx.orders(None, 10)?;
     let (subject, order) = (Subject::Order, Some(wanted("CS9")));
     let alone = tx.insert_job(&NewJob { subject, task: ORDER_QUERY, order, event: None, change: None }, at(0))?;
     assert!(tx.is_order_announced("CS9")?);
@@ -57,7 +57,7 @@ fn the_newest_word_about_an_order_is_kept_and_stands_in_no_file_in_the_clear() {
     let (row, kept) = store.read(|tx| tx.order("CS1")).unwrap().unwrap();
     assert_eq!((row.order_type.as_deref(), row.fetched_at), (Some("NEW"), at(2)));
     assert_eq!(kept, info("CS1", "NEW"));
-    assert_eq!(store.read(|tx| tx.orders(10)).unwrap(), [row]);
+    assert_eq!(store.read(|tx| tx.orders(None, 10)).unwrap(), [row]);
     assert_eq!(store.read(|tx| tx.order("CS2")).unwrap(), None);
     store.close().unwrap();
     let file = std::fs::read(scratch.path("koogate.db")).unwrap();

@@ -10,9 +10,13 @@ use serde_json::{Value, json};
 use super::{ADMIN, TOKEN};
 use crate::harness::{Application, Signed, eventually, new_instance, nonce, ready_answer};
 use crate::kit_call::{OTHER_TENANT, TENANT, all_org, auth, department, five, single_org, tenant, user};
+use crate::koogallery::KooGallery;
 use crate::licenses::LICENSE_KEY;
 use crate::shop::{IMPATIENT, Shop, as_test, freeze, instance_id};
 use crate::token_get::Get;
+
+/// An order that KooGallery tells everybody.
+const MOCK_ORDER: &str = "MOCKPERIODYEARNEW";
 
 /// A code with what a path cannot hold as it is.
 const CODE: &str = "PL/1 码%";
@@ -20,6 +24,11 @@ const CODE: &str = "PL/1 码%";
 /// A shop with an admin listener, all keys and a product of each kind. What cannot be done is not tried again by itself.
 /// Orders that begin with `LATER` are pending, those with `NEVER` fail.
 pub fn shop() -> Shop {
+    shop_calling("")
+}
+
+/// The same with a section `[open_api]`.
+fn shop_calling(open_api: &str) -> Shop {
     let application = Application::start(|event| {
         let order = event["order"]["orderId"].as_str().or(event["orderId"].as_str()).unwrap_or_default();
         match event["event"].as_str() {
@@ -32,7 +41,7 @@ pub fn shop() -> Shop {
     let kinds = ["saas", "license", "license-online", "license-code"];
     let products = kinds.map(|kind| application.product(&format!("kind = \"{kind}\""))).concat();
     let jobs = "[jobs]\nfirst_retry = \"1h\"\nslowest_retry = \"1h\"\n";
-    let sections = format!("license = \"{LICENSE_KEY}\"\n{IMPATIENT}{jobs}{ADMIN}");
+    let sections = format!("license = \"{LICENSE_KEY}\"\n{IMPATIENT}{jobs}{ADMIN}{open_api}");
     Shop::with_kit_and(application, &sections, Some(&products))
 }
 
@@ -101,6 +110,12 @@ fn answers(id: &str) -> Vec<(&'static str, String, Vec<String>)> {
         ),
         ("/api/v1/licenses/{license}", "/api/v1/licenses/1".into(), words("license show 1")),
         ("/api/v1/licenses/{license}", "/api/v1/licenses/2".into(), words("license show 2")),
+        ("/api/v1/orders", "/api/v1/orders?limit=10".into(), words("order list")),
+        (
+            "/api/v1/orders/{orderId}",
+            format!("/api/v1/orders/{MOCK_ORDER}"),
+            with_last(words("order show"), MOCK_ORDER),
+        ),
         ("/api/v1/tenants", "/api/v1/tenants".into(), words("tenant list")),
         ("/api/v1/tenants/{tenantId}", format!("/api/v1/tenants/{TENANT}"), with_last(words("tenant show"), TENANT)),
         (
@@ -118,8 +133,10 @@ fn answers(id: &str) -> Vec<(&'static str, String, Vec<String>)> {
 
 #[test]
 fn every_get_answers_as_described_and_tells_what_the_command_prints() {
-    let shop = shop();
+    let koogallery = KooGallery::start();
+    let shop = shop_calling(&(koogallery.toml() + "order_query = \"off\"\n"));
     let id = sell(&shop);
+    shop.scratch.run_ok(&["order", "show", MOCK_ORDER]);
     let answers = answers(&id);
     for (route, target, command) in &answers {
         // `admin` holds each answer against the description.
