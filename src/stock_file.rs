@@ -74,11 +74,11 @@ fn rows<T>(
     text: &str,
     read: impl Fn(&csv::StringRecord, u64) -> Result<T, StockFileError>,
 ) -> Result<Vec<T>, StockFileError> {
-    let mut rows = Vec::new();
+    let (mut rows, mut lines) = (Vec::new(), Lines::of(text));
     for record in reader.records() {
-        let record = record
-            .map_err(|error| StockFileError::Shape(error.position().map_or(0, |position| line_of(text, position))))?;
-        let line = record.position().map_or(0, |position| line_of(text, position));
+        let mut line = |position: Option<&csv::Position>| position.map_or(0, |position| lines.line_of(position));
+        let record = record.map_err(|error| StockFileError::Shape(line(error.position())))?;
+        let line = line(record.position());
         rows.push(read(&record, line)?);
     }
     Ok(rows)
@@ -109,12 +109,28 @@ fn account(places: &[Option<usize>; 5], record: &csv::StringRecord, line: u64) -
     Access::accept(parts).map_err(|fault| StockFileError::Value(line, fault))
 }
 
-/// The line a record stands in, from 1. The reader's own count stops before the empty lines it skips.
-pub(crate) fn line_of(text: &str, position: &csv::Position) -> u64 {
-    let bytes = text.as_bytes();
-    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX).min(bytes.len());
-    let skipped = bytes[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    1 + bytes[..start + skipped].iter().filter(|byte| **byte == b'\n').count() as u64
+/// Counts the lines in which records stand, from 1, as one goes through a file. The reader's own count stops before the
+/// empty lines it skips.
+pub(crate) struct Lines<'t> {
+    text: &'t [u8],
+    counted: usize,
+    line: u64,
+}
+
+impl<'t> Lines<'t> {
+    pub(crate) fn of(text: &'t str) -> Self {
+        Self { text: text.as_bytes(), counted: 0, line: 1 }
+    }
+
+    /// The line of a position, which is not before the last one asked for: each byte is looked at once.
+    pub(crate) fn line_of(&mut self, position: &csv::Position) -> u64 {
+        let start = usize::try_from(position.byte()).unwrap_or(usize::MAX).clamp(self.counted, self.text.len());
+        let skipped = self.text[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let end = start + skipped;
+        self.line += self.text[self.counted..end].iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.counted = end;
+        self.line
+    }
 }
 
 /// Where each of [`COLUMNS`] stands in the file.

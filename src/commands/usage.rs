@@ -162,7 +162,7 @@ fn cells(row: &UsageRow, with_reason: bool) -> Vec<String> {
         row.value.to_string(),
         output::or_dash(row.package.as_deref()),
         match row.state {
-            State::Waiting => format!("waiting until {}", output::time(row.due_at)),
+            State::Waiting => format!("waiting, due {}", output::time(row.due_at)),
             settled => settled.to_string(),
         },
         row.sent.to_string(),

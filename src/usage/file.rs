@@ -2,7 +2,7 @@
 //! last one where there are packages.
 
 use super::{RawReport, Report, UsageFault};
-use crate::stock_file::line_of;
+use crate::stock_file::Lines;
 
 const COLUMNS: [&str; 5] = ["instance_id", "begin_time", "end_time", "usage_value", "relate_pkg_instance"];
 
@@ -46,9 +46,9 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Line>, UsageFileError> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|_| UsageFileError::MissingColumn(COLUMNS[0]))?.clone();
     let places = places(&header)?;
-    let mut lines = Vec::new();
+    let (mut lines, mut counted) = (Vec::new(), Lines::of(text));
     for record in reader.records() {
-        let number = |position: Option<&csv::Position>| position.map_or(0, |position| line_of(text, position));
+        let mut number = |position: Option<&csv::Position>| position.map_or(0, |position| counted.line_of(position));
         lines.push(match record {
             Ok(record) => Line { number: number(record.position()), report: report(&header, &places, &record) },
             Err(error) => {

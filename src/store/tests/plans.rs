@@ -54,6 +54,10 @@ fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
             // The key begins with the tenant, so it would do: by walking all of the tenant's users.
             assert!(steps.iter().all(|step| step.contains("INDEX user_by_name")), "{doing}: {sql}\n{steps:#?}");
         }
+        if matches!(doing, "take usage that is due" | "look for usage that is due" | "look up the usage") {
+            // Its order is that of the index: nothing is read but what is asked for, however much waits.
+            assert!(steps.iter().all(|step| !step.contains("TEMP B-TREE")), "{doing}: {sql}\n{steps:#?}");
+        }
         for step in &steps {
             let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
             let whole = tables.contains(&scanned) && !UNFINISHED.iter().any(|index| step.contains(index));
