@@ -49,7 +49,7 @@ pub use open::{Role, SCHEMA_VERSION, Settings};
 pub use open_api::OpenApiRefusalRow;
 pub use operation::{NewOperation, OperationRow};
 pub use stock::{StockCount, StockEntry};
-pub use usage::{UsageCounts, UsageFilter, UsageRow, UsageTotal, Withdrawal};
+pub use usage::{UsageCounts, UsageFilter, UsageRow, UsageTotal, WaitingUsage, Withdrawal};
 
 use crate::sealing::SealingKey;
 use readers::Readers;
