@@ -232,7 +232,7 @@ fn without_open_api_records_wait_which_is_told_and_go_out_once_it_is_configured(
     scene.wait_for_log("ALERT usage records have been due since");
     assert!(scene.shop.koogate.log_text().contains("[open_api] is not configured"));
     let metrics = metrics();
-    let oldest = metrics.split("koogate_usage_oldest_due_seconds ").nth(1).unwrap().lines().next().unwrap();
+    let oldest = metrics.split("\nkoogate_usage_oldest_due_seconds ").nth(1).unwrap().lines().next().unwrap();
     assert!((10_800..20_000).contains(&oldest.parse::<i64>().unwrap()), "{metrics}");
     let found = |subject: &str| {
         let lines = text(&scene.shop.scratch.run(&["check", "--json"]).stdout);

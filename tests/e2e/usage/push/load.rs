@@ -59,7 +59,7 @@ fn pile_up(count: i64) {
         assert_eq!(told(&scene.shop, instance)[0]["usageValue"].to_string(), (OF_AN_INSTANCE * 3 / 2).to_string());
     }
     assert_eq!(scene.count("accepted"), count);
-    assert!(after.highest < 128 << 10, "{after:?}");
+    assert!(after.highest < 64 << 10, "{after:?}");
 }
 
 /// What a process takes, in KiB.
