@@ -190,6 +190,8 @@ fn a_record_is_due_at_the_full_hour_and_sooner_when_hastened() {
         let again = tx.take_due_usage(at(1060), 10, &[])?;
         assert_eq!(again.iter().map(|record| record.sent).collect::<Vec<_>>(), [2, 2], "unless nothing arrived");
         assert!(!tx.settle_usage(again[0].row, &Verdict::Again, at(1060))?);
+        let others = tx.take_due_usage(at(1060), 1, &[again[0].row])?;
+        assert_eq!(others.iter().map(|record| record.row).collect::<Vec<_>>(), [again[1].row], "the others go first");
         Ok(())
     });
 }

@@ -56,12 +56,14 @@ fn nobody_is_rejected_for_what_is_wrong_with_the_account() {
         (Reply::gateway(404, "APIGW.0101", "unknown"), "the gateway refused the call"),
     ] {
         let scene = Scene::open("");
-        scene.mock.next(Route::UsageData, 1, Behaviour::Instead(reply));
+        scene.mock.always(Route::UsageData, Behaviour::Instead(reply));
         let number = scene.report(3, "1");
         scene.wait_for_log(expected);
         assert_eq!((scene.count("waiting"), scene.calls()), (1, 1));
+        scene.mock.always(Route::UsageData, Behaviour::Normal);
         scene.shop.reload(&[KEY], &format!("{}{ADMIN}\n", scene.mock.toml()), FIXED);
         scene.settled();
         assert_billed_once(&scene.mock, &[number]);
+        assert_eq!(scene.calls(), 2);
     }
 }
