@@ -1,14 +1,22 @@
 //! `/metrics`, for Prometheus.
 
+use jiff::Timestamp;
+
 use super::call::Call;
 use super::reply::Problem;
 use crate::http::Reply;
-use crate::metrics::{self, OpenApi, Snapshot};
+use crate::metrics::{self, OpenApi, Snapshot, Usage};
 
 /// `GET /metrics`: the numbers of this moment.
 pub(super) fn show(call: &Call<'_>) -> Result<Reply, Problem> {
     let store = &call.context.store;
-    let (jobs_dead, jobs_failing) = store.read(|tx| tx.troubled_jobs())?;
+    let now = Timestamp::now();
+    let ((jobs_dead, jobs_failing), usage) = store.read(|tx| Ok((tx.troubled_jobs()?, tx.waiting_usage(now)?)))?;
+    let usage = Usage {
+        waiting: usage.waiting - usage.due,
+        due: usage.due,
+        oldest_due: usage.due_since.map(|since| now.duration_since(since)).unwrap_or_default(),
+    };
     let open_api = match &call.context.dispatcher.settings().open_api {
         Some(client) => Some(OpenApi {
             calls: client.metrics().counts(),
@@ -17,6 +25,6 @@ pub(super) fn show(call: &Call<'_>) -> Result<Reply, Problem> {
         }),
         None => None,
     };
-    let text = metrics::render(Snapshot { jobs_dead, jobs_failing, open_api });
+    let text = metrics::render(Snapshot { jobs_dead, jobs_failing, usage, open_api });
     Ok(Reply::new(200, metrics::CONTENT_TYPE, text))
 }

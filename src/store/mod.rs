@@ -53,7 +53,7 @@ pub use open_api::OpenApiRefusalRow;
 pub use operation::{NewOperation, OperationRow};
 pub use order::OrderRow;
 pub use stock::{StockCount, StockEntry};
-pub use usage::{UsageCounts, UsageFilter, UsageRow, UsageTotal, Withdrawal};
+pub use usage::{UsageCounts, UsageFilter, UsageRow, UsageTotal, WaitingUsage, Withdrawal};
 
 use crate::sealing::SealingKey;
 use readers::Readers;

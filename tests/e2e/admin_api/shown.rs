@@ -48,6 +48,10 @@ fn shop_calling(open_api: &str) -> Shop {
 /// Something of everything; the id of a SaaS instance.
 fn sell(shop: &Shop) -> String {
     let id = shop.buy("CS1");
+    // Two moments that are not one: the seconds of the order and of now may be the same.
+    for value in ["1.5", "2.5"] {
+        eventually(|| (report_now(shop, &id, value) == 200).then_some(()), || "usage is not recorded".to_owned());
+    }
     shop.expect("000000", &freeze(&id));
     shop.expect("000004", &new_instance("LATER1"));
     shop.expect("000000", &as_test(new_instance("CS2")));
@@ -72,6 +76,13 @@ fn sell(shop: &Shop) -> String {
     let stranger = Signed::now("another access key", b"{}").query();
     assert_eq!(shop.koogate.post(&format!("/saasproduce?{stranger}"), b"{}").unwrap().code(), "000001");
     id
+}
+
+/// Reports what was used in the second that begins now; the status of the answer.
+fn report_now(shop: &Shop, id: &str, value: &str) -> u16 {
+    let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap().to_string();
+    let report = json!({ "instanceId": id, "beginTime": now, "endTime": now, "usageValue": value });
+    shop.koogate.admin("POST", "/api/v1/usage", Some(TOKEN), &report.to_string()).status
 }
 
 fn code_frozen(code: &str) -> Value {
@@ -122,6 +133,12 @@ fn answers(id: &str) -> Vec<(&'static str, String, Vec<String>)> {
             "/api/v1/tenants/{tenantId}/users",
             format!("/api/v1/tenants/{TENANT}/users"),
             with_last(words("tenant users"), TENANT),
+        ),
+        ("/api/v1/usage", "/api/v1/usage".into(), words("usage list")),
+        (
+            "/api/v1/usage",
+            format!("/api/v1/usage?state=waiting&instance={id}&limit=1"),
+            with_last(words("usage list --waiting --limit 1 --instance"), id),
         ),
         (
             "/api/v1/tenants/{tenantId}/departments",
@@ -231,13 +248,21 @@ fn a_list_comes_in_pieces_without_gap_or_repeat() {
         ("/api/v1/instances", "before", 5),
         ("/api/v1/licenses", "before", 4),
         ("/api/v1/tenants", "before", 2),
+        ("/api/v1/usage", "before", 2),
         (&format!("/api/v1/tenants/{TENANT}/users"), "after", 3),
         (&format!("/api/v1/tenants/{TENANT}/departments"), "after", 2),
     ] {
         let member = list.rsplit('/').next().unwrap();
         let names = |answer: &Value| -> Vec<Value> {
             let name = |row: &Value| {
-                json!([row["instanceId"], row["license"], row["tenantId"], row["userName"], row["orgCode"]])
+                json!([
+                    row["instanceId"],
+                    row["license"],
+                    row["tenantId"],
+                    row["userName"],
+                    row["orgCode"],
+                    row["meteringSn"]
+                ])
             };
             answer[member].as_array().unwrap().iter().map(name).collect()
         };
