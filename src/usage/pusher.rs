@@ -356,7 +356,7 @@ impl Push {
 fn never_arrived(error: &OpenApiError) -> bool {
     use OpenApiError::{Crowded, Locked, NoConnection, NotConfigured, Refused, Store, Throttled};
     match error {
-        NotConfigured | Locked { .. } | Throttled { .. } | Crowded | NoConnection { .. } | Store(_) => true,
+        NotConfigured | Locked { .. } | Throttled { .. } | Crowded { .. } | NoConnection { .. } | Store(_) => true,
         Refused { refusal, .. } => refusal.standing() == Standing::Signature,
         _ => false,
     }
