@@ -62,7 +62,7 @@ CREATE TABLE instance_history (
   serial           INTEGER NOT NULL,            -- 1, 2, 3 … per instance
   at               INTEGER NOT NULL,
   change           TEXT    NOT NULL,            -- created, ready, renewed, frozen, unfrozen, upgraded, supervised,
-                                                -- licensed, released
+                                                -- licensed, uploaded, released; described: the order told what it is
   status           TEXT    NOT NULL,            -- after the change
   expire_time      INTEGER,                     -- after the change
   exchange         INTEGER,                     -- the call that caused it; outlives purged exchanges, so no reference
@@ -134,11 +134,16 @@ CREATE TABLE job (
   id               INTEGER PRIMARY KEY,
   instance         INTEGER REFERENCES instance (id),   -- what it is about: an instance and the operation on it,
   operation        INTEGER REFERENCES operation (id),
-  tenant           INTEGER REFERENCES tenant (id),     -- or a tenant's directory
+  tenant           INTEGER REFERENCES tenant (id),     -- or a tenant's directory; none of them: an order alone
+  order_id         TEXT,                        -- the order that KooGallery is asked for before anything else; NULL:
+                                                -- there is none, or it has been read
+  order_line_id    TEXT,                        -- its line
+  order_product_id TEXT,                        -- the billing item, where the call named one
   state            TEXT    NOT NULL CHECK (state = 'waiting' OR state = 'running' OR state = 'done'
                            OR state = 'dead' OR state = 'cancelled'),
   task             TEXT    NOT NULL,            -- the event that the merchant's application is told, instance.create …;
-                                                -- or license.upload: koogate hands a licence to KooGallery
+                                                -- or license.upload: koogate hands a licence to KooGallery; or
+                                                -- order.query: an order was announced, koogate reads it
   event_sealed     BLOB,                        -- the whole event, JSON; may hold personal data
   change           TEXT,                        -- JSON: what happens to the instance when it is done; NULL: it has happened
   attempt          INTEGER NOT NULL DEFAULT 0,  -- attempts begun
@@ -149,9 +154,10 @@ CREATE TABLE job (
   created_at       INTEGER NOT NULL,
   finished_at      INTEGER,
   CHECK ((state = 'running') = (lease_until IS NOT NULL)),
-  CHECK ((task = 'license.upload') = (event_sealed IS NULL)),
+  CHECK ((task = 'license.upload' OR task = 'order.query') = (event_sealed IS NULL)),
   CHECK ((instance IS NULL) = (operation IS NULL)),
-  CHECK ((instance IS NULL) <> (tenant IS NULL))
+  CHECK ((instance IS NOT NULL) + (tenant IS NOT NULL) + (task = 'order.query') = 1),
+  CHECK (task <> 'order.query' OR order_id IS NOT NULL)
 ) STRICT;
 CREATE INDEX job_due         ON job (run_at)       WHERE state = 'waiting';
 CREATE INDEX job_unfinished  ON job (instance, id) WHERE state IN ('waiting', 'running');
@@ -159,10 +165,21 @@ CREATE INDEX job_running     ON job (lease_until)  WHERE state = 'running';
 CREATE INDEX job_dead        ON job (instance)     WHERE state = 'dead';
 CREATE INDEX job_dead_of_tenant ON job (tenant, id) WHERE tenant IS NOT NULL AND state = 'dead';
 CREATE INDEX job_by_instance ON job (instance, id);
+CREATE INDEX job_of_order    ON job (order_id)     WHERE order_id IS NOT NULL;
 CREATE INDEX job_by_operation ON job (operation, id);
 CREATE INDEX job_by_tenant   ON job (tenant, id) WHERE tenant IS NOT NULL;
 CREATE INDEX job_ended_of_tenant ON job (finished_at) WHERE tenant IS NOT NULL AND state IN ('done', 'dead', 'cancelled');
 CREATE INDEX job_unfinished_by_tenant ON job (tenant, id) WHERE tenant IS NOT NULL AND state IN ('waiting', 'running');
+
+-- Orders as KooGallery told them when it was asked (order query). A newer answer replaces the older.
+CREATE TABLE order_info (
+  order_id         TEXT    PRIMARY KEY,
+  info_sealed      BLOB    NOT NULL,            -- the answer's orderInfo, JSON as it came; holds personal data
+  order_type       TEXT,                        -- NEW, TRIAL, TRIAL_TO_FORMAL, RENEW, CHANGE, UNSUBSCRIBE …
+  create_time      INTEGER,                     -- when it was placed
+  fetched_at       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX order_info_by_time ON order_info (fetched_at);
 
 -- Licences of the kinds license and license-online, one row for each that was asked for. Codes of kind license-code are
 -- KooGallery's own: they are rows of instance.
@@ -293,6 +310,23 @@ CREATE TABLE open_api_refusal (
   message          TEXT    NOT NULL             -- what KooGallery said
 ) STRICT, WITHOUT ROWID;
 
+-- What KooGallery said last of an authorisation code (kind license-code), for licensed software that asks while KooGallery
+-- cannot be asked. Old rows are purged.
+CREATE TABLE license_heartbeat (
+  license_code     TEXT    PRIMARY KEY,
+  status           TEXT,                        -- ALIVE, EXPIRED or RELEASED; NULL: it refused the code
+  activate_time    INTEGER,
+  expire_time      INTEGER,
+  product_name     TEXT,
+  product_id       TEXT,
+  refusal          TEXT,                        -- its code, 92020005 …
+  refusal_message  TEXT,
+  checked_at       INTEGER NOT NULL,
+  CHECK ((refusal IS NULL) = (refusal_message IS NULL)),
+  CHECK (status IS NULL OR refusal IS NULL)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX license_heartbeat_by_age ON license_heartbeat (checked_at);
+
 -- What on-demand instances have used, as the application reports it and KooGallery is told it: increments, one row for
 -- each time. Old rows are purged when no report can overlap them any more; the totals stay.
 CREATE TABLE usage_record (
@@ -341,7 +375,7 @@ CREATE VIEW instance_view AS
          strftime('%Y-%m-%dT%H:%M:%SZ', created_at / 1000, 'unixepoch') AS created_at
   FROM instance;
 CREATE VIEW job_view AS
-  SELECT job.id, instance.instance_id, tenant.tenant_id, job.task, job.state, job.attempt,
+  SELECT job.id, instance.instance_id, tenant.tenant_id, job.order_id, job.task, job.state, job.attempt,
          strftime('%Y-%m-%dT%H:%M:%SZ', job.run_at / 1000, 'unixepoch') AS run_at, job.last_error
   FROM job LEFT JOIN instance ON instance.id = job.instance LEFT JOIN tenant ON tenant.id = job.tenant;
 CREATE VIEW license_view AS

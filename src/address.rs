@@ -13,6 +13,8 @@ pub struct Address<'a> {
     pub rest: &'a str,
     /// Plain http, on this machine.
     pub is_plain: bool,
+    /// On this machine.
+    pub is_local: bool,
 }
 
 /// Why an address may not be used.
@@ -44,13 +46,13 @@ impl<'a> Address<'a> {
         if authority.contains('@') {
             return Err(AddressFault::UserInfo);
         }
-        let is_loopback = is_loopback(host(authority).ok_or(AddressFault::Form)?);
+        let is_local = is_loopback(host(authority).ok_or(AddressFault::Form)?);
         let is_plain = scheme == "http";
-        if is_plain && !is_loopback {
+        if is_plain && !is_local {
             return Err(AddressFault::PlainHttp);
         }
         let (origin, rest) = text.split_at(scheme.len() + "://".len() + authority.len());
-        Ok(Self { origin, rest, is_plain })
+        Ok(Self { origin, rest, is_plain, is_local })
     }
 }
 

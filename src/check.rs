@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::certificates::{self, Loaded};
 use crate::config::{Config, Endpoint};
@@ -13,12 +13,16 @@ use crate::open_api::error::OpenApiError;
 use crate::open_api::{OpenApi, Patience};
 use crate::settings::Settings;
 use crate::store::{self, Role, Store};
+use crate::usage::pusher::LATE;
 
 /// An order that every site tells every seller, for tests (spec 5-open-api §4).
 const PROBE_ORDER: &str = "MOCKPERIODYEARNEW";
 
 /// KooGallery has so long to answer.
 const PROBE_TIME: Duration = Duration::from_secs(15);
+
+/// Rejections are told for so long. After 21 days there is nothing to mend any more: KooGallery takes no older usage.
+const REJECTED_WITHIN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// How good a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +71,7 @@ pub fn run(path: &Path, tell: Tell<'_>) -> anyhow::Result<()> {
     certificate(&config, tell)?;
     let Some(store) = database(&config, tell)? else { return Ok(()) };
     work(&store, tell)?;
+    usage(&store, tell)?;
     koogallery(&store, &settings, tell)?;
     match store.close() {
         Ok(()) => Ok(()),
@@ -169,6 +174,37 @@ fn work(store: &Store, tell: Tell<'_>) -> anyhow::Result<()> {
         )),
         Err(error) => tell(&bad(SUBJECT, error.to_string(), "see the disk")),
     }
+}
+
+/// What was used and is not billed yet, or never will be.
+fn usage(store: &Store, tell: Tell<'_>) -> anyhow::Result<()> {
+    const SUBJECT: &str = "usage";
+    let now = Timestamp::now();
+    let since = now.checked_sub(REJECTED_WITHIN).unwrap_or(Timestamp::MIN);
+    let (waiting, rejected) = match store.read(|tx| Ok((tx.waiting_usage(now)?, tx.usage_counts(now, since)?.rejected)))
+    {
+        Ok(found) => found,
+        Err(error) => return tell(&bad(SUBJECT, error.to_string(), "see the disk")),
+    };
+    let late = waiting.due_since.filter(|since| now.duration_since(*since) > LATE);
+    if let Some(since) = late {
+        let text =
+            format!("{} usage records are due, the first since {since:.0}; KooGallery wants them in time", waiting.due);
+        let mend = "is the server running, is [open_api] configured? The log says why they could not be sent";
+        tell(&bad(SUBJECT, text, mend))?;
+    }
+    if rejected > 0 {
+        tell(&Finding {
+            level: Level::Warning,
+            subject: SUBJECT,
+            text: format!("KooGallery rejected {rejected} usage records in the last 30 days"),
+            mend: Some("`koogate usage list --rejected` says why and what to do about each".to_owned()),
+        })?;
+    }
+    if late.is_none() && rejected == 0 {
+        tell(&good(SUBJECT, format!("{} usage records wait, none is late or was rejected lately", waiting.waiting)))?;
+    }
+    Ok(())
 }
 
 fn koogallery(store: &Store, settings: &Settings, tell: Tell<'_>) -> anyhow::Result<()> {

@@ -82,6 +82,9 @@ pub enum Change {
         expire_time: Option<Timestamp>,
         /// The new product, if it changes.
         product_id: Option<String>,
+        /// The new specification, if the order tells it.
+        #[serde(default)]
+        sku_code: Option<String>,
         /// A frozen instance becomes active.
         unfreeze: bool,
     },
@@ -105,6 +108,8 @@ pub enum Change {
     },
     /// A licence was made for it; nothing else changes.
     License,
+    /// KooGallery has a licence of it; nothing else changes.
+    Upload,
     /// Anything becomes released.
     Release,
 }
@@ -140,7 +145,7 @@ impl Instance {
                 let into_future = expire_time.is_none_or(|end| end > now);
                 let unfreeze = status == Frozen && rules.refresh_unfreezes && !cancels_renewal && into_future;
                 let (expire_time, product_id) = (*expire_time, product_id.clone());
-                Verdict::Apply(Change::Renew { expire_time, product_id, unfreeze })
+                Verdict::Apply(Change::Renew { expire_time, product_id, sku_code: None, unfreeze })
             }
             (Request::Freeze, Active) => Verdict::Apply(Change::Freeze),
             (Request::Unfreeze, Frozen) => Verdict::Apply(Change::Unfreeze),
@@ -163,12 +168,13 @@ impl Instance {
             Change::Ready if self.status == Status::Creating => next.status = Status::Active,
             Change::Freeze if self.status == Status::Active => next.status = Status::Frozen,
             Change::Unfreeze if self.status == Status::Frozen => next.status = Status::Active,
-            Change::Ready | Change::Freeze | Change::Unfreeze | Change::License => {}
+            Change::Ready | Change::Freeze | Change::Unfreeze | Change::License | Change::Upload => {}
             Change::Supervise { expire_time, .. } => next.expire_time = expire_time.or(next.expire_time),
             Change::Release => next.status = Status::Released,
-            Change::Renew { expire_time, product_id, unfreeze } => {
+            Change::Renew { expire_time, product_id, sku_code, unfreeze } => {
                 next.expire_time = *expire_time;
                 next.product_id = product_id.clone().or(next.product_id);
+                next.sku_code = sku_code.clone().or(next.sku_code);
                 if *unfreeze && self.status == Status::Frozen {
                     next.status = Status::Active;
                 }
@@ -201,6 +207,7 @@ impl Change {
             Self::Upgrade { .. } => "upgraded",
             Self::Supervise { .. } => "supervised",
             Self::License => "licensed",
+            Self::Upload => "uploaded",
             Self::Release => "released",
         }
     }

@@ -2,7 +2,11 @@
 //!
 //! One scheduler thread claims what is due, a pool of workers of its own calls the application, so that slow
 //! applications hold up nobody's answer. A claimed job carries a lease; a job whose process died is taken up again at the
-//! next start. Every attempt carries the same operationId.
+//! next start. Every attempt carries the same operationId. A job that has an order to read reads it first (`order`); jobs
+//! that call KooGallery instead are in `upload`.
+
+mod order;
+mod upload;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,20 +22,17 @@ use crate::dispatch::{Dispatcher, Waiters};
 use crate::fault;
 use crate::fulfilment::answer::Answer;
 use crate::fulfilment::event::{Event, EventName};
-use crate::fulfilment::{self, AttemptResult, completion};
+use crate::fulfilment::{self, AttemptResult, completion, ordered};
 use crate::kind::Kind;
 use crate::operation::Environment;
 use crate::pool::Pool;
-use crate::store::{InstanceRow, JobRow, Store, StoreError, Subject, Tx, UPLOAD};
+use crate::store::{InstanceRow, JobRow, ORDER_QUERY, Store, StoreError, Subject, Tx, UPLOAD};
 
 /// How often the table is looked at without being told: for retries that became due and for jobs that a command put back.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Programs that are ended at a stop have so long to go.
 const PROGRAM_GRACE: Duration = Duration::from_secs(4);
-
-/// Why an upload waits.
-const NO_UPLOAD_YET: &str = "licences are uploaded through the Open API, which this version does not call yet";
 
 /// A lease outlasts the longest attempt by this; only a process that hangs is outlived by it.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
@@ -64,6 +65,16 @@ impl JobBell {
     }
 }
 
+/// How an attempt ends.
+enum Attempt {
+    /// So.
+    Ends(AttemptResult),
+    /// Without an application: koogate itself makes what was bought.
+    Fulfil,
+    /// Its end is recorded already.
+    Ended,
+}
+
 /// What scheduler and workers share.
 struct Shared {
     store: Arc<Store>,
@@ -94,6 +105,8 @@ impl JobRunner {
         if put_back > 0 {
             log::info!("{put_back} jobs of the last run are taken up again");
         }
+        store.write(None, |tx| tx.hasten_order_jobs(Timestamp::now()))?;
+        upload::hasten(&store, &dispatcher.settings())?;
         let pool = Pool::start("job", limits.workers).map_err(StartError::Thread)?;
         let (stopping, abandoning) = (AtomicBool::new(false), AtomicBool::new(false));
         let shared = Arc::new(Shared { store, dispatcher, waiters, bell, pool, limits, stopping, abandoning });
@@ -101,6 +114,16 @@ impl JobRunner {
         let builder = std::thread::Builder::new().name("jobs".to_owned());
         let scheduler = builder.spawn(move || schedule(&scheduling)).map_err(StartError::Thread)?;
         Ok(Self { shared, scheduler })
+    }
+
+    /// Other settings are in force: what waited for them is tried at once.
+    pub fn settings_changed(&self) {
+        let orders = self.shared.store.write(None, |tx| tx.hasten_order_jobs(Timestamp::now())).map(drop);
+        let uploads = upload::hasten(&self.shared.store, &self.shared.dispatcher.settings());
+        match orders.and(uploads) {
+            Ok(()) => self.shared.bell.ring(),
+            Err(error) => log::error!("jobs that wait for KooGallery could not be made due: {error}"),
+        }
     }
 
     /// Takes no more jobs, lets attempts that run end within `grace`, then ends programs. An attempt that cannot be
@@ -174,17 +197,26 @@ fn claim(shared: &Shared) -> Result<Vec<JobRow>, StoreError> {
 
 /// Makes one attempt and records what came of it.
 fn attempt(shared: &Shared, job: &JobRow) {
-    let result = catch_unwind(AssertUnwindSafe(|| match job.task.as_str() {
-        UPLOAD => AttemptResult::Postponed(NO_UPLOAD_YET.to_owned()),
-        _ => call_application(shared, job),
+    let end = catch_unwind(AssertUnwindSafe(|| match job.task.as_str() {
+        UPLOAD => Attempt::Ends(upload::upload(&shared.store, &shared.dispatcher.settings(), job)),
+        ORDER_QUERY => order::keep(shared, job),
+        _ => tell(shared, job),
     }));
-    let result = result.unwrap_or_else(|_| AttemptResult::Failed("internal error (a panic; see the log)".to_owned()));
+    let panicked = || Attempt::Ends(AttemptResult::Failed("internal error (a panic; see the log)".to_owned()));
+    let end = end.unwrap_or_else(|_| panicked());
     fault::point("attempted");
     let (row, number) = (job.row, job.attempt);
     let retry = retry_of(&shared.limits, job, Timestamp::now());
-    let recorded = shared
-        .store
-        .write(None, move |tx| completion::record(tx, row, number, result.clone(), retry, Timestamp::now()));
+    let recorded = match end {
+        Attempt::Ends(result) => shared
+            .store
+            .write(None, move |tx| completion::record(tx, row, number, result.clone(), retry, Timestamp::now())),
+        Attempt::Fulfil => {
+            let settings = shared.dispatcher.settings();
+            shared.store.write(None, move |tx| ordered::fulfil(tx, &settings, (row, number), retry, Timestamp::now()))
+        }
+        Attempt::Ended => Ok(()),
+    };
     fault::point("recorded");
     match recorded {
         Ok(()) => job.subject.operation().into_iter().for_each(|operation| shared.waiters.ended(operation)),
@@ -194,23 +226,35 @@ fn attempt(shared: &Shared, job: &JobRow) {
     shared.bell.ring();
 }
 
-fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
+/// Reads the job's order, where there is one to read, and tells the application.
+fn tell(shared: &Shared, job: &JobRow) -> Attempt {
+    match &job.order {
+        None => call_application(shared, job),
+        Some(wanted) => match order::read_first(shared, job, wanted) {
+            order::Next::GoOn(job) => call_application(shared, &job),
+            order::Next::Stop(end) => end,
+        },
+    }
+}
+
+fn call_application(shared: &Shared, job: &JobRow) -> Attempt {
+    let failed = |problem: &str| Attempt::Ends(AttemptResult::Failed(problem.to_owned()));
     let (event, instance) = match shared.store.read(|tx| event_and_instance(tx, job)) {
         Ok(found) => found,
-        Err(error) => return AttemptResult::Failed(error.to_string()),
+        Err(error) => return failed(&error.to_string()),
     };
     let settings = shared.dispatcher.settings();
     // A directory is told before anything is bought, too; everything else is about an instance.
-    let product = settings.product_of_directory(instance.as_ref());
-    let Some(product) = product else {
-        return AttemptResult::Failed("no [[product]] entry matches the instance's product any more".to_owned());
-    };
-    let Some(application) = product.application() else {
-        return AttemptResult::Failed("the instance's product has no application any more".to_owned());
+    let Some(product) = settings.product_of_directory(instance.as_ref()) else {
+        return failed("no [[product]] entry matches the instance's product any more");
     };
     let event_name = event.name();
+    let Some(application) = product.application() else {
+        let creates = event_name == EventName::InstanceCreate;
+        return if creates { Attempt::Fulfil } else { failed("the instance's product has no application any more") };
+    };
     let event = event.with_attempt(job.attempt);
-    match application.call(&event, &shared.abandoning) {
+    Attempt::Ends(match application.call(&event, &shared.abandoning) {
         // Before it is accepted: what KooGallery would not take is told to the application, not to the buyer.
         Ok(Answer::Ready(handout)) => {
             let complete = match instance {
@@ -229,19 +273,16 @@ fn call_application(shared: &Shared, job: &JobRow) -> AttemptResult {
             AttemptResult::Refused { code: result_code, message }
         }
         Err(error) => AttemptResult::Failed(error.to_string()),
-    }
+    })
 }
 
 /// What is to be told, and the instance it is about, if there is one.
 fn event_and_instance(tx: &Tx<'_>, job: &JobRow) -> Result<(Event, Option<InstanceRow>), StoreError> {
-    let event: Event = serde_json::from_str(&tx.event_of(job)?).map_err(|error| StoreError::BadRow {
-        table: "job",
-        problem: format!("the event of job {}: {error}", job.row),
-    })?;
+    let event = fulfilment::stored_event(tx, job)?;
     let instance = match (job.subject, &event.instance_id) {
         (Subject::Operation { instance, .. }, _) => tx.instance_by_row(instance)?,
         (Subject::Tenant(_), Some(id)) => tx.instance(Environment::Real, Kind::Saas, id)?,
-        (Subject::Tenant(_), None) => None,
+        (Subject::Tenant(_) | Subject::Order, _) => None,
     };
     Ok((event, instance))
 }

@@ -12,6 +12,7 @@ pub mod admin;
 pub mod backoff;
 pub mod certificates;
 pub mod check;
+pub mod codes;
 pub mod commands;
 pub mod config;
 pub mod demo;

@@ -25,8 +25,21 @@ pub struct Snapshot {
     pub jobs_failing: i64,
     /// For how long the certificate is still valid; `None`: HTTPS is not spoken.
     pub certificate: Option<SignedDuration>,
+    /// Usage records that KooGallery does not have yet. (Settled ones are too many to count each time.)
+    pub usage: Usage,
     /// Calls to KooGallery; `None`: the open API is not configured.
     pub open_api: Option<OpenApi>,
+}
+
+/// What of the reported usage waits.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Usage {
+    /// Records whose time has not come.
+    pub waiting: i64,
+    /// Records that are to be sent now.
+    pub due: i64,
+    /// For so long the first of those has been due; zero: none is.
+    pub oldest_due: SignedDuration,
 }
 
 /// How calls to KooGallery stand.
@@ -58,7 +71,20 @@ impl Collector for Snapshot {
             let help = "Seconds until the certificate of the public listener expires; less than 0 afterwards";
             gauge(&mut encoder, "koogate_certificate_expires_seconds", help, left.as_secs())?;
         }
+        self.usage.encode(&mut encoder)?;
         self.open_api.as_ref().map_or(Ok(()), |open_api| open_api.encode(&mut encoder))
+    }
+}
+
+impl Usage {
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Usage records that KooGallery does not have: waiting for their time, or due";
+        let mut records = encoder.encode_descriptor("koogate_usage_records", help, None, MetricType::Gauge)?;
+        for (state, count) in [("waiting", self.waiting), ("due", self.due)] {
+            ConstGauge::new(count).encode(records.encode_family(&[("state", state)])?)?;
+        }
+        let help = "Seconds since the first usage record that is due became so; 0: none is";
+        gauge(encoder, "koogate_usage_oldest_due_seconds", help, self.oldest_due.as_secs())
     }
 }
 
@@ -96,7 +122,8 @@ mod tests {
         let clock_difference = Some(SignedDuration::from_secs(-3));
         let open_api = Some(OpenApi { calls, is_locked: true, clock_difference });
         let certificate = Some(SignedDuration::from_hours(24));
-        let text = render(Snapshot { jobs_dead: 1, jobs_failing: 2, certificate, open_api });
+        let usage = Usage { waiting: 3, due: 4, oldest_due: SignedDuration::from_secs(61) };
+        let text = render(Snapshot { jobs_dead: 1, jobs_failing: 2, certificate, usage, open_api });
         assert_eq!(
             text,
             "# HELP koogate_jobs_dead Jobs that were given up and wait for somebody\n\
@@ -109,6 +136,13 @@ mod tests {
              less than 0 afterwards\n\
              # TYPE koogate_certificate_expires_seconds gauge\n\
              koogate_certificate_expires_seconds 86400\n\
+             # HELP koogate_usage_records Usage records that KooGallery does not have: waiting for their time, or due\n\
+             # TYPE koogate_usage_records gauge\n\
+             koogate_usage_records{state=\"waiting\"} 3\n\
+             koogate_usage_records{state=\"due\"} 4\n\
+             # HELP koogate_usage_oldest_due_seconds Seconds since the first usage record that is due became so; 0: none is\n\
+             # TYPE koogate_usage_oldest_due_seconds gauge\n\
+             koogate_usage_oldest_due_seconds 61\n\
              # HELP koogate_open_api_calls Calls to KooGallery since the start or the last reload\n\
              # TYPE koogate_open_api_calls counter\n\
              koogate_open_api_calls_total{call=\"order query\",result=\"done\"} 7\n\

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::admin::{self, AdminSite};
 use crate::backoff::Backoff;
 use crate::certificates::{self, CertificateError, Keeper};
+use crate::codes::CodeDesk;
 use crate::config::{self, Config};
 use crate::dispatch::{Dispatcher, Waiters};
 use crate::http::{Door, DoorError, DoorSettings, Tls};
@@ -29,8 +30,8 @@ const DOOR_GRACE: Duration = Duration::from_secs(1);
 /// Attempts of jobs have so long at the end.
 const JOB_GRACE: Duration = Duration::from_secs(5);
 
-/// The admin listener needs few connections.
-const ADMIN_CONNECTIONS: usize = 16;
+/// The admin listener's connections; licensed software may wait for KooGallery on half of them.
+const ADMIN_CONNECTIONS: usize = 64;
 
 /// The running server.
 pub struct Server {
@@ -120,6 +121,7 @@ impl Server {
                     bell: Arc::clone(&bell),
                     login: login.clone(),
                     tls,
+                    codes: CodeDesk::default(),
                 };
                 let site = AdminSite::new(context, &admin.token);
                 let door = DoorSettings {
@@ -177,6 +179,7 @@ impl Server {
             keeper.adopt(files, certificates::load(files)?, Timestamp::now()).map_err(CertificateError::from)?;
         }
         self.dispatcher.replace_settings(Arc::new(settings));
+        self.jobs.settings_changed();
         let (old, new) = (&self.config, config);
         let answers_alike = (old.server.listen, &old.server.base_path, old.server.max_connections, old.server.max_body)
             == (new.server.listen, &new.server.base_path, new.server.max_connections, new.server.max_body);

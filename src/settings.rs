@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{
-    self, Accept, ChangeCheck, Config, ExtendParamsError, Fulfilment, MissingDepartments, RefreshUnfreezes, UnknownCode,
+    self, Accept, ChangeCheck, Config, ExtendParamsError, Fulfilment, MissingDepartments, OrderQuery, RefreshUnfreezes,
+    UnknownCode,
 };
 use crate::fulfilment::application::Application;
 use crate::fulfilment::command::{CommandApplication, CommandSetupError};
@@ -129,6 +130,13 @@ impl Settings {
             Some(instance) => self.product_of(instance),
             None => self.product_for(Kind::Saas, None, None).or_else(first),
         }
+    }
+
+    /// The client that asks for orders, and whether anything goes on without them; `None`: orders are not read.
+    pub fn order_query(&self) -> Option<(&OpenApi, OrderQuery)> {
+        let open_api = self.open_api.as_deref()?;
+        let mode = open_api.settings().order_query;
+        (mode != OrderQuery::Off).then_some((open_api, mode))
     }
 
     /// Whether anything of this kind is sold.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::config::{Database, SnapshotSeries};
+use crate::config::{Database, OpenApi, SnapshotSeries};
 use crate::store::snapshot::{self, SnapshotError};
 use crate::store::{Store, StoreError, Tx};
 
@@ -120,6 +120,8 @@ impl Keeper {
         let (real, test) = (before(self.settings.keep_exchanges), before(KEEP_TESTS.min(self.settings.keep_exchanges)));
         self.purge_all("old exchanges", move |tx| tx.purge_exchanges(real, test, PURGE_BATCH));
         self.purge_all("old events of tenants", move |tx| tx.purge_tenant_jobs(real, PURGE_BATCH));
+        let heartbeats = before(OpenApi::LONGEST_HEARTBEAT_STALE);
+        self.purge_all("old heartbeats", move |tx| tx.purge_heartbeats(heartbeats, PURGE_BATCH));
         self.purge_all("old usage records", move |tx| tx.purge_usage(real, now, PURGE_BATCH));
         self.purge_all("expired login sessions", move |tx| tx.purge_login_sessions(now, PURGE_BATCH));
     }

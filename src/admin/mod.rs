@@ -12,11 +12,13 @@
 //! | the others | the handlers of one resource each |
 
 mod call;
+mod codes;
 mod health;
 mod instances;
 mod licenses;
 mod login;
 mod metrics;
+mod orders;
 mod page;
 mod refused;
 mod reply;
@@ -30,6 +32,7 @@ pub use routes::{ROUTES, Route};
 
 use self::call::Call;
 use self::reply::Problem;
+use crate::codes::CodeDesk;
 use crate::dispatch::{Dispatcher, Waiters};
 use crate::http::{Handler, Reply, Request, Tls};
 use crate::jobs::JobBell;
@@ -51,6 +54,8 @@ pub struct Context {
     pub login: Option<Arc<LoginDesk>>,
     /// What the public listener shows, where it speaks HTTPS.
     pub tls: Option<Arc<Tls>>,
+    /// What KooGallery is asked about authorisation codes.
+    pub codes: CodeDesk,
 }
 
 /// What the admin door hands requests to.

@@ -1,9 +1,15 @@
 //! Answers of the local API: an object, or `{"error": "…"}`.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::codes::CodeFault;
 use crate::http::{Method, Reply, Request};
+use crate::open_api::error::{Again, OpenApiError};
 use crate::store::StoreError;
+
+/// Whoever finds KooGallery away is asked to come back after so many seconds.
+const COME_BACK: i64 = 5;
 
 /// 200 with a JSON object.
 pub(super) fn ok(object: &Value) -> Reply {
@@ -26,12 +32,14 @@ pub(super) struct Problem {
     status: u16,
     error: String,
     header: Option<(&'static str, String)>,
+    /// KooGallery's code, where it is KooGallery that refuses.
+    code: Option<String>,
     log: Option<String>,
 }
 
 impl Problem {
     pub(super) fn new(status: u16, error: impl Into<String>) -> Self {
-        Self { status, error: error.into(), header: None, log: None }
+        Self { status, error: error.into(), header: None, code: None, log: None }
     }
 
     /// 400: the request cannot be read, or asks for what cannot be.
@@ -72,11 +80,48 @@ impl Problem {
         if let Some(cause) = self.log {
             log::error!("{} {:?}: {cause}", request.method, request.path());
         }
-        let reply = with_status(self.status, &json!({ "error": self.error }));
+        let mut problem = json!({ "error": self.error });
+        if let Some(code) = self.code {
+            problem["code"] = code.into();
+        }
+        let reply = with_status(self.status, &problem);
         match self.header {
             Some((name, value)) => reply.with_header(name, value),
             None => reply,
         }
+    }
+}
+
+impl From<CodeFault> for Problem {
+    fn from(fault: CodeFault) -> Self {
+        if let CodeFault::Store(cause) = fault {
+            return Self::internal(cause);
+        }
+        let problem = Self::new(fault.status(), fault.to_string());
+        let header = match &fault {
+            CodeFault::Away { after, .. } => Some(("Retry-After", after.as_secs().max(1).to_string())),
+            _ => None,
+        };
+        Self { header, code: fault.code().map(str::to_owned), ..problem }
+    }
+}
+
+impl From<OpenApiError> for Problem {
+    fn from(error: OpenApiError) -> Self {
+        if let OpenApiError::Store(error) = error {
+            return error.into();
+        }
+        let code = error.refusal().and_then(|refusal| refusal.code.as_ref()).map(|code| code.number().to_owned());
+        let (status, wait) = match (&error, error.again()) {
+            (OpenApiError::NotConfigured, _) => (503, None),
+            // KooGallery has the same answer for an order of another seller and for none at all.
+            (_, Again::Never) if code.as_deref() == Some("0150") => (404, None),
+            (_, Again::Never) => (502, None),
+            (_, Again::NotBefore(until)) => (503, Some(until.duration_since(Timestamp::now()).as_secs().max(1))),
+            (_, Again::Later) => (503, Some(COME_BACK)),
+        };
+        let header = wait.map(|seconds| ("Retry-After", seconds.to_string()));
+        Self { header, code, ..Self::new(status, error.to_string()) }
     }
 }
 

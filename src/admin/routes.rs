@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 
 use super::call::Call;
 use super::reply::Problem;
-use super::{health, instances, licenses, login, metrics, refused, tenants, usage};
+use super::{codes, health, instances, licenses, login, metrics, orders, refused, tenants, usage};
 use crate::http::{Method, Reply};
 
 /// All routes. Each is described in `docs/openapi.yaml`.
@@ -18,6 +18,11 @@ pub static ROUTES: &[Route] = &[
     Route::post("/api/v1/instances/{instanceId}/retry", &["kind", "test"], instances::retry),
     Route::get("/api/v1/licenses", &["state", "kind", "test", "limit", "before"], licenses::list),
     Route::get("/api/v1/licenses/{license}", &[], licenses::show),
+    Route::post("/api/v1/licenses/activate", &[], codes::activate),
+    Route::post("/api/v1/licenses/heartbeat", &[], codes::heartbeat),
+    Route::post("/api/v1/licenses/software-usage", &[], codes::software_usage),
+    Route::get("/api/v1/orders", &["limit", "before"], orders::list),
+    Route::get("/api/v1/orders/{orderId}", &["refresh", "personal"], orders::show),
     Route::get("/api/v1/tenants", &["limit", "before"], tenants::list),
     Route::get("/api/v1/tenants/{tenantId}", &[], tenants::show),
     Route::get("/api/v1/tenants/{tenantId}/users", &["limit", "after"], tenants::users),

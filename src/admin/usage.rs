@@ -27,5 +27,5 @@ pub(super) fn list(call: &Call<'_>) -> Result<Reply, Problem> {
     let filter = UsageFilter { state, instance_id: call.text("instance").map(str::to_owned) };
     let piece = Piece::<i64>::read(call, 50, "before")?;
     let rows = call.context.store.read(|tx| tx.usage_records(&filter, piece.from, piece.rows()))?;
-    piece.reply("records", &rows, |row| row.row, view::usage::to_json)
+    piece.reply("usage", &rows, |row| row.row, view::usage::to_json)
 }

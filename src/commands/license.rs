@@ -1,5 +1,7 @@
 //! `koogate license`: licences of all families, and making one by hand.
 
+mod codes;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -66,6 +68,25 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE", group = "what")]
         file: Option<PathBuf>,
     },
+    /// Activate authorisation codes at KooGallery 激活授权码
+    ///
+    /// Before a product is released, this and a heartbeat must succeed once for a test code of the console.
+    Activate {
+        /// The codes, up to 100
+        #[arg(required = true)]
+        codes: Vec<String>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask KooGallery how an authorisation code stands 查询授权码
+    Heartbeat {
+        /// The code
+        code: String,
+        /// As a JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
@@ -80,6 +101,8 @@ pub(super) fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
             Command::Issue { license, text, file } => {
                 issue(&config, store, *license, &read(text.as_deref(), file.as_deref())?)?;
             }
+            Command::Activate { codes, json } => codes::activate(&config, store, codes, *json)?,
+            Command::Heartbeat { code, json } => codes::heartbeat(&config, store, code, *json)?,
         }
         Ok(ExitCode::SUCCESS)
     })

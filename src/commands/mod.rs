@@ -9,6 +9,7 @@ mod instance;
 mod key;
 mod license;
 mod logging;
+mod order;
 pub(crate) mod output;
 mod serve;
 mod simulate;
@@ -63,6 +64,9 @@ enum Command {
     /// Look after the instances that were sold 实例管理
     #[command(subcommand)]
     Instance(instance::Command),
+    /// Look up what KooGallery tells of orders 订单
+    #[command(subcommand)]
+    Order(order::Command),
     /// Look after licences: which there are, and make one by hand 授权码管理
     #[command(subcommand)]
     License(license::Command),
@@ -100,6 +104,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => simulate::run(&config, &args),
         Command::Exchange(command) => exchange::run(&config, &command),
         Command::Instance(command) => instance::run(&config, &command),
+        Command::Order(command) => order::run(&config, &command),
         Command::License(command) => license::run(&config, &command),
         Command::Stock(command) => stock::run(&config, &command),
         Command::Key(command) => key::run(&config, &command),

@@ -149,6 +149,11 @@ fn read_root(root: &mut Section<'_, '_>) -> Option<Config> {
     let admin = root.optional_section("admin", Admin::read).flatten();
     let login = root.optional_section("login", Login::read).flatten();
     let open_api = root.optional_section("open_api", OpenApi::read).flatten();
+    if open_api.is_none() && sold.contains(&Kind::LicenseOnline) {
+        let message = "it is missing: online licences (kind \"license-online\") are made, but wait, for they reach \
+                       KooGallery by calls to it";
+        root.warn_at(None, "open_api", message);
+    }
     if login.is_some() && keys.as_ref().is_some_and(|keys| keys.kit.is_empty()) {
         let message =
             "users are refused until KooGallery has said their tenant, with calls under keys.kit: it is missing";

@@ -103,6 +103,9 @@ impl OpenApi {
     /// See [`OpenApi::heartbeat_stale`].
     pub const DEFAULT_HEARTBEAT_STALE: Duration = Duration::from_secs(3 * 86_400);
 
+    /// The longest that [`OpenApi::heartbeat_stale`] may be: older answers are of no use to anybody.
+    pub const LONGEST_HEARTBEAT_STALE: Duration = Duration::from_secs(30 * 86_400);
+
     /// `None` when something without a default is missing, which is reported.
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let sites = [("china", Site::China), ("international", Site::International), ("europe", Site::Europe)];
@@ -126,8 +129,8 @@ impl OpenApi {
         let day = Duration::from_secs(86_400);
         let heartbeat_fresh =
             section.or_default("heartbeat_fresh", Self::DEFAULT_HEARTBEAT_FRESH, duration(Duration::ZERO..=day));
-        let heartbeat_stale =
-            section.or_default("heartbeat_stale", Self::DEFAULT_HEARTBEAT_STALE, duration(Duration::ZERO..=30 * day));
+        let stale = duration(Duration::ZERO..=Self::LONGEST_HEARTBEAT_STALE);
+        let heartbeat_stale = section.or_default("heartbeat_stale", Self::DEFAULT_HEARTBEAT_STALE, stale);
         let endpoint = other.map_or_else(|| Endpoint::Site(site.unwrap_or(Site::China)), Endpoint::Other);
         let credentials = Credentials { access_key_id: access_key_id?, secret_access_key: secret_access_key? };
         Some(Self {

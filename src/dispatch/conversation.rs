@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::http::Reply;
+use crate::operation::Environment;
 use crate::protocol::call::{Call, Outcome};
 use crate::protocol::field_cipher::EncryptType;
 use crate::protocol::key::AccessKey;
@@ -12,7 +13,7 @@ use crate::protocol::result_code::ResultCode;
 use crate::protocol::{Family, body_sign, field_cipher};
 use crate::random;
 use crate::settings::Settings;
-use crate::store::{AnswerBytes, Answered, NewExchange, StoreError, Tx};
+use crate::store::{AnswerBytes, Answered, NewExchange, OrderWanted, StoreError, Tx};
 
 /// Kept back from `answer_within` for the transaction that records a provisional answer.
 const RECORDING_TIME: Duration = Duration::from_millis(500);
@@ -123,6 +124,15 @@ impl Conversation {
         let number = tx.insert_answered_exchange(&self.exchange, &answered)?;
         debug_assert!(row.is_none_or(|row| row.number == number), "{row:?} became {number}");
         Ok(number)
+    }
+
+    /// The order that is read before anything is done about a call, where it only names one and orders are read.
+    /// `product_id` is the billing item that the call names.
+    pub(super) fn order_wanted(&self, call: &Call, product_id: Option<&str>) -> Option<OrderWanted> {
+        let reads = call.order_query && call.environment == Environment::Real && self.settings.order_query().is_some();
+        let order = call.order.as_ref().filter(|_| reads)?;
+        let (order_id, order_line_id) = (order.order_id.clone(), order.order_line_id.clone());
+        Some(OrderWanted { order_id, order_line_id, product_id: product_id.map(str::to_owned) })
     }
 
     /// When the answer must leave.

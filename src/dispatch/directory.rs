@@ -152,7 +152,10 @@ fn tell(
         parameters: BTreeMap::new(),
     };
     let (task, event) = (event.name().as_str(), event.to_json());
-    tx.insert_job(&NewJob { subject: Subject::Tenant(tenant), task, event: Some(&event), change: None }, now)?;
+    tx.insert_job(
+        &NewJob { subject: Subject::Tenant(tenant), task, order: None, event: Some(&event), change: None },
+        now,
+    )?;
     Ok(true)
 }
 

@@ -35,9 +35,9 @@ pub(super) fn of_change(
     operation_id: &str,
 ) -> Event {
     let kind = match change {
-        // No request leads to these; `creation`, `issue` and `supervision` tell them.
+        // No request leads to these; `creation`, `issue` and `supervision` tell them, and an upload nobody does.
         Change::Ready => EventChange::InstanceCreate,
-        Change::License => EventChange::LicenseIssue(EventLicenseRequest::default()),
+        Change::License | Change::Upload => EventChange::LicenseIssue(EventLicenseRequest::default()),
         Change::Renew { expire_time, .. } | Change::Supervise { expire_time, .. } => {
             EventChange::InstanceRenew(Renewal {
                 scene: renew_scene(scene, request),
@@ -107,12 +107,6 @@ pub(super) fn check_change(call: &Call, instance: &InstanceRow, product_info: &V
     let facts = InstanceFacts { status: instance.life.status, expire_time: instance.life.expire_time };
     let event = head(call, instance, operation_id, EventChange::InstanceCheckChange(target));
     Event { product: Some(product(instance, None)), instance: Some(facts), ..event }
-}
-
-/// The text in which a change waits in a job row.
-pub(super) fn stored_change(change: &Change) -> String {
-    // A plain enum of texts and times always has a JSON form; one without would be refused when the job ends.
-    serde_json::to_string(change).unwrap_or_default()
 }
 
 fn head(call: &Call, instance: &InstanceRow, operation_id: &str, change: EventChange) -> Event {

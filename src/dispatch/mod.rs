@@ -35,7 +35,7 @@ use crate::protocol::result_code::ResultCode;
 use crate::protocol::signature::SignatureRefusal;
 use crate::protocol::{self, Family, Received};
 use crate::settings::Settings;
-use crate::store::{AnswerBytes, NewExchange, Store, StoreError};
+use crate::store::{AnswerBytes, NewExchange, NewJob, ORDER_QUERY, Store, StoreError, Subject};
 use conversation::{Belongs, Conversation, Row};
 use nonces::Nonces;
 use script::{AfterCommit, Pass, Step};
@@ -169,7 +169,8 @@ impl Dispatcher {
                     self.operate(conversation, &mut row)
                 }
                 Intent::Sync(sync) => self.sync(conversation, call, sync),
-                Intent::Query { .. } | Intent::CheckChange { .. } | Intent::Notify => {
+                Intent::Notify => self.note_announcement(conversation, call),
+                Intent::Query { .. } | Intent::CheckChange { .. } => {
                     queries::outcome(&self.store, &self.questions, conversation, call)
                         .and_then(|outcome| self.record(conversation, outcome, None))
                 }
@@ -253,6 +254,25 @@ impl Dispatcher {
         if has_job {
             (self.wake_jobs)();
         }
+        Ok(bytes)
+    }
+
+    /// An order was announced: it is read in the background and kept.
+    fn note_announcement(&self, conversation: &Arc<Conversation>, call: &Call) -> Result<AnswerBytes, StoreError> {
+        let Some(order) = conversation.order_wanted(call, None) else {
+            return self.record(conversation, Outcome::success(), None);
+        };
+        let script = Arc::clone(conversation);
+        let bytes = self.store.write(Some(conversation.answer_by()), move |tx| {
+            if !tx.is_order_announced(&order.order_id)? {
+                let (subject, task, order) = (Subject::Order, ORDER_QUERY, Some(order.clone()));
+                tx.insert_job(&NewJob { subject, task, order, event: None, change: None }, Timestamp::now())?;
+            }
+            let prepared = script.prepare(&Outcome::success());
+            script.record(tx, &prepared, None, &Belongs::default())?;
+            Ok(prepared.bytes)
+        })?;
+        (self.wake_jobs)();
         Ok(bytes)
     }
 

@@ -36,10 +36,8 @@ pub(super) fn outcome(
         Intent::CheckChange { instance_id, product_info } => {
             check_change(store, questions, conversation, call, instance_id, product_info)
         }
-        // The order is read with the Open API, once that is configured; the notification itself needs nothing.
-        Intent::Notify => Ok(Outcome::success()),
-        // Directories are not kept yet; no path leads here.
-        Intent::Create { .. } | Intent::Change { .. } | Intent::Issue { .. } | Intent::Sync(_) => {
+        // No path leads here.
+        Intent::Create { .. } | Intent::Change { .. } | Intent::Issue { .. } | Intent::Notify | Intent::Sync(_) => {
             Ok(Outcome::refusal(ResultCode::INTERNAL, "internal error"))
         }
     }

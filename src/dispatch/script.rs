@@ -13,15 +13,17 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::conversation::{Belongs, Conversation, Row};
-use super::events;
 use super::waiters::{Ended, Waiters};
+use crate::fulfilment::completion;
 use crate::fulfilment::event::Event;
 use crate::instance::Change;
 use crate::operation::{self, Identity, Next, Standing, State};
 use crate::protocol::call::{Call, Intent, Outcome};
 use crate::protocol::result_code::ResultCode;
 use crate::settings::Product;
-use crate::store::{AnswerBytes, Cause, InstanceRow, NewJob, NewOperation, OperationRow, StoreError, Subject, Tx};
+use crate::store::{
+    AnswerBytes, Cause, InstanceRow, NewJob, NewOperation, OperationRow, OrderWanted, StoreError, Subject, Tx,
+};
 
 /// Where a call stands when a pass begins.
 #[derive(Debug, Clone, Copy)]
@@ -186,22 +188,24 @@ impl Script<'_> {
         })
     }
 
-    /// Tells the application by a job. A dead job of the same operation goes on instead of a second one beside it.
+    /// Tells the application by a job, which reads the order first, if there is one to read. A dead job of the same operation goes on instead of a second one beside it.
     fn add_job(
         &mut self,
         instance: &InstanceRow,
         operation: &OperationRow,
         event: &Event,
         change: Option<&Change>,
+        order: Option<OrderWanted>,
     ) -> Result<(), StoreError> {
         self.then.jobs = true;
         if self.tx.revive_job(operation.row, self.now)? {
             return Ok(());
         }
-        let change = change.map(events::stored_change);
+        let change = change.map(completion::change_to_store);
         let new = NewJob {
             subject: Subject::Operation { instance: instance.row, operation: operation.row },
             task: event.name().as_str(),
+            order,
             event: Some(&event.to_json()),
             change: change.as_deref(),
         };

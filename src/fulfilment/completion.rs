@@ -1,6 +1,6 @@
 //! What the end of an attempt does to job, operation and instance, in one transaction.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::AttemptResult;
 use super::answer::Handout;
@@ -14,9 +14,6 @@ use crate::protocol::result_code::ResultCode;
 use crate::protocol::text;
 use crate::settings::Settings;
 use crate::store::{Cause, InstanceRow, JobRow, LicenseRow, NewJob, StoreError, Subject, Tx, UPLOAD};
-
-/// What cannot be tried yet is looked at again after this time.
-const POSTPONED_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 /// When to try again.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +43,7 @@ pub fn record(
         return Ok(());
     };
     let change = stored_change(&job)?;
-    if !matches!(result, AttemptResult::Ready(_)) && tx.is_overtaken_by_release(&job)? {
+    if !matches!(result, AttemptResult::Ready(_) | AttemptResult::Uploaded) && tx.is_overtaken_by_release(&job)? {
         // It would hold the release up, and the application would be asked again for what is no longer wanted.
         log::info!("job {}: {} is not tried again: the instance was released", job.row, title(&job));
         return tx.end_job(job.row, "cancelled", Some("the instance was released"), now);
@@ -59,8 +56,16 @@ pub fn record(
     }
     match result {
         AttemptResult::Ready(handout) => ready(tx, &job, change.as_ref(), &handout, now),
-        AttemptResult::Postponed(reason) => {
-            tx.postpone_job(job.row, now.checked_add(POSTPONED_FOR).unwrap_or(Timestamp::MAX), &reason)
+        AttemptResult::Postponed { until, reason } => tx.postpone_job(job.row, until, &reason),
+        AttemptResult::Uploaded => uploaded(tx, &job, now),
+        AttemptResult::Rejected(error) => {
+            let (id, command) = (&job.subject_id, retry_command(&job));
+            log::error!(
+                "ALERT job {}: {} came to nothing: {error}; then `koogate {command} {id}`",
+                job.row,
+                title(&job)
+            );
+            tx.end_job(job.row, "dead", Some(&error), now)
         }
         AttemptResult::Pending => {
             log::info!("job {}: the application works on {}", job.row, title(&job));
@@ -141,7 +146,7 @@ pub fn issue(
     // Open until KooGallery has it; an earlier refusal counts no more.
     tx.set_operation(requested.operation, State::Open, None, now)?;
     let subject = Subject::Operation { instance: instance.row, operation: requested.operation };
-    tx.insert_job(&NewJob { subject, task: UPLOAD, event: None, change: None }, now)?;
+    tx.insert_job(&NewJob { subject, task: UPLOAD, order: None, event: None, change: None }, now)?;
     Ok(true)
 }
 
@@ -174,6 +179,22 @@ fn ready(
         handout.access.as_ref().map_or(Ok(()), |access| tx.set_access(&instance, access))?;
     }
     tx.apply(&instance, change, cause, now)?;
+    tx.set_operation(operation, State::Done, Some((ResultCode::SUCCESS, "success")), now)
+}
+
+/// KooGallery has a licence: from now on its request for it is answered with success.
+fn uploaded(tx: &Tx<'_>, job: &JobRow, now: Timestamp) -> Result<(), StoreError> {
+    tx.end_job(job.row, "done", None, now)?;
+    let Subject::Operation { instance, operation } = job.subject else { return Ok(()) };
+    tx.license_uploaded(operation, now)?;
+    let Some(instance) = tx.instance_by_row(instance)? else { return Ok(()) };
+    let exchange = tx.operation(operation)?.map(|operation| operation.first_exchange);
+    let cause = Cause { exchange, job: Some(job.row), note: None };
+    tx.apply(&instance, &Change::Upload, cause, now)?;
+    if instance.life.status == Status::Released {
+        // The release has ended the request already.
+        return Ok(());
+    }
     tx.set_operation(operation, State::Done, Some((ResultCode::SUCCESS, "success")), now)
 }
 
@@ -228,17 +249,33 @@ fn dead(
     Ok(())
 }
 
-fn stored_change(job: &JobRow) -> Result<Option<Change>, StoreError> {
+/// The change that waits in a job.
+pub(super) fn stored_change(job: &JobRow) -> Result<Option<Change>, StoreError> {
     let parsed = job.change.as_deref().map(serde_json::from_str).transpose();
     parsed.map_err(|error| StoreError::BadRow { table: "job", problem: format!("change of job {}: {error}", job.row) })
 }
 
-fn title(job: &JobRow) -> String {
-    let subject = if matches!(job.subject, Subject::Tenant(_)) { "tenant" } else { "instance" };
-    format!("{} for {subject} {}", job.task, job.subject_id)
+/// The text in which a change waits in a job.
+pub fn change_to_store(change: &Change) -> String {
+    // A plain enum of texts and times always has a JSON form; one without would be refused when the job ends.
+    serde_json::to_string(change).unwrap_or_default()
 }
 
-/// The command that makes a dead job due again.
+fn title(job: &JobRow) -> String {
+    let (subject, id) = match job.subject {
+        Subject::Operation { .. } => ("instance", job.subject_id.clone()),
+        Subject::Tenant(_) => ("tenant", job.subject_id.clone()),
+        // Only koogate's own instances and tenants have ids that were looked at.
+        Subject::Order => ("order", format!("{:?}", job.subject_id)),
+    };
+    format!("{} for {subject} {id}", job.task)
+}
+
+/// The command that makes a dead job due again, or does what it was for.
 fn retry_command(job: &JobRow) -> &'static str {
-    if matches!(job.subject, Subject::Tenant(_)) { "tenant retry" } else { "instance retry" }
+    match job.subject {
+        Subject::Operation { .. } => "instance retry",
+        Subject::Tenant(_) => "tenant retry",
+        Subject::Order => "order show --refresh",
+    }
 }

@@ -8,6 +8,7 @@
 
 mod change;
 mod directory;
+mod order;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::change::{Change, ChangeTarget, LicenseRequest, RenewScene, Renewal, Upgrade};
 pub use self::directory::{ApplicationSync, Department, DepartmentsSync, SyncAction, TenantSync, User, UsersSync};
+pub use self::order::OrderTold;
 use crate::instance::Status;
 use crate::kind::Kind;
 use crate::secret::Secret;

@@ -10,6 +10,7 @@ pub mod command;
 pub mod completion;
 pub mod event;
 pub mod http;
+pub mod ordered;
 pub mod ready;
 pub mod retell;
 pub mod webhook;
@@ -25,8 +26,9 @@ use crate::protocol::result_code::ResultCode;
 use crate::random;
 use crate::secret::Secret;
 use crate::settings::Product;
-use crate::store::{InstanceRow, StoreError, Tx};
+use crate::store::{InstanceRow, JobRow, StoreError, Tx};
 use answer::Handout;
+use event::Event;
 
 /// How a creation goes on.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ pub enum Begun {
     Application,
 }
 
-/// What came of one attempt to tell the merchant's application.
+/// What came of one attempt to tell the merchant's application, or to hand a licence to KooGallery.
 #[derive(Debug, Clone)]
 pub enum AttemptResult {
     /// It has done it.
@@ -63,7 +65,16 @@ pub enum AttemptResult {
     /// No answer, or none that counts.
     Failed(String),
     /// It cannot be tried yet, for a reason that is nobody's failure.
-    Postponed(String),
+    Postponed {
+        /// When it is looked at again.
+        until: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// KooGallery has the licence.
+    Uploaded,
+    /// KooGallery will not have the licence, however often it is tried: why, and what to do.
+    Rejected(String),
 }
 
 /// Begins the creation of an instance, or of the licence in row `license`, in the transaction that answers the call.
@@ -123,6 +134,15 @@ fn from_stock(
         log::warn!("ALERT stock {stock:?} is low: {left} left; `koogate stock import` adds more");
     }
     Ok(Begun::Ready(handout))
+}
+
+/// The event of a job.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn stored_event(tx: &Tx<'_>, job: &JobRow) -> Result<Event, StoreError> {
+    serde_json::from_str(&tx.event_of(job)?)
+        .map_err(|error| StoreError::BadRow { table: "job", problem: format!("the event of job {}: {error}", job.row) })
 }
 
 /// Checks that the interface that bought an instance can hand this out.

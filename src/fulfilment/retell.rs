@@ -10,7 +10,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::event::{Change, Department, Event, SyncAction};
-use crate::store::{JobRow, StoreError, Tx};
+use super::stored_event;
+use crate::store::{StoreError, Tx};
 
 /// Makes jobs of a tenant due at once: those that wait, and the dead ones with something left to tell. Returns how many.
 ///
@@ -20,7 +21,7 @@ pub fn retry(tx: &Tx<'_>, tenant: i64, now: Timestamp) -> Result<usize, StoreErr
     let mut retried = tx.hasten_tenant_jobs(tenant, now)?;
     // Those that wait come after what is revived all the same: a tenant's jobs are done in order.
     let jobs = tx.jobs_since_first_dead(tenant)?;
-    let events = jobs.iter().map(|job| event_of(tx, job)).collect::<Result<Vec<_>, _>>()?;
+    let events = jobs.iter().map(|job| stored_event(tx, job)).collect::<Result<Vec<_>, _>>()?;
     let credentials: HashSet<_> = tx.applications_of(tenant)?.into_iter().map(|row| row.app_id).collect();
     let mut once_more = HashSet::new();
     for (index, (job, event)) in jobs.iter().zip(&events).enumerate() {
@@ -60,11 +61,6 @@ pub fn retry(tx: &Tx<'_>, tenant: i64, now: Timestamp) -> Result<usize, StoreErr
 
 fn ends_binding(event: &Event) -> bool {
     matches!(&event.change, Change::TenantSync(told) if told.action == SyncAction::Remove)
-}
-
-fn event_of(tx: &Tx<'_>, job: &JobRow) -> Result<Event, StoreError> {
-    serde_json::from_str(&tx.event_of(job)?)
-        .map_err(|error| StoreError::BadRow { table: "job", problem: format!("the event of job {}: {error}", job.row) })
 }
 
 /// What is left of an event after later ones of its tenant were told; `None`: nothing.

@@ -1,22 +1,21 @@
 //! The calls of the open API, one function each.
 
-use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, TryLockError};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::error::OpenApiError;
-use super::{Call, OpenApi, Patience};
+use super::{Call, OpenApi, Patience, UploadPayload};
 use crate::config::UsageInterface;
 use crate::license::License;
 use crate::protocol::key::AccessKey;
 use crate::protocol::open_api::license::{self, CodeInfo, SoftwareUsage};
 use crate::protocol::open_api::order::{self, Order};
-use crate::protocol::open_api::reply::Standing;
 use crate::protocol::open_api::upload::{self, Upload};
 use crate::protocol::open_api::{aksk, usage_signature};
-use crate::store::Store;
+use crate::store::{OrderRow, Store};
 
 /// The path of a push of usage records.
 const USAGE_PATH: &str = "/api/mkp-openapi-public/global/v1/isv/usage-data";
@@ -45,6 +44,28 @@ impl OpenApi {
         let fault = |fault| OpenApiError::Order { order_id: order_id.to_owned(), fault };
         let order = Order::read(info.as_ref(), order_id).map_err(fault)?;
         Ok((info.unwrap_or_default(), order))
+    }
+
+    /// Asks for an order, and keeps what is told in place of what was.
+    ///
+    /// # Errors
+    /// See [`OpenApiError`].
+    pub fn order_and_keep(
+        &self,
+        store: &Store,
+        order_id: &str,
+        patience: Patience,
+    ) -> Result<(OrderRow, Value), OpenApiError> {
+        let (info, order) = self.order(store, order_id, patience)?;
+        let (fetched_at, told) = (Timestamp::now(), info.clone());
+        let row = OrderRow {
+            order_id: order.order_id.clone(),
+            order_type: order.order_type.clone(),
+            create_time: order.create_time,
+            fetched_at,
+        };
+        store.write(None, move |tx| tx.put_order(&order, &told, fetched_at))?;
+        Ok((row, info))
     }
 
     /// Activates an authorisation code.
@@ -150,20 +171,52 @@ impl OpenApi {
     /// See [`OpenApiError`].
     pub fn upload(&self, store: &Store, event_id: &str, license: &License) -> Result<(), OpenApiError> {
         let upload = Upload::new(license, &format!("koogate-{}", random_text()));
-        let hashes = self.hashes_uploads.load(Ordering::Relaxed);
-        let may_try_hash = !hashes && !self.tried_hash.load(Ordering::Relaxed);
-        let sent = self.send_upload(store, event_id, &upload, hashes, !may_try_hash);
-        let refused = sent.as_ref().err().and_then(OpenApiError::refusal);
-        if !may_try_hash || refused.is_none_or(|refusal| refusal.standing() != Standing::Signature) {
+        let mut payload = self.upload_payload();
+        let _probing = match payload {
+            UploadPayload::Unsigned | UploadPayload::Hash => {
+                return self.send_upload(store, event_id, &upload, payload == UploadPayload::Hash, true);
+            }
+            UploadPayload::Untried | UploadPayload::TriedUnsigned => match self.probing_upload.try_lock() {
+                Ok(probing) => probing,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return Err(super::crowded()),
+            },
+        };
+        // Somebody else may have found it out meanwhile.
+        payload = self.upload_payload();
+        let hashes = matches!(payload, UploadPayload::TriedUnsigned | UploadPayload::Hash);
+        // The first refusal says nothing of the key yet.
+        let sent = self.send_upload(store, event_id, &upload, hashes, payload != UploadPayload::Untried);
+        let refused = sent.as_ref().is_err_and(OpenApiError::refuses_key);
+        self.learn_payload(payload, &sent);
+        if payload != UploadPayload::Untried || !refused {
             return sent;
         }
-        self.tried_hash.store(true, Ordering::Relaxed);
         let sent = self.send_upload(store, event_id, &upload, true, true);
-        if sent.is_ok() {
-            self.hashes_uploads.store(true, Ordering::Relaxed);
-            log::warn!("KooGallery wants the hash of uploads signed: set open_api.multipart_payload = \"hash\"");
-        }
+        self.learn_payload(UploadPayload::TriedUnsigned, &sent);
         sent
+    }
+
+    fn upload_payload(&self) -> UploadPayload {
+        *self.upload_payload.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What an upload tells of the payload that KooGallery wants signed.
+    fn learn_payload(&self, tried: UploadPayload, sent: &Result<(), OpenApiError>) {
+        let is_taken = sent.as_ref().err().is_none_or(OpenApiError::proves_key);
+        let is_refused = sent.as_ref().is_err_and(OpenApiError::refuses_key);
+        let learnt = match tried {
+            UploadPayload::Untried if is_taken => UploadPayload::Unsigned,
+            UploadPayload::Untried if is_refused => UploadPayload::TriedUnsigned,
+            UploadPayload::TriedUnsigned if is_taken => {
+                log::warn!("KooGallery wants the hash of uploads signed: set open_api.multipart_payload = \"hash\"");
+                UploadPayload::Hash
+            }
+            // Neither: it is the key.
+            UploadPayload::TriedUnsigned if is_refused => UploadPayload::Unsigned,
+            _ => return,
+        };
+        *self.upload_payload.lock().unwrap_or_else(PoisonError::into_inner) = learnt;
     }
 
     fn send_upload(

@@ -46,7 +46,10 @@ pub enum OpenApiError {
     },
     /// The time was over before anything could be sent: too many calls wait.
     #[error("too many calls to KooGallery wait")]
-    Crowded,
+    Crowded {
+        /// When there may be a place.
+        until: Timestamp,
+    },
     /// No connection came about. Nothing was sent.
     #[error("no connection to {host}: {reason}")]
     NoConnection {
@@ -125,9 +128,11 @@ impl OpenApiError {
         match self {
             Self::Refused { not_before: Some(until), .. } => Again::NotBefore(*until),
             Self::Refused { refusal, .. } if refusal.standing() != Standing::Temporary => Again::Never,
-            Self::Locked { until, .. } | Self::Throttled { until } => Again::NotBefore(*until),
+            Self::Locked { until, .. } | Self::Throttled { until } | Self::Crowded { until } => {
+                Again::NotBefore(*until)
+            }
             // A reply that is a whole order, but another's, stays one; a line may still be added.
-            Self::NotConfigured | Self::Redirected { .. } => Again::Never,
+            Self::NotConfigured => Again::Never,
             _ => Again::Later,
         }
     }
@@ -135,6 +140,16 @@ impl OpenApiError {
     /// What KooGallery said, where it said no.
     pub fn refusal(&self) -> Option<&Refusal> {
         if let Self::Refused { refusal, .. } = self { Some(refusal) } else { None }
+    }
+
+    /// Whether KooGallery refused the access key with it.
+    pub fn refuses_key(&self) -> bool {
+        self.refusal().is_some_and(|refusal| refusal.standing() == Standing::Signature)
+    }
+
+    /// Whether it shows that the access key was right: what lies behind the gateway refused.
+    pub fn proves_key(&self) -> bool {
+        self.refusal().is_some_and(Refusal::is_beyond_gateway)
     }
 
     /// Whether KooGallery may have carried the call out all the same.

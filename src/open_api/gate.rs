@@ -70,9 +70,13 @@ impl Gate {
 
     /// The key was accepted.
     pub(super) fn accepted(&self) {
-        let mut state = self.lock();
-        state.is_proven = true;
-        state.pause = Duration::ZERO;
+        self.lock().is_proven = true;
+        self.changed.notify_all();
+    }
+
+    /// KooGallery answered a call: it no longer has too many.
+    pub(super) fn succeeded(&self) {
+        self.lock().pause = Duration::ZERO;
     }
 
     /// The key was refused.
@@ -159,7 +163,7 @@ mod tests {
         reopened(&gate);
         assert_eq!(gate.throttled(0.5), LONGEST_PAUSE);
         reopened(&gate);
-        gate.accepted();
+        gate.succeeded();
         assert_eq!(gate.throttled(0.5), FIRST_PAUSE);
     }
 }

@@ -46,7 +46,7 @@ fn result_of(error: &OpenApiError) -> &'static str {
         OpenApiError::NotConfigured
         | OpenApiError::Locked { .. }
         | OpenApiError::Throttled { .. }
-        | OpenApiError::Crowded
+        | OpenApiError::Crowded { .. }
         | OpenApiError::Store(_) => "not-sent",
         _ => "failed",
     }

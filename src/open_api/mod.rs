@@ -11,10 +11,11 @@ pub mod error;
 mod gate;
 mod lock;
 mod metrics;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,7 @@ use self::lock::Lock;
 pub use self::metrics::{CallCount, OpenApiMetrics};
 pub use self::transport::BadCertificates;
 use self::transport::{HttpReply, Sender, TIMEOUT};
+use crate::address::Address;
 use crate::backoff::{self, Backoff};
 use crate::config::{self, Endpoint, MultipartPayload};
 use crate::protocol::open_api::aksk::{self, Unsigned};
@@ -37,6 +39,10 @@ use crate::store::{OpenApiRefusalRow, Store, StoreError};
 /// A call that somebody waits for is made so often at most, with these pauses between (spec 5-open-api §2).
 const ATTEMPTS: u32 = 5;
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), slowest: Duration::from_secs(60) };
+
+/// Background work waits for its place so long: beyond, its thread has better things to do, and it comes back later.
+const PLACE_WITHIN: Duration = Duration::from_secs(1);
+const COME_BACK_AFTER: Duration = Duration::from_secs(5);
 
 /// How long a call may take in all.
 #[derive(Debug, Clone, Copy)]
@@ -55,13 +61,27 @@ pub struct OpenApi {
     sender: Sender,
     gate: Gate,
     lock: Lock,
-    /// What stands for the body of an upload is its hash: by the configuration, or because KooGallery took nothing else.
-    hashes_uploads: AtomicBool,
+    /// What stands for the body in the signature of an upload.
+    upload_payload: Mutex<UploadPayload>,
+    /// Held while it is found out.
+    probing_upload: Mutex<()>,
     /// By how much this machine's clock was ahead of KooGallery's at the last reply.
     clock_difference: Mutex<Option<SignedDuration>>,
-    /// The hash was tried, in vain.
-    tried_hash: AtomicBool,
     metrics: OpenApiMetrics,
+}
+
+/// What stands for the body in the signature of an upload. No document says what KooGallery takes, and every refusal
+/// brings the key nearer to its lock; so it is found out by one upload at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UploadPayload {
+    /// Not known: the unsigned payload is tried, then the hash.
+    Untried,
+    /// The unsigned payload was refused; the hash is tried, once.
+    TriedUnsigned,
+    /// The unsigned payload, because KooGallery took it, or because it refused both: then it is the key.
+    Unsigned,
+    /// The hash, because it is configured, or because KooGallery took nothing else.
+    Hash,
 }
 
 /// What a call says.
@@ -87,8 +107,16 @@ impl OpenApi {
             Endpoint::Site(site) => site.hosts().iter().map(|host| format!("https://{host}")).collect(),
             Endpoint::Other(origin) => vec![origin.clone()],
         };
-        let is_local = matches!(settings.endpoint, Endpoint::Other(_));
-        let sender = Sender::new(settings.trusted_certificates.as_deref(), is_local)?;
+        Self::at(settings, origins)
+    }
+
+    fn at(settings: &config::OpenApi, origins: Vec<String>) -> Result<Self, BadCertificates> {
+        let is_local = |origin: &String| Address::parse(origin).is_ok_and(|address| address.is_local);
+        let sender = Sender::new(settings.trusted_certificates.as_deref(), origins.iter().all(is_local))?;
+        let upload_payload = match settings.multipart_payload {
+            MultipartPayload::Unsigned => UploadPayload::Untried,
+            MultipartPayload::Hash => UploadPayload::Hash,
+        };
         let host = |origin: String| {
             let host = origin.split_once("://").map(|(_, host)| host.to_owned()).unwrap_or_default();
             (origin, host)
@@ -99,8 +127,8 @@ impl OpenApi {
             sender,
             gate: Gate::default(),
             lock: Lock::default(),
-            hashes_uploads: AtomicBool::new(settings.multipart_payload == MultipartPayload::Hash),
-            tried_hash: AtomicBool::new(false),
+            upload_payload: Mutex::new(upload_payload),
+            probing_upload: Mutex::default(),
             clock_difference: Mutex::default(),
             metrics: OpenApiMetrics::default(),
         })
@@ -136,12 +164,13 @@ impl OpenApi {
 
     /// Makes a call, and, where somebody waits, makes it again as long as that makes sense.
     fn call(&self, store: &Store, call: &Call<'_>, patience: Patience) -> Result<Map<String, Value>, OpenApiError> {
-        let deadline = match patience {
-            Patience::Once => Instant::now() + TIMEOUT,
-            Patience::Until(deadline) => deadline,
+        let now = Instant::now();
+        let (place_by, deadline) = match patience {
+            Patience::Once => (now + PLACE_WITHIN, now + TIMEOUT),
+            Patience::Until(deadline) => (deadline, deadline),
         };
         for attempt in 1.. {
-            let result = self.attempt(store, call, deadline);
+            let result = self.attempt(store, call, place_by, deadline);
             self.metrics.count(call.name, &result);
             let Err(error) = result else { return result };
             let wait = match error.again() {
@@ -158,17 +187,23 @@ impl OpenApi {
             std::thread::sleep(wait);
         }
         // The loop has no other end than its returns.
-        Err(OpenApiError::Crowded)
+        Err(crowded())
     }
 
-    /// Makes a call once: at the first host that can be reached.
-    fn attempt(&self, store: &Store, call: &Call<'_>, deadline: Instant) -> Result<Map<String, Value>, OpenApiError> {
-        let _pass = self.gate.enter(deadline).map_err(|closed| match closed {
+    /// Makes a call once: at the first host that can be reached. It may wait for its place until `place_by`.
+    fn attempt(
+        &self,
+        store: &Store,
+        call: &Call<'_>,
+        place_by: Instant,
+        deadline: Instant,
+    ) -> Result<Map<String, Value>, OpenApiError> {
+        let _pass = self.gate.enter(place_by).map_err(|closed| match closed {
             Closed::Throttled(left) => OpenApiError::Throttled { until: backoff::after(Timestamp::now(), left) },
-            Closed::Crowded => OpenApiError::Crowded,
+            Closed::Crowded => crowded(),
         })?;
         self.lock.check(store, &self.settings.credentials, Timestamp::now())?;
-        let mut last = OpenApiError::Crowded;
+        let mut last = crowded();
         for (origin, host) in &self.hosts {
             match self.send(call, origin, host, deadline) {
                 Ok(reply) => return self.judge(store, call, host, reply),
@@ -197,7 +232,7 @@ impl OpenApi {
             |error: ureq::http::Error| OpenApiError::Broken { host: host.to_owned(), reason: error.to_string() };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(OpenApiError::Crowded);
+            return Err(crowded());
         }
         self.sender.send(request.body(body).map_err(broken)?, host, left)
     }
@@ -214,7 +249,8 @@ impl OpenApi {
         *self.clock_difference.lock().unwrap_or_else(PoisonError::into_inner) = difference;
         let refusal = match reply::read(reply.status, &reply.body) {
             Reply::Done(members) => {
-                self.accepted(store);
+                self.key_accepted(store);
+                self.gate.succeeded();
                 return Ok(members);
             }
             Reply::Unreadable { shown } => return Err(OpenApiError::Unreadable { host: host.to_owned(), shown }),
@@ -234,9 +270,14 @@ impl OpenApi {
                 not_before = Some(backoff::after(Timestamp::now(), pause));
                 log::warn!("KooGallery has too many calls: {refusal}; the next one is made after {pause:.1?}");
             }
-            // Only what lies behind the gateway knows such a code: the key was right.
-            Standing::Permanent if refusal.is_beyond_gateway() => self.accepted(store),
             Standing::Temporary | Standing::Permanent => {}
+        }
+        if refusal.is_beyond_gateway() {
+            // Only what lies behind the gateway knows such a code: the key was right.
+            self.key_accepted(store);
+            if refusal.standing() != Standing::Throttled {
+                self.gate.succeeded();
+            }
         }
         if refusal.is("0102") {
             advice = "; the first key of keys.basic is not the one bound to the basic interface".to_owned();
@@ -244,10 +285,16 @@ impl OpenApi {
         Err(OpenApiError::Refused { call: call.name, refusal: Box::new(refusal), advice, not_before })
     }
 
-    fn accepted(&self, store: &Store) {
+    fn key_accepted(&self, store: &Store) {
         self.gate.accepted();
         self.lock.accepted(store, &self.settings.credentials);
     }
+}
+
+/// No place came free in time.
+fn crowded() -> OpenApiError {
+    let pause = backoff::varied(COME_BACK_AFTER, backoff::jitter());
+    OpenApiError::Crowded { until: backoff::after(Timestamp::now(), pause) }
 }
 
 /// Without the credentials.

@@ -5,15 +5,17 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use ureq::http::{Request, header};
+use ureq::config::Config;
+use ureq::http::{Request, Uri, header};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
-    ConnectProxyConnector, ConnectionDetails, Connector, RustlsConnector, TcpConnector, Transport,
+    ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector, Transport,
 };
 use ureq::{Agent, Proxy, Timeout};
 
 use super::error::OpenApiError;
+use crate::excerpt::excerpt;
 
 /// Longest reply. An order has a few kilobytes.
 const REPLY_LIMIT: u64 = 1 << 20;
@@ -23,6 +25,9 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// For the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// So much of an error's words is shown, in characters.
+const SHOWN: usize = 200;
 
 /// The certificates that are to be trusted cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,13 +68,16 @@ impl Sender {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
+            // A connection that the other side gave up meanwhile would lose a call, and whether it was carried out.
+            .max_idle_connections(0)
             .proxy(if is_local { None } else { Proxy::try_from_env() })
             .tls_config(tls.build())
             .user_agent(concat!("koogate/", env!("CARGO_PKG_VERSION")))
             .accept("application/json")
             .build();
-        let connector = ConnectProxyConnector::default().chain(FirstContact).chain(RustlsConnector::default());
-        Ok(Self(Agent::with_parts(config, connector, DefaultResolver::default())))
+        let proxy = FirstContact(ConnectProxyConnector::default());
+        let connector = proxy.chain(FirstContact(TcpConnector::default())).chain(RustlsConnector::default());
+        Ok(Self(Agent::with_parts(config, connector, FirstContact(DefaultResolver::default()))))
     }
 
     /// Sends a request and reads the reply, within `time` and [`TIMEOUT`]. `host` is for messages.
@@ -99,7 +107,8 @@ fn failure(error: ureq::Error, host: &str, after: Duration) -> OpenApiError {
         ureq::Error::HostNotFound => "the name has no address".to_owned(),
         ureq::Error::Timeout(_) => format!("it took longer than {CONNECT_TIMEOUT:?}"),
         ureq::Error::Io(error) if is_broken(error) => "it closed the connection".to_owned(),
-        other => other.to_string(),
+        // May quote what came from outside.
+        other => excerpt(other.to_string().as_bytes(), &[], SHOWN),
     };
     match error {
         ureq::Error::HostNotFound | ureq::Error::ConnectProxyFailed(_) | ureq::Error::InvalidProxyUrl => {
@@ -127,11 +136,11 @@ fn is_broken(error: &io::Error) -> bool {
     matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
 }
 
-/// Connects by TCP, and marks what fails then: afterwards an error of the socket does not tell whether anything was sent.
+/// Looks the name up or connects, and marks what fails then: afterwards an error of the socket does not tell whether anything was sent.
 #[derive(Debug)]
-struct FirstContact;
+struct FirstContact<C>(C);
 
-/// No connection by TCP.
+/// No connection.
 #[derive(Debug)]
 struct NoContact(io::Error);
 
@@ -143,13 +152,23 @@ impl fmt::Display for NoContact {
 
 impl std::error::Error for NoContact {}
 
-impl<In: Transport> Connector<In> for FirstContact {
-    type Out = <TcpConnector as Connector<In>>::Out;
+impl<In: Transport, C: Connector<In>> Connector<In> for FirstContact<C> {
+    type Out = C::Out;
 
     fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
-        TcpConnector::default().connect(details, chained).map_err(|error| match error {
-            ureq::Error::Io(error) => ureq::Error::Other(Box::new(NoContact(error))),
-            other => other,
-        })
+        self.0.connect(details, chained).map_err(no_contact)
+    }
+}
+
+impl<R: Resolver> Resolver for FirstContact<R> {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.0.resolve(uri, config, timeout).map_err(no_contact)
+    }
+}
+
+fn no_contact(error: ureq::Error) -> ureq::Error {
+    match error {
+        ureq::Error::Io(error) => ureq::Error::Other(Box::new(NoContact(error))),
+        other => other,
     }
 }

@@ -41,6 +41,8 @@ pub struct ActivityFamily {
     pub(super) encrypts_credentials: bool,
     /// What KooGallery checks in the reply to a creation.
     pub(super) creation: ReplyShape,
+    /// Its calls name an order and tell nothing of it: what was ordered is told by the order query (spec 5-open-api §4).
+    pub(super) order_query: bool,
 }
 
 /// One activity of a family.
@@ -102,6 +104,7 @@ impl ActivityFamily {
             business_id: members.optional("businessId")?,
             may_answer_processing: activity.may_answer_processing,
             encrypts_credentials: self.encrypts_credentials,
+            order_query: self.order_query,
             adopts_unknown: false,
             remarks: Vec::new(),
             content: content(members.0.clone()),

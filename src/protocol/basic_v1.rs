@@ -37,6 +37,7 @@ pub static BASIC_V1: ActivityFamily = ActivityFamily {
     complete,
     encrypts_credentials: true,
     creation: ReplyShape::NewInstance,
+    order_query: false,
 };
 
 /// What later calls of a purchase under service supervision may change (spec 2-basic-v1 §12 d).

@@ -32,6 +32,7 @@ pub static BASIC_V2: ActivityFamily = ActivityFamily {
     complete: nothing_more,
     encrypts_credentials: false,
     creation: ReplyShape::NewInstance,
+    order_query: true,
 };
 
 /// `queryInstance` asks for at most so many instances.

@@ -40,6 +40,8 @@ pub struct Call {
     pub may_answer_processing: bool,
     /// The interface encrypts user name and password, which bounds their length.
     pub encrypts_credentials: bool,
+    /// The order is only named: what was ordered is told by the order query.
+    pub order_query: bool,
     /// A change of an instance nobody has heard of begins its record instead of being refused.
     pub adopts_unknown: bool,
     /// What could not be read and was left out; for the operator, without values.

@@ -28,6 +28,7 @@ pub static LICENSE: ActivityFamily = ActivityFamily {
     complete,
     encrypts_credentials: false,
     creation: ReplyShape::GetLicense,
+    order_query: false,
 };
 
 /// Identity: the order (documented).

@@ -25,6 +25,7 @@ pub static LICENSE_CODE: ActivityFamily = ActivityFamily {
     complete: adopt,
     encrypts_credentials: false,
     creation: ReplyShape::Plain,
+    order_query: false,
 };
 
 /// Nobody tells the seller that a code was bought: any call may be the first about it (spec 4-license §3.5).

@@ -30,6 +30,7 @@ pub static LICENSE_ONLINE: ActivityFamily = ActivityFamily {
     complete: nothing_more,
     encrypts_credentials: false,
     creation: ReplyShape::NewInstance,
+    order_query: true,
 };
 
 /// Identity: the instance, the event and the device (see [`LicenseRequest::identity`]).

@@ -80,6 +80,19 @@ impl InstanceRow {
     }
 }
 
+/// What an order tells of an instance; what it does not tell stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Described {
+    /// The product.
+    pub product_id: Option<String>,
+    /// The specification.
+    pub sku_code: Option<String>,
+    /// How it is charged.
+    pub charging_mode: Option<String>,
+    /// The end of the paid time, an estimate: counts only where none is known.
+    pub expire_time: Option<Timestamp>,
+}
+
 /// What made an instance change.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cause<'a> {
@@ -272,6 +285,32 @@ impl Tx<'_> {
     pub fn set_charging_mode(&self, row: i64, charging_mode: &str) -> Result<(), StoreError> {
         let sql = "UPDATE instance SET charging_mode = ?2 WHERE id = ?1 AND charging_mode IS NOT ?2";
         self.execute("record the charging mode", sql, (row, charging_mode)).map(drop)
+    }
+
+    /// Records what an order tells of an instance, and, if that is news, that it did; returns the instance afterwards.
+    pub fn describe(
+        &self,
+        instance: &InstanceRow,
+        told: Described,
+        cause: Cause<'_>,
+        now: Timestamp,
+    ) -> Result<InstanceRow, StoreError> {
+        let mut after = instance.clone();
+        after.life.product_id = told.product_id.or(after.life.product_id);
+        after.life.sku_code = told.sku_code.or(after.life.sku_code);
+        after.life.expire_time = after.life.expire_time.or(told.expire_time);
+        after.charging_mode = told.charging_mode.or(after.charging_mode);
+        if after.life == instance.life && after.charging_mode == instance.charging_mode {
+            return Ok(after);
+        }
+        let life = &after.life;
+        self.execute(
+            "describe the instance",
+            "UPDATE instance SET product_id = ?2, sku_code = ?3, expire_time = ?4, charging_mode = ?5 WHERE id = ?1",
+            (after.row, &life.product_id, &life.sku_code, life.expire_time.map(millis), &after.charging_mode),
+        )?;
+        self.add_history(&after, "described", cause, now)?;
+        Ok(after)
     }
 
     fn add_history(

@@ -1,6 +1,7 @@
 //! Rows of `job`: durable work in the background. Events reach the merchant's application in order per instance; uploads
 //! go to KooGallery and hold nobody up.
 
+mod orders;
 mod tenants;
 
 use jiff::Timestamp;
@@ -10,17 +11,33 @@ use super::{StoreError, Tx, instant, millis};
 /// The task of handing a licence to KooGallery.
 pub const UPLOAD: &str = "license.upload";
 
+/// The task of reading an order that was announced.
+pub const ORDER_QUERY: &str = "order.query";
+
 /// A job to be done.
 #[derive(Debug, Clone)]
 pub struct NewJob<'a> {
     /// What it is about.
     pub subject: Subject,
-    /// What is to be done: the event's name, or [`UPLOAD`].
+    /// What is to be done: the event's name, [`UPLOAD`] or [`ORDER_QUERY`].
     pub task: &'a str,
-    /// The event, JSON; `None` for [`UPLOAD`].
+    /// The order that is read first.
+    pub order: Option<OrderWanted>,
+    /// The event, JSON; `None` for [`UPLOAD`] and [`ORDER_QUERY`].
     pub event: Option<&'a str>,
     /// What happens to the instance when the application agrees, JSON; `None` when it has happened already.
     pub change: Option<&'a str>,
+}
+
+/// An order that a job is to read, from the point of view of the call that named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderWanted {
+    /// `orderId`.
+    pub order_id: String,
+    /// The line the call is about.
+    pub order_line_id: Option<String>,
+    /// The billing item the call is about, where it names one.
+    pub product_id: Option<String>,
 }
 
 /// What a job is about. Events about one subject reach the application in order.
@@ -35,6 +52,8 @@ pub enum Subject {
     },
     /// The directory of a tenant.
     Tenant(i64),
+    /// An order alone.
+    Order,
 }
 
 impl Subject {
@@ -43,6 +62,7 @@ impl Subject {
         match self {
             Self::Operation { instance, operation } => (Some(instance), Some(operation), None),
             Self::Tenant(tenant) => (None, None, Some(tenant)),
+            Self::Order => (None, None, None),
         }
     }
 
@@ -59,12 +79,14 @@ pub struct JobRow {
     pub row: i64,
     /// What it is about.
     pub subject: Subject,
-    /// The same in words: the instance's or the tenant's id on the wire.
+    /// The same in words: the instance's, the tenant's or the order's id on the wire.
     pub subject_id: String,
     /// `waiting`, `running`, `done`, `dead` or `cancelled`.
     pub state: String,
-    /// What is to be done: the event's name, or [`UPLOAD`].
+    /// What is to be done: the event's name, [`UPLOAD`] or [`ORDER_QUERY`].
     pub task: String,
+    /// The order that is still to be read, before anything else.
+    pub order: Option<OrderWanted>,
     event_sealed: Option<Vec<u8>>,
     /// What happens to the instance when it is done, JSON.
     pub change: Option<String>,
@@ -87,11 +109,24 @@ impl Tx<'_> {
         let seal = |event: &str| self.sealing.seal(&sealed_in(new.subject), event.as_bytes());
         let sealed = new.event.map(seal).transpose()?;
         let (instance, operation, tenant) = new.subject.columns();
+        let order = new.order.as_ref();
         self.insert(
             "add the job",
-            "INSERT INTO job (instance, operation, tenant, state, task, event_sealed, change, run_at, created_at) \
-             VALUES (?1, ?2, ?3, 'waiting', ?4, ?5, ?6, ?7, ?7)",
-            (instance, operation, tenant, new.task, sealed, new.change, millis(now)),
+            "INSERT INTO job (instance, operation, tenant, state, task, event_sealed, change, run_at, created_at, \
+             order_id, order_line_id, order_product_id) \
+             VALUES (?1, ?2, ?3, 'waiting', ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10)",
+            (
+                instance,
+                operation,
+                tenant,
+                new.task,
+                sealed,
+                new.change,
+                millis(now),
+                order.map(|order| &order.order_id),
+                order.and_then(|order| order.order_line_id.as_ref()),
+                order.and_then(|order| order.product_id.as_ref()),
+            ),
         )
     }
 
@@ -196,6 +231,16 @@ impl Tx<'_> {
         .map(drop)
     }
 
+    /// Makes uploads that wait for something that is nobody's failure due at once; returns how many.
+    pub fn hasten_uploads(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.execute(
+            "hasten uploads",
+            "UPDATE job SET run_at = ?1 WHERE state = 'waiting' AND run_at > ?1 AND task = 'license.upload' \
+             AND trying_since IS NULL",
+            [millis(now)],
+        )
+    }
+
     /// Cancels what waits for an instance.
     pub fn cancel_waiting_jobs(&self, instance: i64, reason: &str, now: Timestamp) -> Result<(), StoreError> {
         self.execute(
@@ -256,8 +301,8 @@ impl Tx<'_> {
     pub fn retry_jobs(&self, instance: i64, now: Timestamp) -> Result<usize, StoreError> {
         let retried = "instance = ?1 AND (state = 'waiting' OR (state = 'dead' AND NOT EXISTS (SELECT 1 FROM job AS later \
              WHERE later.instance = job.instance AND later.id > job.id \
-             AND (later.operation = job.operation OR (later.task <> 'license.upload' \
-             AND later.state IN ('done', 'running', 'waiting'))))))";
+             AND (later.operation = job.operation OR (job.task <> 'license.upload' \
+             AND later.task <> 'license.upload' AND later.state IN ('done', 'running', 'waiting'))))))";
         let operations = format!("(SELECT operation FROM job WHERE change IS NOT NULL AND {retried})");
         self.execute(
             "open the operations again",
@@ -330,22 +375,27 @@ fn sealed_in(subject: Subject) -> String {
     match subject {
         Subject::Operation { operation, .. } => format!("job.event:{operation}"),
         Subject::Tenant(tenant) => format!("job.event:tenant:{tenant}"),
+        // Without events.
+        Subject::Order => "job.event:order".to_owned(),
     }
 }
 
 fn select(event: &str) -> String {
     format!(
-        "SELECT job.id, job.instance, coalesce(instance.instance_id, tenant.tenant_id), job.operation, job.state, \
+        "SELECT job.id, job.instance, coalesce(instance.instance_id, tenant.tenant_id, job.order_id), job.operation, job.state, \
          job.task, {event}, job.change, job.attempt, job.run_at, job.last_error, job.trying_since, job.created_at, \
-         job.tenant FROM job LEFT JOIN instance ON instance.id = job.instance LEFT JOIN tenant ON tenant.id = job.tenant"
+         job.tenant, job.order_id, job.order_line_id, job.order_product_id FROM job LEFT JOIN instance ON instance.id = job.instance LEFT JOIN tenant ON tenant.id = job.tenant"
     )
 }
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<JobRow> {
     let subject = match (row.get(1)?, row.get(3)?) {
         (Some(instance), Some(operation)) => Subject::Operation { instance, operation },
-        // The schema's check leaves only this.
-        _ => Subject::Tenant(row.get(13)?),
+        _ => row.get::<_, Option<i64>>(13)?.map_or(Subject::Order, Subject::Tenant),
+    };
+    let order = match row.get(14)? {
+        Some(order_id) => Some(OrderWanted { order_id, order_line_id: row.get(15)?, product_id: row.get(16)? }),
+        None => None,
     };
     Ok(JobRow {
         row: row.get(0)?,
@@ -353,6 +403,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<JobRow> {
         subject_id: row.get(2)?,
         state: row.get(4)?,
         task: row.get(5)?,
+        order,
         event_sealed: row.get(6)?,
         change: row.get(7)?,
         attempt: row.get(8)?,

@@ -179,6 +179,12 @@ impl Tx<'_> {
         Ok(changed > 0)
     }
 
+    /// Records that KooGallery has the licence an operation asked for.
+    pub fn license_uploaded(&self, operation: i64, now: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE license SET state = 'uploaded', uploaded_at = ?2 WHERE operation = ?1 AND state = 'issued'";
+        self.execute("record the upload", sql, (operation, millis(now))).map(drop)
+    }
+
     /// Records that no licence will be made, as things stand.
     pub fn refuse_license(&self, operation: i64) -> Result<(), StoreError> {
         let sql = "UPDATE license SET state = 'refused' WHERE operation = ?1 AND state = 'requested'";

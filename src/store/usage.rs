@@ -7,7 +7,7 @@ mod pushing;
 
 use jiff::Timestamp;
 
-pub use pushing::{UsageCounts, UsageFilter, UsageRow, Withdrawal};
+pub use pushing::{UsageCounts, UsageFilter, UsageRow, WaitingUsage, Withdrawal};
 
 use super::{InstanceRow, StoreError, Tx, instant, millis, word};
 use crate::kind::Kind;
@@ -71,7 +71,9 @@ impl Tx<'_> {
         let Some(instance) = instance else {
             return Ok(Err(UsageFault::UnknownInstance(report.instance_id.clone())));
         };
-        let due_at = check::due_at(report.window.end);
+        // What is reported later than that is due now: it has not been waiting before.
+        let reported_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let due_at = check::due_at(report.window.end).max(reported_at);
         let Window { begin, end } = report.window;
         self.insert(
             "record the usage",
@@ -83,7 +85,7 @@ impl Tx<'_> {
                 &instance.life.product_id,
                 millis(begin),
                 millis(end),
-                now.as_second() * 1000,
+                millis(reported_at),
                 report.value.to_string(),
                 package.as_ref().map(|package| package.row),
                 millis(due_at),

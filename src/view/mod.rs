@@ -5,10 +5,12 @@
 //! Members are named in camelCase; what is not known is `null` and not left out. Secrets and personal data have no place in
 //! these objects: a listing goes anywhere.
 
+pub mod code;
 pub mod exchange;
 pub mod instance;
 pub mod job;
 pub mod license;
+pub mod order;
 pub mod refused;
 pub mod stock;
 pub mod tenant;

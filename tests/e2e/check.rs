@@ -27,7 +27,7 @@ fn scratch(koogallery: &KooGallery) -> Scratch {
 fn everything_is_well() {
     let koogallery = KooGallery::start();
     let scratch = scratch(&koogallery);
-    for subject in ["configuration", "database", "work", "koogallery"] {
+    for subject in ["configuration", "database", "work", "usage", "koogallery"] {
         assert_eq!(found(&scratch, subject)["level"], "ok", "{subject}: {}", found(&scratch, subject));
     }
     let shown = scratch.run_ok(&["check"]);

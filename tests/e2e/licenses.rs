@@ -1,12 +1,14 @@
 //! The licence families end to end: L1 hands a licence out in its reply, L2 keeps book of KooGallery's codes, LO makes
 //! licences for devices and leaves their upload to a job.
 
+mod codes;
 mod commands;
 mod l1;
 mod l2;
 mod lo;
 mod lo_licenses;
 mod lo_refusals;
+mod lo_uploads;
 
 use std::collections::BTreeSet;
 use std::thread;

@@ -27,6 +27,8 @@ mod koogallery;
 mod licenses;
 mod lifecycle;
 mod login;
+mod open_api;
+mod orders;
 mod refusals;
 mod replay;
 mod serve;

@@ -64,6 +64,14 @@ impl Shop {
         Self { koogate: scratch.serve(), application, scratch }
     }
 
+    /// Stops the server, does something to the folder while nobody runs, and starts it again.
+    pub fn restarted_after(self, meanwhile: impl FnOnce(&Scratch)) -> Self {
+        let Self { koogate, application, scratch } = self;
+        koogate.stop();
+        meanwhile(&scratch);
+        Self { koogate: scratch.serve(), application, scratch }
+    }
+
     /// A call that must be answered with this code.
     pub fn expect(&self, code: &str, body: &Value) -> Answer {
         let answer = self.koogate.call(body);

@@ -1,4 +1,8 @@
-//! Usage of on-demand instances: the commands that report it, and `queryInstance`, which tells the totals.
+//! Usage of on-demand instances: the commands that report it, and `queryInstance`, which tells the totals. In `api` the
+//! local API, in `push` the way to KooGallery.
+
+mod api;
+mod push;
 
 use std::sync::OnceLock;
 
@@ -122,7 +126,7 @@ fn a_report_is_recorded_once_and_told_with_its_number() {
     assert_eq!(listed.len(), 1);
     let expected = json!({
         "meteringSn": sn, "instanceId": used, "beginTime": begin, "endTime": end, "usageValue": "1.5",
-        "relatePkgInstance": null, "state": "waiting", "sent": 0, "dueTime": end, "finishedTime": null,
+        "relatePkgInstance": null, "state": "waiting", "sent": 0, "dueTime": listed[0]["recordTime"], "finishedTime": null,
         "resultCode": null, "resultMsg": null, "whatToDo": null, "data": null, "recordTime": listed[0]["recordTime"],
     });
     assert_eq!(listed[0], expected);

@@ -42,3 +42,17 @@ fn a_secret_access_key_is_never_shown() {
         ],
     );
 }
+
+#[test]
+fn online_licences_without_calls_to_koogallery_are_warned_of() {
+    let calls = "[open_api]\naccess_key_id = 'AK'\nsecret_access_key = '0123456789abcdef'\n";
+    let warned = |kind: &str, calls: &str| {
+        let license = format!("[keys]\nlicense = '{kind}-key-0001'\n");
+        let text =
+            MINIMAL.replace("[keys]\n", &license).replace("[[product]]\n", &format!("[[product]]\nkind = '{kind}'\n"));
+        let config = read(&format!("{text}{calls}")).unwrap();
+        config.warnings.iter().filter(|warning| warning.key == "open_api").count()
+    };
+    let counts = [warned("saas", ""), warned("license-online", ""), warned("license-online", calls)];
+    assert_eq!(counts, [0, 1, 0]);
+}

@@ -10,7 +10,7 @@ use crate::operation::{Environment, Identity, Next, State};
 use crate::protocol::call::Outcome;
 use crate::protocol::result_code::ResultCode;
 use crate::settings::TestCalls;
-use crate::store::{InstanceRow, NewInstance, OperationRow, StoreError};
+use crate::store::{InstanceRow, NewInstance, OperationRow, OrderWanted, StoreError};
 
 impl Script<'_> {
     pub(super) fn change(
@@ -108,10 +108,11 @@ impl Script<'_> {
         if releases {
             self.cancel_unfinished(&instance, operation.row)?;
         }
-        if has_application {
+        let order = self.order_of_change(request, scene);
+        if has_application || order.is_some() {
             let id = &operation.operation_id;
             let event = events::of_change(self.call, &instance, request, &change, scene, id);
-            self.add_job(&instance, &operation, &event, waits.then_some(&change))?;
+            self.add_job(&instance, &operation, &event, waits.then_some(&change), order)?;
         }
         if waits {
             return self.wait_for(operation.row);
@@ -125,6 +126,16 @@ impl Script<'_> {
         let cause = self.cause(note)?;
         self.tx.apply(&instance, &change, cause, self.now)?;
         self.done(&operation, &Outcome::success())
+    }
+
+    /// The order to be read for a change that may be one to another product.
+    fn order_of_change(&self, request: &Request, scene: Option<&str>) -> Option<OrderWanted> {
+        let product_id = match (request, scene) {
+            (Request::Upgrade { product_id, .. }, _) => product_id,
+            (Request::Renew { product_id, .. }, Some("TRIAL_TO_FORMAL" | "RENEWAL_CHANGE")) => product_id,
+            _ => return None,
+        };
+        self.conversation.order_wanted(self.call, product_id.as_deref())
     }
 
     /// Begins the record of what was sold without koogate being told: an authorisation code that KooGallery made and

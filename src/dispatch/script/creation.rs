@@ -15,7 +15,7 @@ use crate::operation::{Environment, Identity, Next, State};
 use crate::protocol::call::{Outcome, Terms};
 use crate::protocol::result_code::ResultCode;
 use crate::settings::{Product, TestCalls};
-use crate::store::{InstanceRow, NewInstance, NewLicense, OperationRow, StoreError};
+use crate::store::{InstanceRow, NewInstance, NewLicense, OperationRow, OrderWanted, StoreError};
 
 /// Documented maximum of `instanceId`, in characters.
 const MAX_INSTANCE_ID: usize = 64;
@@ -50,6 +50,10 @@ impl Script<'_> {
         {
             return Ok(step);
         }
+        let wants_order = self.conversation.order_wanted(self.call, wanted.product_id);
+        if let Some(order) = wants_order.filter(|_| self.conversation.settings.sells(self.call.kind)) {
+            return self.create_by_order(identity, recorded, instance, wanted, order);
+        }
         let life = instance.as_ref().map(|instance| &instance.life);
         let product_id = life.and_then(|life| life.product_id.as_deref()).or(wanted.product_id);
         let sku_code = life.and_then(|life| life.sku_code.as_deref()).or(wanted.sku_code);
@@ -70,6 +74,25 @@ impl Script<'_> {
             return self.created(&operation, &instance, wanted, None);
         };
         self.fulfil(identity, recorded, &instance, product, wanted)
+    }
+
+    /// What was bought is known once the order has been read: only then is the instance made in the way its product says.
+    fn create_by_order(
+        &mut self,
+        identity: &Identity,
+        recorded: Option<OperationRow>,
+        instance: Option<InstanceRow>,
+        wanted: &Wanted<'_>,
+        order: OrderWanted,
+    ) -> Result<Step, StoreError> {
+        let instance = match instance {
+            Some(instance) => instance,
+            None => self.new_instance(wanted)?,
+        };
+        let operation = self.operation(recorded, identity, &instance, State::Open)?;
+        let event = events::creation(self.call, &instance, &operation.operation_id);
+        self.add_job(&instance, &operation, &event, Some(&Change::Ready), Some(order))?;
+        self.wait_for(operation.row)
     }
 
     /// Has the instance made in the way its product says.
@@ -101,7 +124,7 @@ impl Script<'_> {
             }
             Begun::Application => {
                 let event = events::creation(self.call, instance, &operation.operation_id);
-                self.add_job(instance, &operation, &event, Some(&Change::Ready))?;
+                self.add_job(instance, &operation, &event, Some(&Change::Ready), None)?;
                 self.wait_for(operation.row)
             }
             Begun::Operator => {
@@ -185,8 +208,9 @@ impl Script<'_> {
             Some(id) if self.tx.instance(call.environment, call.kind, id)?.is_none() => id.to_owned(),
             _ => Uuid::new_v4().to_string(),
         };
-        // Also where nothing is said of them yet: that they are there says that a later call may bring them.
-        let terms = wanted.terms.map(supervision::stored);
+        // Also where nothing is said of them yet: that they are there says that a later call, or the order, may bring them.
+        let by_order = self.conversation.order_wanted(call, wanted.product_id).map(|_| Terms::new());
+        let terms = wanted.terms.cloned().or(by_order).as_ref().map(supervision::stored);
         let new = NewInstance {
             environment: call.environment,
             kind: call.kind,

@@ -33,6 +33,10 @@ impl Script<'_> {
         let parts = [instance_id].into_iter().chain(request.identity());
         let identity = Identity::new(call.environment, call.kind, "issue", parts);
         let recorded = self.tx.operation_of(&identity, self.conversation.key.id())?;
+        if let Some(operation) = recorded.as_ref().filter(|operation| operation.state == State::Open) {
+            // KooGallery asks for what it would not take: it gets the same licence once more.
+            self.then.jobs |= self.pass.waited_for.is_none() && self.tx.revive_job(operation.row, self.now)?;
+        }
         match self.next(recorded.as_ref())? {
             Next::Run => self.begin_issue(&identity, recorded, &instance, request),
             next => self.answer_from(next, recorded),
@@ -60,7 +64,7 @@ impl Script<'_> {
         match fulfilment::begin(self.tx, product, instance, Some(license), self.now)? {
             Begun::Application => {
                 let event = events::issue(self.call, instance, request, &operation.operation_id);
-                self.add_job(instance, &operation, &event, Some(&Change::License))?;
+                self.add_job(instance, &operation, &event, Some(&Change::License), None)?;
                 self.wait_for(operation.row)
             }
             Begun::Ready(handout) => {

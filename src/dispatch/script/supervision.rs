@@ -1,5 +1,9 @@
 //! A purchase call that comes again after it has succeeded: it is answered from the record, and what it says anew of dates
-//! and period is applied (service supervision, 服务监管; spec 2-basic-v1 §11.5, §12 d).
+//! and period is applied (service supervision, 服务监管; spec 2-basic-v1 §11.5, §12 d). Where the call only names the order, the
+//! order is read again in the background (spec 1-basic-v2 §9 d).
+
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
 use super::{Script, Step};
 use crate::dispatch::events;
@@ -8,6 +12,9 @@ use crate::operation::{Environment, Identity, Next, State};
 use crate::protocol::call::{Intent, Outcome, Terms};
 use crate::protocol::result_code::ResultCode;
 use crate::store::{InstanceRow, OperationRow, StoreError};
+
+/// A purchase call that comes again is rarely more than a retry: its order is read again after this time only.
+const READ_AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// Terms as they are stored.
 pub(super) fn stored(terms: &Terms) -> String {
@@ -23,6 +30,9 @@ impl Script<'_> {
     ) -> Result<Step, StoreError> {
         let told = terms.filter(|terms| !terms.is_empty());
         let (Some(created), Some(terms)) = (&recorded, told) else {
+            if let Some(created) = &recorded {
+                self.read_order_again(created)?;
+            }
             return self.answer_from(Next::Replay, recorded);
         };
         let instance = self.instance_of(created)?;
@@ -30,6 +40,22 @@ impl Script<'_> {
             None => self.answer_from(Next::Replay, recorded),
             Some(terms) => self.supervise(created.clone(), &instance, &terms),
         }
+    }
+
+    /// The order may tell another date by now; a renewal or the release has the last word.
+    fn read_order_again(&mut self, created: &OperationRow) -> Result<(), StoreError> {
+        let Intent::Create { product_id, .. } = &self.call.intent else { return Ok(()) };
+        let Some(order) = self.conversation.order_wanted(self.call, product_id.as_deref()) else { return Ok(()) };
+        let instance = self.instance_of(created)?;
+        let since = self.now.checked_sub(READ_AGAIN_AFTER).unwrap_or(Timestamp::MIN);
+        let may_change = matches!(instance.life.status, Status::Active | Status::Frozen) && instance.terms.is_some();
+        if !may_change || self.tx.is_order_read_since(&order.order_id, created.row, since)? {
+            return Ok(());
+        }
+        let change = Change::Supervise { expire_time: None, terms: Terms::new() };
+        let operation_id = Uuid::new_v4().to_string();
+        let event = events::supervision(self.call, &instance, &change, &Terms::new(), &operation_id);
+        self.add_job(&instance, created, &event, None, Some(order))
     }
 
     /// What the terms of an instance are by this call, if they change: what is absent says nothing, and a renewal or the
@@ -74,7 +100,7 @@ impl Script<'_> {
         let operation = self.operation(recorded, &identity, instance, state)?;
         if has_application {
             let event = events::supervision(self.call, instance, &change, terms, &operation.operation_id);
-            self.add_job(instance, &operation, &event, waits.then_some(&change))?;
+            self.add_job(instance, &operation, &event, waits.then_some(&change), None)?;
         }
         if waits {
             return self.wait_for(operation.row);

@@ -113,6 +113,7 @@ impl KitFamily {
             business_id: None,
             may_answer_processing: false,
             encrypts_credentials: false,
+            order_query: false,
             adopts_unknown: false,
             remarks,
             // A directory call is applied whenever it comes and compared with no earlier one (spec 3-kit §6.1), so

@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::license::{Form, License};
 use crate::protocol::open_api::aksk::{encoded, sha256_hex};
+use crate::protocol::open_api::reply::{Code, Refusal};
 
 /// Longest text that goes as `CHARACTERS`, in characters; a longer one goes as a file.
 const LONGEST_TEXT: usize = 1024;
@@ -58,6 +59,26 @@ impl Upload {
         ));
         body.extend_from_slice(request.as_bytes());
         Self { content_type: format!("multipart/form-data; boundary={boundary}"), body }
+    }
+}
+
+/// What to do about a refusal that stays one.
+pub fn advice(refusal: &Refusal) -> &'static str {
+    match refusal.code.as_ref().map_or("", Code::number) {
+        "91381033" => "look in the seller centre what is wrong with the instance's licence resource",
+        "91381034" | "91381038" => {
+            "KooGallery does not wait for this licence (any more): look in the seller centre whether it has it, or \
+             whether the buyer must apply again"
+        }
+        "91381035" => "no licence is left in the period: the buyer must buy more or apply again later",
+        "91381037" => {
+            "it is not of the form KooGallery was told in the seller centre: mend what makes licences; this one stays as \
+             it is, so the buyer must apply again"
+        }
+        "0150" | "0151" | "91380150" | "APIGW.0302" => {
+            "the access key of [open_api] must be of the seller's own account, or of a user with programmatic access"
+        }
+        _ => "look at the licence (koogate license list) and at the order in the seller centre",
     }
 }
 

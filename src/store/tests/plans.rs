@@ -3,12 +3,20 @@
 use super::*;
 use crate::instance::Change;
 use crate::license::License;
+use crate::protocol::open_api::license::CodeInfo;
 use crate::protocol::result_code::ResultCode;
 use crate::store::plans;
 
 /// What a person asks for, or what happens once at a start; none of it on the way of an answer.
-const MAY_SCAN: [&str; 6] =
-    ["list exchanges", "list instances", "list licences", "list the stock", "list tenants", "list usage"];
+const MAY_SCAN: [&str; 7] = [
+    "list exchanges",
+    "list instances",
+    "list licences",
+    "list orders",
+    "list the stock",
+    "list tenants",
+    "list usage",
+];
 
 /// Indexes that hold only what is unfinished: walking one of them walks no history.
 const UNFINISHED: [&str; 4] = ["INDEX job_due", "INDEX job_running", "INDEX job_dead", "INDEX usage_record_due"];
@@ -40,11 +48,13 @@ fn every_statement_on_the_way_of_an_answer_looks_up_an_index() {
         "user",
         "department",
         "open_api_refusal",
+        "license_heartbeat",
         "usage_record",
         "usage_total",
         // The names that statements of usage give to instances.
         "used",
         "package",
+        "order_info",
     ];
     for (doing, sql, steps) in seen {
         if MAY_SCAN.contains(&doing) {
@@ -79,6 +89,7 @@ fn run_everything(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.instances_named("i-CS1")?;
     run_exchanges(tx, operation)?;
     run_jobs(tx, &instance, operation)?;
+    super::orders::run_orders(tx)?;
     tx.set_access(&instance, &access("p"))?;
     tx.access_of(&instance)?;
     tx.insert_stock("accounts", &StockEntry::Account(access("q")), at(0))?;
@@ -105,6 +116,12 @@ fn run_open_api(tx: &Tx<'_>) -> Result<(), StoreError> {
     refusal.refusals = 2;
     tx.put_open_api_refusal("key", &refusal)?;
     assert_eq!(tx.open_api_refusal("key")?, Some(refusal));
+    let mut row = HeartbeatRow { code: "PL1".to_owned(), said: Said::Info(CodeInfo::default()), checked_at: at(0) };
+    tx.put_heartbeat(&row)?;
+    row.said = Said::Refused { code: "92020005".to_owned(), message: "unknown".to_owned() };
+    tx.put_heartbeat(&row)?;
+    assert_eq!(tx.heartbeat("PL1")?, Some(row));
+    assert_eq!(tx.purge_heartbeats(at(1), 10)?, 1);
     tx.remove_open_api_refusal("key")?;
     assert_eq!(tx.open_api_refusal("key")?, None);
     Ok(())
@@ -149,6 +166,7 @@ fn run_licenses(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(
     assert_eq!(tx.license_content(&row)?, Some(made));
     tx.licenses_of(instance.row)?;
     tx.licenses_in_use(instance.row, Some(operation))?;
+    tx.license_uploaded(operation, at(3))?;
     tx.licensed_with_jobs(license)?;
     tx.licenses(&LicenseFilter { state: None, kind: None, environment: Environment::Real }, None, 10)?;
     Ok(())
@@ -158,6 +176,7 @@ fn run_jobs(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(), S
     let job = NewJob {
         subject: Subject::Operation { instance: instance.row, operation },
         task: "instance.create",
+        order: None,
         event: Some("{}"),
         change: None,
     };
@@ -177,6 +196,7 @@ fn run_jobs(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(), S
     tx.troubled_jobs()?;
     tx.cancel_waiting_jobs(instance.row, "released", at(3))?;
     tx.postpone_job(claimed[0].row, at(5), "not yet")?;
+    tx.hasten_uploads(at(4))?;
     tx.end_creation_jobs(instance.row, at(3))?;
     tx.end_issue_jobs(operation, at(3))?;
     Ok(())
@@ -198,7 +218,8 @@ fn run_directory(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.put_parent(directory, "d-0", at(0))?;
     tx.mark_departments_stale(directory)?;
     tx.remove_stale_departments(directory)?;
-    let job = NewJob { subject: Subject::Tenant(tenant), task: "users.sync", event: Some("{}"), change: None };
+    let job =
+        NewJob { subject: Subject::Tenant(tenant), task: "users.sync", order: None, event: Some("{}"), change: None };
     tx.insert_job(&job, at(0))?;
     tx.hasten_tenant_jobs(tenant, at(0))?;
     for row in tx.jobs_of_tenant(tenant, 10)? {

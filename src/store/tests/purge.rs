@@ -51,7 +51,7 @@ fn what_was_told_of_a_tenant_goes_with_age_unless_a_retry_of_something_before_it
             for (tenant, states) in [("t-1", &["done", "done"][..]), ("t-2", &["done", "dead", "done", "waiting"])] {
                 let subject = Subject::Tenant(tx.tenant_row(tenant, at(0))?);
                 for (second, state) in (1..).zip(states) {
-                    let job = NewJob { subject, task: "users.sync", event: Some("{}"), change: None };
+                    let job = NewJob { subject, task: "users.sync", order: None, event: Some("{}"), change: None };
                     let row = tx.insert_job(&job, at(0))?;
                     if *state != "waiting" {
                         tx.end_job(row, state, None, at(second))?;

@@ -23,6 +23,7 @@ fn no_password_and_no_event_stands_in_the_file_in_the_clear() {
             let job = NewJob {
                 subject: Subject::Operation { instance: instance.row, operation },
                 task: "instance.create",
+                order: None,
                 event: Some(event),
                 change: None,
             };

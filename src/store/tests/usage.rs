@@ -20,9 +20,12 @@ pub(super) fn run_usage(tx: &Tx<'_>) -> Result<(), StoreError> {
     assert!(tx.record_usage(&report("no such", (0, 1), "1", ""), "sn-3", at(NOW))?.is_err());
     assert!(tx.next_usage_at()?.is_some());
     tx.hasten_usage(at(0), 10)?;
-    let taken = tx.take_due_usage(at(NOW), 10)?;
+    let taken = tx.take_due_usage(at(NOW), 10, &[])?;
     tx.untake_usage(&taken)?;
     assert_eq!(tx.usage_counts(at(NOW), at(0))?, UsageCounts { waiting: 1, due: 1, accepted: 0, rejected: 0 });
+    let expected = WaitingUsage { waiting: 1, due: 1, due_since: Some(at(0)) };
+    assert_eq!(tx.waiting_usage(at(NOW))?, expected);
+    assert_eq!(tx.waiting_usage(at(-1))?, WaitingUsage { due: 0, due_since: None, ..expected });
     assert!(tx.settle_usage(taken[0].row, &Verdict::Accepted, at(NOW))?);
     assert_eq!(tx.withdraw_usage("sn-1", at(NOW))?, Withdrawal::Done);
     tx.usage_totals(package.row)?;
@@ -70,10 +73,10 @@ fn a_repeat_gives_back_its_record_and_another_value_of_the_same_time_does_not() 
     with_instance(|tx, instance| {
         let first = report("i-CS1", (0, 100), "2.50", "");
         let recorded = tx.record_usage(&first, "sn-1", at(NOW))?.unwrap();
-        assert_eq!((recorded.state, recorded.repeated, recorded.due_at), (UsageState::Waiting, false, at(3600)));
+        assert_eq!((recorded.state, recorded.repeated, recorded.due_at), (UsageState::Waiting, false, at(NOW)));
         for settled in [None, Some(Verdict::Accepted)] {
             if let Some(verdict) = settled {
-                let row = tx.take_due_usage(at(NOW), 1)?[0].row;
+                let row = tx.take_due_usage(at(NOW), 1, &[])?[0].row;
                 assert!(tx.settle_usage(row, &verdict, at(NOW))?);
                 assert!(!tx.settle_usage(row, &rejected("011"), at(NOW))?, "what is settled stays as it is");
             }
@@ -98,7 +101,7 @@ fn what_is_rejected_counts_no_more_and_its_time_may_be_reported_anew() {
         }
         let id = || Some("i-CS1".to_owned());
         assert_eq!(totals(tx, package.row), [(id(), 25_000, 7200)]);
-        let taken = tx.take_due_usage(at(NOW), 1)?;
+        let taken = tx.take_due_usage(at(NOW), 1, &[])?;
         assert_eq!((taken[0].metering_sn.as_str(), taken[0].sent), ("sn-1", 1), "the oldest first");
         assert!(tx.settle_usage(taken[0].row, &rejected("013"), at(NOW))?);
         assert_eq!(totals(tx, instance.row), [(None, 12_500, 7200)]);
@@ -121,7 +124,7 @@ fn only_what_was_never_sent_or_was_accepted_can_be_taken_out() {
         for (sn, end) in [("sn-1", 100), ("sn-2", 200)] {
             assert!(tx.record_usage(&report("i-CS1", (end - 100, end), "1", ""), sn, at(NOW))?.is_ok());
         }
-        let taken = tx.take_due_usage(at(NOW), 1)?;
+        let taken = tx.take_due_usage(at(NOW), 1, &[])?;
         assert_eq!(tx.withdraw_usage("sn-1", at(NOW))?, Withdrawal::OnItsWay);
         tx.settle_usage(taken[0].row, &Verdict::Accepted, at(NOW))?;
         for (sn, expected) in [
@@ -133,7 +136,7 @@ fn only_what_was_never_sent_or_was_accepted_can_be_taken_out() {
             assert_eq!(tx.withdraw_usage(sn, at(NOW))?, expected, "{sn}");
         }
         assert_eq!(totals(tx, instance.row), [(None, 0, 200)]);
-        assert_eq!(tx.take_due_usage(at(NOW), 10)?, []);
+        assert_eq!(tx.take_due_usage(at(NOW), 10, &[])?, []);
         Ok(())
     });
 }
@@ -174,19 +177,21 @@ fn a_record_is_due_at_the_full_hour_and_sooner_when_hastened() {
         for (sn, end) in [("sn-1", 800), ("sn-2", 900)] {
             assert!(tx.record_usage(&report("i-CS1", (end - 100, end), "1", ""), sn, at(1000))?.is_ok());
         }
-        assert_eq!((tx.next_usage_at()?, tx.take_due_usage(at(3599), 10)?), (Some(at(3600)), Vec::new()));
+        assert_eq!((tx.next_usage_at()?, tx.take_due_usage(at(3599), 10, &[])?), (Some(at(3600)), Vec::new()));
         assert_eq!(
             [tx.hasten_usage(at(1000), 1)?, tx.hasten_usage(at(1000), 9)?, tx.hasten_usage(at(1000), 9)?],
             [1, 1, 0]
         );
-        let taken = tx.take_due_usage(at(1000), 10)?;
+        let taken = tx.take_due_usage(at(1000), 10, &[])?;
         assert_eq!(taken.len(), 2);
-        let again = tx.take_due_usage(at(1060), 10)?;
+        let again = tx.take_due_usage(at(1060), 10, &[])?;
         assert_eq!(again.iter().map(|record| record.sent).collect::<Vec<_>>(), [2, 2], "each attempt counts");
         tx.untake_usage(&again)?;
-        let again = tx.take_due_usage(at(1060), 10)?;
+        let again = tx.take_due_usage(at(1060), 10, &[])?;
         assert_eq!(again.iter().map(|record| record.sent).collect::<Vec<_>>(), [2, 2], "unless nothing arrived");
         assert!(!tx.settle_usage(again[0].row, &Verdict::Again, at(1060))?);
+        let others = tx.take_due_usage(at(1060), 1, &[again[0].row])?;
+        assert_eq!(others.iter().map(|record| record.row).collect::<Vec<_>>(), [again[1].row], "the others go first");
         Ok(())
     });
 }
@@ -197,7 +202,7 @@ fn a_purge_leaves_what_a_report_could_overlap_and_the_totals() {
         for (sn, end) in [("sn-1", 100), ("sn-2", 200), ("sn-3", 300)] {
             assert!(tx.record_usage(&report("i-CS1", (end - 100, end), "1", ""), sn, at(NOW))?.is_ok());
         }
-        let taken = tx.take_due_usage(at(NOW), 2)?;
+        let taken = tx.take_due_usage(at(NOW), 2, &[])?;
         tx.settle_usage(taken[0].row, &Verdict::Accepted, at(NOW))?;
         tx.settle_usage(taken[1].row, &rejected("011"), at(NOW))?;
         // Whatever age the configuration names.

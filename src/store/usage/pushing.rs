@@ -63,6 +63,17 @@ pub struct UsageCounts {
     pub rejected: i64,
 }
 
+/// Records that KooGallery does not have yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WaitingUsage {
+    /// Due or not.
+    pub waiting: i64,
+    /// Due.
+    pub due: i64,
+    /// When the first of them became due.
+    pub due_since: Option<Timestamp>,
+}
+
 /// What became of a record that somebody wants to take out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withdrawal {
@@ -77,17 +88,17 @@ pub enum Withdrawal {
 }
 
 impl Tx<'_> {
-    /// Takes at most `limit` records that are due, those that have been due longest first, and counts the attempt. It
-    /// must be committed before they are sent: a record that may have arrived must be known for one.
-    pub fn take_due_usage(&self, now: Timestamp, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let records = self.all(
+    /// Takes at most `limit` records that are due but the rows `left_out`, those that have been due longest first, and
+    /// counts the attempt. It must be committed before they are sent: a record that may have arrived must be known for one.
+    pub fn take_due_usage(&self, now: Timestamp, limit: usize, left_out: &[i64]) -> Result<Vec<Record>, StoreError> {
+        let mut records = self.all(
             "take usage that is due",
             "SELECT usage_record.id, metering_sn, used.instance_id, coalesce(usage_record.product_id, used.product_id), \
              begin_time, end_time, record_time, usage_value, package.instance_id, sent + 1 FROM usage_record \
              JOIN instance AS used ON used.id = usage_record.instance \
              LEFT JOIN instance AS package ON package.id = relate_pkg_instance \
              WHERE usage_record.state = 'waiting' AND due_at <= ?1 ORDER BY due_at, usage_record.id LIMIT ?2",
-            (millis(now), i64::try_from(limit).unwrap_or(i64::MAX)),
+            (millis(now), i64::try_from(limit.saturating_add(left_out.len())).unwrap_or(i64::MAX)),
             |row| {
                 Ok(Record {
                     row: row.get(0)?,
@@ -102,6 +113,8 @@ impl Tx<'_> {
                 })
             },
         )?;
+        records.retain(|record| !left_out.contains(&record.row));
+        records.truncate(limit);
         for record in &records {
             let sql = "UPDATE usage_record SET sent = ?2 WHERE id = ?1";
             self.execute("count the attempt", sql, (record.row, record.sent))?;
@@ -179,6 +192,16 @@ impl Tx<'_> {
             self.execute("add up the usage", sql, (whose, used_by, value.parts()))?;
         }
         Ok(true)
+    }
+
+    /// What waits: how many records, how many of them are due, and since when the first of them has been.
+    pub fn waiting_usage(&self, now: Timestamp) -> Result<WaitingUsage, StoreError> {
+        let count = |until: i64| {
+            let sql = "SELECT count(*) FROM usage_record WHERE state = 'waiting' AND due_at <= ?1";
+            Ok::<i64, StoreError>(self.first("count the usage", sql, [until], |row| row.get(0))?.unwrap_or(0))
+        };
+        let due_since = self.next_usage_at()?.filter(|at| *at <= now);
+        Ok(WaitingUsage { waiting: count(i64::MAX)?, due: count(millis(now))?, due_since })
     }
 
     /// Makes records that wait due at once, at most `limit`; returns how many.

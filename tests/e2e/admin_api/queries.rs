@@ -29,12 +29,14 @@ fn a_parameter_that_cannot_be_read_is_named() {
         ("licenses/1?test=true", "parameter \"test\" is unknown; this route knows none"),
         ("tenants?test=true", "parameter \"test\" is unknown; known here: limit, before"),
         ("tenants/x/users?before=a", "parameter \"before\" is unknown; known here: limit, after"),
+        ("usage?state=due", "parameter \"state\": \"due\" is not a state; there are waiting, accepted and rejected"),
+        ("usage?limit=0", "parameter \"limit\": \"0\" is no whole number from 1 to 1000"),
         ("refused?limit=1", "parameter \"limit\" is unknown; this route knows none"),
     ] {
         let answer = koogate.admin("GET", &format!("/api/v1/{target}"), Some(TOKEN), "");
         assert_eq!((answer.status, answer.json()["error"].as_str()), (400, Some(error)), "{target}");
     }
-    for target in ["instances/x/ready?test=true", "login/x/end?x=1", "instances/x/retry?limit=1"] {
+    for target in ["instances/x/ready?test=true", "login/x/end?x=1", "instances/x/retry?limit=1", "usage?test=true"] {
         assert_eq!(koogate.admin("POST", &format!("/api/v1/{target}"), Some(TOKEN), "").status, 400, "{target}");
     }
 }

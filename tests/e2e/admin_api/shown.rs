@@ -10,9 +10,13 @@ use serde_json::{Value, json};
 use super::{ADMIN, TOKEN};
 use crate::harness::{Application, Signed, eventually, new_instance, nonce, ready_answer};
 use crate::kit_call::{OTHER_TENANT, TENANT, all_org, auth, department, five, single_org, tenant, user};
+use crate::koogallery::KooGallery;
 use crate::licenses::LICENSE_KEY;
 use crate::shop::{IMPATIENT, Shop, as_test, freeze, instance_id};
 use crate::token_get::Get;
+
+/// An order that KooGallery tells everybody.
+const MOCK_ORDER: &str = "MOCKPERIODYEARNEW";
 
 /// A code with what a path cannot hold as it is.
 const CODE: &str = "PL/1 码%";
@@ -20,6 +24,11 @@ const CODE: &str = "PL/1 码%";
 /// A shop with an admin listener, all keys and a product of each kind. What cannot be done is not tried again by itself.
 /// Orders that begin with `LATER` are pending, those with `NEVER` fail.
 pub fn shop() -> Shop {
+    shop_calling("")
+}
+
+/// The same with a section `[open_api]`.
+fn shop_calling(open_api: &str) -> Shop {
     let application = Application::start(|event| {
         let order = event["order"]["orderId"].as_str().or(event["orderId"].as_str()).unwrap_or_default();
         match event["event"].as_str() {
@@ -32,13 +41,17 @@ pub fn shop() -> Shop {
     let kinds = ["saas", "license", "license-online", "license-code"];
     let products = kinds.map(|kind| application.product(&format!("kind = \"{kind}\""))).concat();
     let jobs = "[jobs]\nfirst_retry = \"1h\"\nslowest_retry = \"1h\"\n";
-    let sections = format!("license = \"{LICENSE_KEY}\"\n{IMPATIENT}{jobs}{ADMIN}");
+    let sections = format!("license = \"{LICENSE_KEY}\"\n{IMPATIENT}{jobs}{ADMIN}{open_api}");
     Shop::with_kit_and(application, &sections, Some(&products))
 }
 
 /// Something of everything; the id of a SaaS instance.
 fn sell(shop: &Shop) -> String {
     let id = shop.buy("CS1");
+    // Two moments that are not one: the seconds of the order and of now may be the same.
+    for value in ["1.5", "2.5"] {
+        eventually(|| (report_now(shop, &id, value) == 200).then_some(()), || "usage is not recorded".to_owned());
+    }
     shop.expect("000000", &freeze(&id));
     shop.expect("000004", &new_instance("LATER1"));
     shop.expect("000000", &as_test(new_instance("CS2")));
@@ -63,6 +76,13 @@ fn sell(shop: &Shop) -> String {
     let stranger = Signed::now("another access key", b"{}").query();
     assert_eq!(shop.koogate.post(&format!("/saasproduce?{stranger}"), b"{}").unwrap().code(), "000001");
     id
+}
+
+/// Reports what was used in the second that begins now; the status of the answer.
+fn report_now(shop: &Shop, id: &str, value: &str) -> u16 {
+    let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap().to_string();
+    let report = json!({ "instanceId": id, "beginTime": now, "endTime": now, "usageValue": value });
+    shop.koogate.admin("POST", "/api/v1/usage", Some(TOKEN), &report.to_string()).status
 }
 
 fn code_frozen(code: &str) -> Value {
@@ -101,12 +121,24 @@ fn answers(id: &str) -> Vec<(&'static str, String, Vec<String>)> {
         ),
         ("/api/v1/licenses/{license}", "/api/v1/licenses/1".into(), words("license show 1")),
         ("/api/v1/licenses/{license}", "/api/v1/licenses/2".into(), words("license show 2")),
+        ("/api/v1/orders", "/api/v1/orders?limit=10".into(), words("order list")),
+        (
+            "/api/v1/orders/{orderId}",
+            format!("/api/v1/orders/{MOCK_ORDER}"),
+            with_last(words("order show"), MOCK_ORDER),
+        ),
         ("/api/v1/tenants", "/api/v1/tenants".into(), words("tenant list")),
         ("/api/v1/tenants/{tenantId}", format!("/api/v1/tenants/{TENANT}"), with_last(words("tenant show"), TENANT)),
         (
             "/api/v1/tenants/{tenantId}/users",
             format!("/api/v1/tenants/{TENANT}/users"),
             with_last(words("tenant users"), TENANT),
+        ),
+        ("/api/v1/usage", "/api/v1/usage".into(), words("usage list")),
+        (
+            "/api/v1/usage",
+            format!("/api/v1/usage?state=waiting&instance={id}&limit=1"),
+            with_last(words("usage list --waiting --limit 1 --instance"), id),
         ),
         (
             "/api/v1/tenants/{tenantId}/departments",
@@ -118,8 +150,10 @@ fn answers(id: &str) -> Vec<(&'static str, String, Vec<String>)> {
 
 #[test]
 fn every_get_answers_as_described_and_tells_what_the_command_prints() {
-    let shop = shop();
+    let koogallery = KooGallery::start();
+    let shop = shop_calling(&(koogallery.toml() + "order_query = \"off\"\n"));
     let id = sell(&shop);
+    shop.scratch.run_ok(&["order", "show", MOCK_ORDER]);
     let answers = answers(&id);
     for (route, target, command) in &answers {
         // `admin` holds each answer against the description.
@@ -214,13 +248,21 @@ fn a_list_comes_in_pieces_without_gap_or_repeat() {
         ("/api/v1/instances", "before", 5),
         ("/api/v1/licenses", "before", 4),
         ("/api/v1/tenants", "before", 2),
+        ("/api/v1/usage", "before", 2),
         (&format!("/api/v1/tenants/{TENANT}/users"), "after", 3),
         (&format!("/api/v1/tenants/{TENANT}/departments"), "after", 2),
     ] {
         let member = list.rsplit('/').next().unwrap();
         let names = |answer: &Value| -> Vec<Value> {
             let name = |row: &Value| {
-                json!([row["instanceId"], row["license"], row["tenantId"], row["userName"], row["orgCode"]])
+                json!([
+                    row["instanceId"],
+                    row["license"],
+                    row["tenantId"],
+                    row["userName"],
+                    row["orgCode"],
+                    row["meteringSn"]
+                ])
             };
             answer[member].as_array().unwrap().iter().map(name).collect()
         };

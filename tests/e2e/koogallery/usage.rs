@@ -1,6 +1,6 @@
 //! Usage of on-demand instances: what arrived, how often, and what of it is billed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -101,12 +101,17 @@ pub struct Usage {
     instances: BTreeMap<String, Instance>,
     pub judgement: Judgement,
     pub records: Vec<Record>,
+    /// The places of records by what makes each the same again.
+    places: HashMap<String, usize>,
+    /// What is billed already: instance, begin and end.
+    billed: HashSet<String>,
 }
 
 impl Default for Usage {
     fn default() -> Self {
         let (instances, judgement, records) = Default::default();
-        Self { access_key: KEY.to_owned(), instances, judgement, records }
+        let (places, billed) = Default::default();
+        Self { access_key: KEY.to_owned(), instances, judgement, records, places, billed }
     }
 }
 
@@ -161,7 +166,10 @@ impl Usage {
             }
         }
         if failed.is_empty() || !(self.judgement.fails_whole_call || self.judgement.all_or_nothing) {
-            good.into_iter().for_each(|place| self.records[place].taken = true);
+            for place in good {
+                self.records[place].taken = true;
+                self.billed.insert(window(&self.records[place].record));
+            }
         }
         match failed.first() {
             None => Reply::code(200, "MKT.0000"),
@@ -180,10 +188,8 @@ impl Usage {
     /// Notes that a record is there; its place among all.
     fn arrive(&mut self, record: &Value) -> usize {
         let metering_sn = record["metering_sn"].as_str().map(str::to_owned);
-        let is_same = |known: &Record| {
-            known.metering_sn == metering_sn && (metering_sn.is_some() || window(&known.record) == window(record))
-        };
-        let place = self.records.iter().position(is_same).unwrap_or(self.records.len());
+        let identity = metering_sn.clone().unwrap_or_else(|| window(record));
+        let place = *self.places.entry(identity).or_insert(self.records.len());
         if place == self.records.len() {
             let record = record.clone();
             self.records.push(Record { metering_sn, record, arrivals: 0, taken: false, codes: Vec::new() });
@@ -224,14 +230,13 @@ impl Usage {
         if known.taken {
             return self.judgement.repeat.map_or(Ok(()), Err);
         }
-        let billed_twice = |other: &Record| other.taken && window(&other.record) == window(record);
-        if self.records.iter().any(billed_twice) { Err("010") } else { Ok(()) }
+        if self.billed.contains(&window(record)) { Err("010") } else { Ok(()) }
     }
 }
 
 /// What makes a record a duplicate of another.
-fn window(record: &Value) -> [&Value; 3] {
-    ["instance_id", "begin_time", "end_time"].map(|name| &record[name])
+fn window(record: &Value) -> String {
+    ["instance_id", "begin_time", "end_time"].map(|name| record[name].to_string()).concat()
 }
 
 /// Whether a record has no member that is unknown, and those whose lack has no code of its own.

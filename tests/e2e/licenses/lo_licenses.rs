@@ -117,7 +117,7 @@ fn texts_and_files_are_kept_to_the_byte_and_the_upload_waits_where_people_see_it
     );
     for command in [&["license", "show", "1"][..], &["instance", "show", &id]] {
         let text = shop.scratch.run_ok(command);
-        assert!(text.contains("license.upload") && text.contains("waiting") && text.contains("Open API"), "{text}");
+        assert!(text.contains("license.upload") && text.contains("waiting") && text.contains("[open_api]"), "{text}");
     }
     assert_eq!(shop.history(&id), ["created", "ready", "licensed", "licensed"]);
 }
