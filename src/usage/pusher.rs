@@ -283,7 +283,7 @@ impl Push {
             Verdicts::Fewer => {
                 self.state.most = Some(batch.len().div_ceil(2));
                 log::warn!(
-                    "KooGallery takes no {} usage records at a time: set open_api.usage_batch_size",
+                    "{} usage records at a time are too many for KooGallery: set open_api.usage_batch_size",
                     batch.len()
                 );
                 Sent::Halve

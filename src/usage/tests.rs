@@ -251,7 +251,15 @@ fn a_request_holds_a_list_or_one_report() {
 
 #[test]
 fn a_body_that_is_no_request_is_refused_as_a_whole() {
-    for body in ["", "[]", "7", "{\"records\":7}", "{\"records\":[],\"more\":1}", "\u{0}"] {
+    for body in [
+        "",
+        "[]",
+        "7",
+        "{\"records\":7}",
+        "{\"records\":[],\"more\":1}",
+        "\u{0}",
+        "{\"records\":[{}],\"records\":[{}]}",
+    ] {
         assert!(matches!(intake::read(body.as_bytes()), Err(IntakeFault::Form(_))), "{body}");
     }
     assert_eq!(intake::read(b"{\"records\":[]}"), Err(IntakeFault::Empty));
