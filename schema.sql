@@ -336,7 +336,7 @@ CREATE TABLE usage_record (
   product_id       TEXT,                        -- of the instance when it was reported; the old interface names it
   begin_time       INTEGER NOT NULL,            -- whole seconds, all three
   end_time         INTEGER NOT NULL,
-  record_time      INTEGER NOT NULL,            -- when it was reported
+  record_time      INTEGER NOT NULL,            -- when it was reported; not before its end
   usage_value      TEXT    NOT NULL,            -- a decimal number, never a float
   relate_pkg_instance INTEGER REFERENCES instance (id),  -- the package that it is deducted from
   state            TEXT    NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'accepted', 'rejected')),
