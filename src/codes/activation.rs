@@ -132,9 +132,11 @@ fn active(row: &HeartbeatRow) -> Option<CodeInfo> {
     }
 }
 
-/// Begins the record of a code that koogate has not heard of.
+/// Begins the record of a code that koogate has not heard of. That it was refused before it was active is no answer to
+/// a heartbeat any more.
 fn record(tx: &Tx<'_>, activated: &Activated, now: Timestamp) -> Result<(), StoreError> {
     let Activated { license, info, .. } = activated;
+    tx.forget_refused_heartbeat(license)?;
     if tx.instance(Environment::Real, Kind::LicenseCode, license)?.is_some() {
         return Ok(());
     }
