@@ -108,6 +108,9 @@ impl CodeDesk {
                 Some(info) => Activated { license: code.clone(), already_active: true, info },
                 None => {
                     let one = self.activate_one(call, code)?;
+                    // Whatever becomes of the others: KooGallery's calls about this one will come.
+                    let active = one.clone();
+                    store.write(None, move |tx| record(tx, &active, Timestamp::now()))?;
                     // For the next call.
                     self.ask(store, open_api, code, deadline)?;
                     one

@@ -188,6 +188,11 @@ fn an_activation_begins_the_record_and_one_that_was_made_before_is_no_failure() 
     }
     let refused = expect(&shop.ask("activate", &json!({ "licenses": ["PL4", "NONE"] })), 404, Some("92020005"));
     assert!(refused["error"].as_str().unwrap().contains("NONE"), "{refused}");
+    // What is active at KooGallery is on record, whatever becomes of the others: its calls about it will come.
+    mock.put_license("PL6", License::Fresh);
+    expect(&shop.ask("activate", &json!({ "licenses": ["PL6", "NONE"] })), 404, Some("92020005"));
+    assert!(matches!(mock.license("PL6"), License::Alive(_)));
+    assert_eq!(shop.status("PL6"), "active");
     for bad in [json!({ "licenses": [] }), json!({ "licenses": ["PL1"], "realEffectTime": "now" })] {
         expect(&shop.ask("activate", &bad), 400, None);
     }
