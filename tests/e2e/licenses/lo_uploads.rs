@@ -77,6 +77,26 @@ fn a_licence_is_uploaded_once_and_then_the_request_is_000000() {
 }
 
 #[test]
+fn a_licence_that_koogallery_quotes_is_blanked() {
+    let mock = KooGallery::start();
+    let shop = open(&mock);
+    let id = buy(&shop, "CS1");
+    mock.decide(Route::Upload, |_, call| {
+        let body = String::from_utf8_lossy(&call.request.body).into_owned();
+        let start = body.find("\"characters\":\"").unwrap() + 14;
+        let quoted = body[start..].split('"').next().unwrap();
+        let why = format!("bad format: {quoted}");
+        Behaviour::Instead(Reply::json(200, &json!({ "error_code": "91381037", "error_msg": why })))
+    });
+    shop.license_post("000004", &request(&id, "E1", "D1"));
+    let job = wait_for_state(&shop, &id, "dead");
+    let content = shop.license_content(1);
+    let content = content.as_str();
+    assert!(job["lastError"].as_str().unwrap().contains("bad format: ***"), "{job}");
+    assert!(!job.to_string().contains(content) && !shop.koogate.log_text().contains(content), "{job}");
+}
+
+#[test]
 fn what_koogallery_will_not_have_is_told_the_operator_and_tried_again_on_demand() {
     let mock = KooGallery::start();
     mock.put_event("E1", "91381037");
