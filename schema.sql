@@ -171,7 +171,7 @@ CREATE INDEX job_by_tenant   ON job (tenant, id) WHERE tenant IS NOT NULL;
 CREATE INDEX job_ended_of_tenant ON job (finished_at) WHERE tenant IS NOT NULL AND state IN ('done', 'dead', 'cancelled');
 CREATE INDEX job_unfinished_by_tenant ON job (tenant, id) WHERE tenant IS NOT NULL AND state IN ('waiting', 'running');
 
--- Orders as KooGallery told them when it was asked (order query). A newer answer replaces the older.
+-- Orders as KooGallery told them when it was asked (order query). A newer answer replaces the older; old ones are purged.
 CREATE TABLE order_info (
   order_id         TEXT    PRIMARY KEY,
   info_sealed      BLOB    NOT NULL,            -- the answer's orderInfo, JSON as it came; holds personal data

@@ -124,10 +124,17 @@ fn find(shared: &Shared, job: &JobRow, wanted: &OrderWanted, kept_for: SignedDur
     };
     match error.again() {
         _ if goes_on && matches!(error, OpenApiError::Order { .. }) => Found::IdsOnly(Some(error)),
-        Again::Never if mode != OrderQuery::Required => Found::IdsOnly(Some(error)),
+        // The gateway knows nothing of orders: what it minds may pass, or be mended.
+        Again::Never if mode != OrderQuery::Required && (goes_on || !is_of_gateway(&error)) => {
+            Found::IdsOnly(Some(error))
+        }
         Again::NotBefore(until) => Found::NotNow(AttemptResult::Postponed { until, reason: error.to_string() }),
         Again::Later | Again::Never => Found::NotNow(AttemptResult::Failed(error.to_string())),
     }
+}
+
+fn is_of_gateway(error: &OpenApiError) -> bool {
+    error.refusal().is_some_and(|refusal| !refusal.is_beyond_gateway())
 }
 
 /// An order in the record that was told since, with the line that is wanted.

@@ -48,6 +48,14 @@ impl Tx<'_> {
         Ok(Some((row, info)))
     }
 
+    /// Removes orders that were told before an instant, at most `limit`; returns how many. One that is needed again is asked
+    /// for again.
+    pub fn purge_orders(&self, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
+        let sql = "DELETE FROM order_info WHERE order_id IN (SELECT order_id FROM order_info WHERE fetched_at < ?1 \
+                   ORDER BY fetched_at LIMIT ?2)";
+        self.execute("purge orders", sql, (millis(before), limit))
+    }
+
     /// The orders that are kept, those told last first, at most `limit`, after the place `before` ([`OrderRow::place`]).
     pub fn orders(&self, before: Option<&(i64, String)>, limit: i64) -> Result<Vec<OrderRow>, StoreError> {
         let (fetched_at, order_id) = before.map_or((i64::MAX, ""), |(at, id)| (*at, id.as_str()));

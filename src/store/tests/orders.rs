@@ -43,6 +43,7 @@ pub(super) fn run_orders(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.set_order_read(&job, "{}", None)?;
     tx.end_job(job.row, "done", None, at(1))?;
     tx.orders_told_before(instance.row, job.row + 1)?;
+    assert_eq!([tx.purge_orders(at(0), 10)?, tx.purge_orders(at(1), 10)?], [0, 1]);
     tx.remove_job(job.row)
 }
 

@@ -73,7 +73,7 @@ fn a_wrong_key_costs_one_call_and_a_mended_one_goes_on_at_the_reload() {
         eventually(|| last_error(&shop, id).contains("APIGW.0301").then_some(()), || last_error(&shop, id));
     }
     assert_eq!((mock.count(Route::OrderQuery), mock.locked()), (1, false));
-    assert_eq!(shop.count("job WHERE state = 'waiting' AND trying_since IS NULL"), 3);
+    assert_eq!(shop.count("job WHERE state = 'waiting' AND trying_since IS NULL AND attempt = 0"), 3);
     shop.reload(&[KEY], &sections(&mock, ""), &shop.application.product(""));
     for id in &ids {
         shop.scratch.wait_for_instance(id, |shown| shown["status"] == "active");
@@ -219,6 +219,17 @@ fn what_the_order_tells_of_the_buyer_is_blanked_in_errors() {
     let answer = shop.expect("000106", &new_instance("CS1"));
     assert!(!answer.json().to_string().contains(PHONE));
     assert!(!shop.koogate.log_text().contains(PHONE));
+}
+
+#[test]
+fn what_the_gateway_minds_says_nothing_of_an_order() {
+    let mock = KooGallery::start();
+    mock.put_order(order("CS1", "NEW", product("P1", "basic", 20)));
+    mock.next(Route::OrderQuery, 2, Behaviour::Instead(Reply::gateway(404, "APIGW.0101", "no such API")));
+    let shop = Shop::with(Application::ready(), &sections(&mock, "order_query = \"auto\""), "");
+    let id = instance_id(&shop.koogate.call_until_success(&new_instance("CS1")));
+    assert_eq!(event(&shop, &id, "instance.create")["product"]["productId"], "P1");
+    assert_eq!(mock.count(Route::OrderQuery), 3);
 }
 
 #[test]
