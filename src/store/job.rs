@@ -220,13 +220,12 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Lets a job wait until `run_at` for something that is nobody's failure: it never dies of that, and the attempt does
-    /// not count.
+    /// Lets a job wait until `run_at` for something that is nobody's failure; it never dies of that.
     pub fn postpone_job(&self, row: i64, run_at: Timestamp, reason: &str) -> Result<(), StoreError> {
         self.execute(
             "postpone the job",
-            "UPDATE job SET state = 'waiting', lease_until = NULL, run_at = ?2, last_error = ?3, trying_since = NULL, \
-             attempt = attempt - 1 WHERE id = ?1 AND attempt > 0",
+            "UPDATE job SET state = 'waiting', lease_until = NULL, run_at = ?2, last_error = ?3, trying_since = NULL \
+             WHERE id = ?1",
             (row, millis(run_at), reason),
         )
         .map(drop)
