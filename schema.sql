@@ -171,7 +171,7 @@ CREATE INDEX job_by_tenant   ON job (tenant, id) WHERE tenant IS NOT NULL;
 CREATE INDEX job_ended_of_tenant ON job (finished_at) WHERE tenant IS NOT NULL AND state IN ('done', 'dead', 'cancelled');
 CREATE INDEX job_unfinished_by_tenant ON job (tenant, id) WHERE tenant IS NOT NULL AND state IN ('waiting', 'running');
 
--- Orders as KooGallery told them when it was asked (order query). A newer answer replaces the older.
+-- Orders as KooGallery told them when it was asked (order query). A newer answer replaces the older; old ones are purged.
 CREATE TABLE order_info (
   order_id         TEXT    PRIMARY KEY,
   info_sealed      BLOB    NOT NULL,            -- the answer's orderInfo, JSON as it came; holds personal data
@@ -336,7 +336,7 @@ CREATE TABLE usage_record (
   product_id       TEXT,                        -- of the instance when it was reported; the old interface names it
   begin_time       INTEGER NOT NULL,            -- whole seconds, all three
   end_time         INTEGER NOT NULL,
-  record_time      INTEGER NOT NULL,            -- when it was reported
+  record_time      INTEGER NOT NULL,            -- when it was reported; not before its end
   usage_value      TEXT    NOT NULL,            -- a decimal number, never a float
   relate_pkg_instance INTEGER REFERENCES instance (id),  -- the package that it is deducted from
   state            TEXT    NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'accepted', 'rejected')),

@@ -228,7 +228,7 @@ fn koogallery(store: &Store, settings: &Settings, tell: Tell<'_>) -> anyhow::Res
                     "is the network up, is HTTPS to it allowed, is a proxy needed (HTTPS_PROXY)?"
                 }
                 OpenApiError::Refused { .. } => {
-                    "the code says what KooGallery minds: docs/operations.md, Calls to KooGallery"
+                    "the code says what KooGallery objects to: docs/operations.md, Calls to KooGallery"
                 }
                 _ => "try again; if it stays, KooGallery has trouble",
             };

@@ -30,7 +30,8 @@ const DOOR_GRACE: Duration = Duration::from_secs(1);
 /// Attempts of jobs have so long at the end.
 const JOB_GRACE: Duration = Duration::from_secs(5);
 
-/// The admin listener's connections; licensed software may wait for KooGallery on half of them.
+/// The admin listener's connections. On half of them licensed software may wait for KooGallery, on a quarter whoever asks
+/// for orders.
 const ADMIN_CONNECTIONS: usize = 64;
 
 /// The running server.
@@ -122,6 +123,7 @@ impl Server {
                     login: login.clone(),
                     tls,
                     codes: CodeDesk::default(),
+                    orders: admin::OrderDesk::default(),
                 };
                 let site = AdminSite::new(context, &admin.token);
                 let door = DoorSettings {

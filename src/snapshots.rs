@@ -122,6 +122,7 @@ impl Keeper {
         self.purge_all("old events of tenants", move |tx| tx.purge_tenant_jobs(real, PURGE_BATCH));
         let heartbeats = before(OpenApi::LONGEST_HEARTBEAT_STALE);
         self.purge_all("old heartbeats", move |tx| tx.purge_heartbeats(heartbeats, PURGE_BATCH));
+        self.purge_all("old orders", move |tx| tx.purge_orders(real, PURGE_BATCH));
         self.purge_all("old usage records", move |tx| tx.purge_usage(real, now, PURGE_BATCH));
         self.purge_all("expired login sessions", move |tx| tx.purge_login_sessions(now, PURGE_BATCH));
     }

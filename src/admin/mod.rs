@@ -28,6 +28,7 @@ mod usage;
 
 use std::sync::Arc;
 
+pub use orders::OrderDesk;
 pub use routes::{ROUTES, Route};
 
 use self::call::Call;
@@ -56,6 +57,8 @@ pub struct Context {
     pub tls: Option<Arc<Tls>>,
     /// What KooGallery is asked about authorisation codes.
     pub codes: CodeDesk,
+    /// Who waits for KooGallery to tell an order.
+    pub orders: OrderDesk,
 }
 
 /// What the admin door hands requests to.

@@ -1,5 +1,6 @@
 //! `/api/v1/orders`: what KooGallery tells of orders.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::call::Call;
@@ -13,6 +14,32 @@ use crate::view;
 
 /// KooGallery has so long to tell an order, all attempts together.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// So many wait for KooGallery to tell an order at a time: a quarter of the listener's connections. Those who ask about codes
+/// have half of them, and the rest is left for who does not wait, a watchdog or a report of usage.
+const MOST_WAITING: usize = 16;
+
+/// Bounds how many wait for KooGallery to tell an order. Shared by all connections.
+#[derive(Debug, Default)]
+pub struct OrderDesk(AtomicUsize);
+
+/// Somebody who waits.
+struct Seat<'d>(&'d AtomicUsize);
+
+impl OrderDesk {
+    /// A place among those who wait, until it is dropped.
+    fn seat(&self) -> Result<Seat<'_>, Problem> {
+        let seat = Seat(&self.0);
+        // Beyond the bound the seat is given back at once.
+        if self.0.fetch_add(1, Ordering::SeqCst) < MOST_WAITING { Ok(seat) } else { Err(Problem::crowded()) }
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 /// `GET /api/v1/orders`: the orders that are kept, those read last first.
 pub(super) fn list(call: &Call<'_>) -> Result<Reply, Problem> {
@@ -29,6 +56,7 @@ pub(super) fn show(call: &Call<'_>) -> Result<Reply, Problem> {
     let (row, info) = match (kept, &call.context.dispatcher.settings().open_api) {
         (Some(kept), _) => kept,
         (None, Some(open_api)) => {
+            let _seat = call.context.orders.seat()?;
             open_api.order_and_keep(store, order_id, Patience::Until(Instant::now() + PATIENCE))?
         }
         (None, None) => return Err(OpenApiError::NotConfigured.into()),

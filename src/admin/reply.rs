@@ -70,6 +70,12 @@ impl Problem {
         Self { header: Some(("Allow", allowed)), ..problem }
     }
 
+    /// 503: too many wait for KooGallery already.
+    pub(super) fn crowded() -> Self {
+        let problem = Self::new(503, "too many questions about orders wait for KooGallery");
+        Self { header: Some(("Retry-After", COME_BACK.to_string())), ..problem }
+    }
+
     /// 500: the log says why.
     pub(super) fn internal(cause: String) -> Self {
         Self { log: Some(cause), ..Self::new(500, "internal error, see the log") }

@@ -108,6 +108,9 @@ impl CodeDesk {
                 Some(info) => Activated { license: code.clone(), already_active: true, info },
                 None => {
                     let one = self.activate_one(call, code)?;
+                    // Whatever becomes of the others: KooGallery's calls about this one will come.
+                    let active = one.clone();
+                    store.write(None, move |tx| record(tx, &active, Timestamp::now()))?;
                     // For the next call.
                     self.ask(store, open_api, code, deadline)?;
                     one
@@ -132,9 +135,11 @@ fn active(row: &HeartbeatRow) -> Option<CodeInfo> {
     }
 }
 
-/// Begins the record of a code that koogate has not heard of.
+/// Begins the record of a code that koogate has not heard of. That it was refused before it was active is no answer to
+/// a heartbeat any more.
 fn record(tx: &Tx<'_>, activated: &Activated, now: Timestamp) -> Result<(), StoreError> {
     let Activated { license, info, .. } = activated;
+    tx.forget_refused_heartbeat(license)?;
     if tx.instance(Environment::Real, Kind::LicenseCode, license)?.is_some() {
         return Ok(());
     }

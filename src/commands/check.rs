@@ -30,7 +30,7 @@ pub(super) fn run(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
 fn text_line(finding: &Finding) -> String {
     let mend = finding.mend.as_ref().map(|mend| format!("\n{:23}→ {}", "", output::harmless(mend)));
     let (level, text) = (finding.level.as_str(), output::harmless(&finding.text));
-    format!("{level:8} {:14}{text}{}", finding.subject, mend.unwrap_or_default())
+    format!("{level:8} {:13} {text}{}", finding.subject, mend.unwrap_or_default())
 }
 
 fn json_line(finding: &Finding) -> String {

@@ -59,7 +59,7 @@ pub(super) struct RecordArgs {
     /// From, with its offset: 2026-01-15T08:00:00Z
     #[arg(long, value_name = "TIME", required_unless_present = "csv")]
     begin: Option<String>,
-    /// To; not later than now
+    /// To; not later than now, but for a minute that is allowed for clocks
     #[arg(long, value_name = "TIME", required_unless_present = "csv")]
     end: Option<String>,
     /// How much in this time alone, with at most 4 decimals

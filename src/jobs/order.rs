@@ -13,11 +13,15 @@ use crate::fulfilment::ordered::{self, Step, Told};
 use crate::open_api::Patience;
 use crate::open_api::error::{Again, OpenApiError};
 use crate::protocol::open_api::order::Order;
-use crate::store::{JobRow, OrderWanted, Store, StoreError};
+use crate::store::{JobRow, ORDER_QUERY, OrderWanted, Store, StoreError};
 
 /// An order that is kept counts for a job that was added so much later at most: it was announced, or it has several lines
 /// that are bought one after another.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(1);
+
+/// A job that has waited so long goes on without an order that KooGallery tells, but not so that it is of use: without
+/// the line that is wanted, say. KooGallery refunds what is not opened in a few hours.
+const USELESS_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 /// What can be had of an order.
 enum Found {
@@ -108,15 +112,29 @@ fn find(shared: &Shared, job: &JobRow, wanted: &OrderWanted, kept_for: SignedDur
         Ok(None) => {}
         Err(error) => return Found::NotNow(AttemptResult::Failed(error.to_string())),
     }
+    let goes_on = mode != OrderQuery::Required && Timestamp::now().duration_since(job.created_at) > USELESS_FOR;
     let error = match open_api.order(&shared.store, &wanted.order_id, Patience::Once) {
-        Ok((info, order)) => return Found::Order(Box::new(Told { order, info: Some(info) })),
+        Ok((info, order)) => match order.line(wanted.order_line_id.as_deref()) {
+            Err(fault) if goes_on && job.task != ORDER_QUERY => {
+                OpenApiError::Order { order_id: wanted.order_id.clone(), fault }
+            }
+            _ => return Found::Order(Box::new(Told { order, info: Some(info) })),
+        },
         Err(error) => error,
     };
     match error.again() {
-        Again::Never if mode != OrderQuery::Required => Found::IdsOnly(Some(error)),
+        _ if goes_on && matches!(error, OpenApiError::Order { .. }) => Found::IdsOnly(Some(error)),
+        // The gateway knows nothing of orders: what it minds may pass, or be mended.
+        Again::Never if mode != OrderQuery::Required && (goes_on || !is_of_gateway(&error)) => {
+            Found::IdsOnly(Some(error))
+        }
         Again::NotBefore(until) => Found::NotNow(AttemptResult::Postponed { until, reason: error.to_string() }),
         Again::Later | Again::Never => Found::NotNow(AttemptResult::Failed(error.to_string())),
     }
+}
+
+fn is_of_gateway(error: &OpenApiError) -> bool {
+    error.refusal().is_some_and(|refusal| !refusal.is_beyond_gateway())
 }
 
 /// An order in the record that was told since, with the line that is wanted.

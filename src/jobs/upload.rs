@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::backoff;
+use crate::excerpt;
 use crate::fulfilment::AttemptResult;
 use crate::instance::Status;
-use crate::license::License;
+use crate::license::{Form, License};
 use crate::open_api::OpenApi;
 use crate::open_api::error::Again;
 use crate::protocol::open_api::upload;
@@ -66,13 +67,22 @@ fn send(store: &Store, open_api: &OpenApi, license: &LicenseRow, content: &Licen
         return AttemptResult::Rejected("the licence was asked for without an eventId".to_owned());
     };
     let Err(error) = open_api.upload(store, event_id, content) else { return AttemptResult::Uploaded };
+    let told = without_license(&error.to_string(), content);
     match error.again() {
-        Again::NotBefore(until) => postponed(until, &error.to_string()),
+        Again::NotBefore(until) => postponed(until, &told),
         Again::Never => {
             let advice = error.refusal().map_or("mend it", upload::advice);
-            AttemptResult::Rejected(format!("{error}; {advice}"))
+            AttemptResult::Rejected(format!("{told}; {advice}"))
         }
-        Again::Later => AttemptResult::Failed(error.to_string()),
+        Again::Later => AttemptResult::Failed(told),
+    }
+}
+
+/// KooGallery may quote what it does not like, on one line: word by word.
+fn without_license(told: &str, content: &License) -> String {
+    match content.form() {
+        Form::Text(text) => excerpt::blanked(told, &text.expose().split_whitespace().collect::<Vec<_>>()),
+        Form::File { .. } => told.to_owned(),
     }
 }
 

@@ -9,18 +9,32 @@ use jiff::{SignedDuration, Timestamp};
 use super::error::OpenApiError;
 use crate::protocol::open_api::aksk::Credentials;
 use crate::protocol::open_api::reply::Refusal;
-use crate::store::{OpenApiRefusalRow, Store, StoreError};
+use crate::store::{OpenApiRefusalRow, Store, StoreError, Tx};
 
 /// The pause after a refusal: KooGallery's own lock lasts as long. Doubled for each refusal in a row.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+
+/// KooGallery counts by access key, whatever secret is tried with it: from so many refusals in a row on, the pause holds for
+/// another secret too.
+const MOST_SECRETS: u32 = 4;
 
 /// A clock that differs by less is not worth a word; KooGallery tolerates 15 minutes.
 pub(super) const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
 
 /// Remembers whether the access key was refused.
 #[derive(Default)]
-pub(super) struct Lock(Mutex<Option<OpenApiRefusalRow>>);
+pub(super) struct Lock(Mutex<Remembered>);
+
+#[derive(Default)]
+struct Remembered {
+    /// As it stands in the store, or will.
+    refusal: Option<OpenApiRefusalRow>,
+    /// The same of the access key, with whatever secret.
+    of_key: Option<OpenApiRefusalRow>,
+    /// It does not stand there yet, or, with a full disk, cannot.
+    is_unrecorded: bool,
+}
 
 impl Lock {
     /// Whether a call may be made.
@@ -28,17 +42,15 @@ impl Lock {
     /// # Errors
     /// [`OpenApiError::Locked`]: not yet.
     pub(super) fn check(&self, store: &Store, credentials: &Credentials, now: Timestamp) -> Result<(), OpenApiError> {
-        let label = label(store, credentials);
-        let stored = store.read(|tx| tx.open_api_refusal(&label))?;
+        let (refusal, of_key) = stored(store, credentials)?;
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another process may have been refused, or accepted, meanwhile.
-        *remembered = stored;
-        match &*remembered {
-            // A clock that was set back must not make the pause longer than it may be.
-            Some(refusal) if now < refusal.not_before && refusal.refused_at <= now => {
-                Err(OpenApiError::Locked { until: refusal.not_before, reason: refusal.message.clone() })
-            }
-            _ => Ok(()),
+        if !remembered.is_unrecorded {
+            // Another process may have been refused, or accepted, meanwhile.
+            (remembered.refusal, remembered.of_key) = (refusal, of_key);
+        }
+        match standing(remembered.refusal.as_ref(), remembered.of_key.as_ref(), now) {
+            Some(refusal) => Err(OpenApiError::Locked { until: refusal.not_before, reason: refusal.message.clone() }),
+            None => Ok(()),
         }
     }
 
@@ -54,34 +66,44 @@ impl Lock {
     ) -> (String, Timestamp) {
         let advice = advice(difference);
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let refusals = remembered.as_ref().map_or(0, |earlier| earlier.refusals) + 1;
+        let refusals = remembered.refusal.as_ref().map_or(0, |earlier| earlier.refusals) + 1;
         let doubled = 1_i32.checked_shl(refusals - 1).filter(|factor| *factor > 0).unwrap_or(i32::MAX);
         let pause = FIRST_PAUSE.checked_mul(doubled).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
-        let not_before = now.checked_add(pause).unwrap_or(Timestamp::MAX);
+        let not_before = after(now, pause);
         let row = OpenApiRefusalRow { refusals, refused_at: now, not_before, message: format!("{refusal}{advice}") };
-        *remembered = Some(row.clone());
+        let refusals = remembered.of_key.as_ref().map_or(0, |earlier| earlier.refusals) + 1;
+        let of_key = OpenApiRefusalRow { refusals, not_before: after(now, FIRST_PAUSE), ..row.clone() };
+        *remembered = Remembered { refusal: Some(row.clone()), of_key: Some(of_key.clone()), is_unrecorded: true };
         drop(remembered);
-        let label = label(store, credentials);
-        let recorded = store.write(None, move |tx| tx.put_open_api_refusal(&label, &row));
+        let (label, label_of_key) = labels(store, credentials);
+        let recorded = store.write(None, move |tx| {
+            tx.put_open_api_refusal(&label_of_key, &of_key)?;
+            tx.put_open_api_refusal(&label, &row)
+        });
         log::error!(
             "ALERT KooGallery refused the access key of [open_api]: {refusal}{advice}; nothing is called before \
              {not_before:.0}, so that KooGallery does not lock it"
         );
-        if let Err(error) = recorded {
-            log::error!("the refusal could not be recorded: {error}");
+        match recorded {
+            Ok(()) => self.0.lock().unwrap_or_else(PoisonError::into_inner).is_unrecorded = false,
+            Err(error) => log::error!("the refusal could not be recorded: {error}"),
         }
         (advice, not_before)
     }
 
     /// The key was accepted.
     pub(super) fn accepted(&self, store: &Store, credentials: &Credentials) {
-        let earlier = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if earlier.is_none() {
+        let earlier = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        if earlier.refusal.is_none() && earlier.of_key.is_none() {
             return;
         }
-        let label = label(store, credentials);
+        let (label, label_of_key) = labels(store, credentials);
         log::info!("KooGallery accepts the access key of [open_api] again");
-        if let Err(error) = store.write(None, move |tx| tx.remove_open_api_refusal(&label)) {
+        let forget = move |tx: &Tx<'_>| {
+            tx.remove_open_api_refusal(&label_of_key)?;
+            tx.remove_open_api_refusal(&label)
+        };
+        if let Err(error) = store.write(None, forget) {
             log::error!("the end of the refusal could not be recorded: {error}");
         }
     }
@@ -96,13 +118,40 @@ pub(super) fn locked_until(
     credentials: &Credentials,
     now: Timestamp,
 ) -> Result<Option<OpenApiRefusalRow>, StoreError> {
-    let label = label(store, credentials);
-    Ok(store.read(|tx| tx.open_api_refusal(&label))?.filter(|refusal| now < refusal.not_before))
+    let (refusal, of_key) = stored(store, credentials)?;
+    Ok(standing(refusal.as_ref(), of_key.as_ref(), now).cloned())
 }
 
-/// Another secret is another key: a mended configuration is tried at once.
-fn label(store: &Store, credentials: &Credentials) -> String {
-    store.sealing().label(&format!("{}:{}", credentials.access_key_id, credentials.secret_access_key.expose()))
+/// The refusal for which nothing may be called now.
+fn standing<'r>(
+    refusal: Option<&'r OpenApiRefusalRow>,
+    of_key: Option<&'r OpenApiRefusalRow>,
+    now: Timestamp,
+) -> Option<&'r OpenApiRefusalRow> {
+    // A clock that was set back must not make the pause longer than it may be.
+    let holds = |refusal: &&OpenApiRefusalRow| refusal.refused_at <= now && now < refusal.not_before;
+    let of_key = of_key.filter(|refusal| refusal.refusals >= MOST_SECRETS);
+    refusal.filter(holds).or_else(|| of_key.filter(holds))
+}
+
+/// What is recorded of an access key with its secret, and with any.
+fn stored(
+    store: &Store,
+    credentials: &Credentials,
+) -> Result<(Option<OpenApiRefusalRow>, Option<OpenApiRefusalRow>), StoreError> {
+    let (label, label_of_key) = labels(store, credentials);
+    store.read(|tx| Ok((tx.open_api_refusal(&label)?, tx.open_api_refusal(&label_of_key)?)))
+}
+
+/// Another secret is another key: a mended configuration is tried at once. The second is the access key's, whatever the secret.
+fn labels(store: &Store, credentials: &Credentials) -> (String, String) {
+    let Credentials { access_key_id, secret_access_key } = credentials;
+    let label = store.sealing().label(&format!("{access_key_id}:{}", secret_access_key.expose()));
+    (label, store.sealing().label(access_key_id))
+}
+
+fn after(now: Timestamp, pause: SignedDuration) -> Timestamp {
+    now.checked_add(pause).unwrap_or(Timestamp::MAX)
 }
 
 /// What is probably wrong.

@@ -196,3 +196,44 @@ fn a_lock_outlives_the_client_doubles_and_ends_with_another_secret_or_with_succe
     ask(&client(&[&peer.origin], "sk"), &store).unwrap();
     assert_eq!(store.read(|tx| tx.open_api_refusal(&label("sk"))).unwrap(), None);
 }
+
+#[test]
+fn a_lock_from_a_clock_that_was_set_back_since_holds_nobody_up_and_is_shown_to_nobody() {
+    let (store, _folder) = store();
+    let peer = Peer::start(|_| (200, ORDER));
+    let client = client(&[&peer.origin], "sk");
+    let label = store.sealing().label("AK1:sk");
+    let refused_at = Timestamp::now() + SignedDuration::from_hours(1);
+    let not_before = refused_at + SignedDuration::from_mins(5);
+    let row = OpenApiRefusalRow { refusals: 1, refused_at, not_before, message: String::new() };
+    store.write(None, move |tx| tx.put_open_api_refusal(&label, &row)).unwrap();
+    assert_eq!(client.locked(&store).unwrap(), None);
+    ask(&client, &store).unwrap();
+}
+
+#[test]
+fn secrets_that_are_tried_for_one_access_key_do_not_lock_it() {
+    let (store, _folder) = store();
+    let peer = Peer::start(|number| if number < 6 { (401, WRONG_KEY) } else { (200, ORDER) });
+    for attempt in 1..10 {
+        let error = ask(&client(&[&peer.origin], &format!("mistyped-{attempt}")), &store).unwrap_err();
+        assert_eq!(matches!(error, OpenApiError::Locked { .. }), attempt > 4, "{attempt}: {error}");
+    }
+    assert_eq!(peer.count(), 4);
+    let elapse = || {
+        let label = store.sealing().label("AK1");
+        let elapsed = move |tx: &store::Tx<'_>| {
+            let mut row = tx.open_api_refusal(&label)?.unwrap();
+            row.not_before = Timestamp::now() - SignedDuration::from_secs(1);
+            tx.put_open_api_refusal(&label, &row)
+        };
+        store.write(None, elapsed).unwrap();
+    };
+    elapse();
+    ask(&client(&[&peer.origin], "mistyped-again"), &store).unwrap_err();
+    let error = ask(&client(&[&peer.origin], "right"), &store).unwrap_err();
+    assert!(matches!(error, OpenApiError::Locked { .. }) && peer.count() == 5, "{error}");
+    elapse();
+    ask(&client(&[&peer.origin], "right"), &store).unwrap();
+    assert_eq!(store.read(|tx| tx.open_api_refusal(&store.sealing().label("AK1"))).unwrap(), None);
+}

@@ -79,6 +79,12 @@ impl Tx<'_> {
         .map(drop)
     }
 
+    /// Forgets that a code was refused.
+    pub fn forget_refused_heartbeat(&self, code: &str) -> Result<(), StoreError> {
+        let sql = "DELETE FROM license_heartbeat WHERE license_code = ?1 AND refusal IS NOT NULL";
+        self.execute("forget the refused heartbeat", sql, [code]).map(drop)
+    }
+
     /// Forgets what was said before a time, at most `limit` rows; returns how many.
     pub fn purge_heartbeats(&self, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
         let sql = "DELETE FROM license_heartbeat WHERE license_code IN \

@@ -21,7 +21,7 @@ pub struct OrderRow {
 
 impl Tx<'_> {
     /// Keeps an order as KooGallery has told it now, in place of what it told before. `info` is its `orderInfo`, which
-    /// holds personal data.
+    /// holds personal data. An announcement whose job was given up is settled by it.
     pub fn put_order(&self, order: &Order, info: &Value, fetched_at: Timestamp) -> Result<(), StoreError> {
         let sealed = self.sealing.seal(&sealed_in(&order.order_id), info.to_string().as_bytes())?;
         self.execute(
@@ -30,8 +30,8 @@ impl Tx<'_> {
              VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (order_id) DO UPDATE SET info_sealed = excluded.info_sealed, \
              order_type = excluded.order_type, create_time = excluded.create_time, fetched_at = excluded.fetched_at",
             (&order.order_id, sealed, &order.order_type, order.create_time.map(millis), millis(fetched_at)),
-        )
-        .map(drop)
+        )?;
+        self.remove_dead_order_query(&order.order_id)
     }
 
     /// An order that is kept: when it was told, and its `orderInfo`.
@@ -46,6 +46,14 @@ impl Tx<'_> {
             problem: format!("order {order_id:?}: {error}"),
         })?;
         Ok(Some((row, info)))
+    }
+
+    /// Removes orders that were told before an instant, at most `limit`; returns how many. One that is needed again is asked
+    /// for again.
+    pub fn purge_orders(&self, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
+        let sql = "DELETE FROM order_info WHERE order_id IN (SELECT order_id FROM order_info WHERE fetched_at < ?1 \
+                   ORDER BY fetched_at LIMIT ?2)";
+        self.execute("purge orders", sql, (millis(before), limit))
     }
 
     /// The orders that are kept, those told last first, at most `limit`, after the place `before` ([`OrderRow::place`]).

@@ -73,8 +73,10 @@ impl Tx<'_> {
         };
         // What is reported later than that is due now: it has not been waiting before.
         let reported_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let due_at = check::due_at(report.window.end).max(reported_at);
         let Window { begin, end } = report.window;
+        let due_at = check::due_at(end).max(reported_at);
+        // KooGallery takes no report that is older than its time (spec 5-open-api §6.4 rule 3).
+        let record_time = reported_at.max(end);
         self.insert(
             "record the usage",
             "INSERT INTO usage_record (metering_sn, instance, product_id, begin_time, end_time, record_time, usage_value, \
@@ -85,7 +87,7 @@ impl Tx<'_> {
                 &instance.life.product_id,
                 millis(begin),
                 millis(end),
-                millis(reported_at),
+                millis(record_time),
                 report.value.to_string(),
                 package.as_ref().map(|package| package.row),
                 millis(due_at),

@@ -10,6 +10,10 @@ use crate::kind::Kind;
 /// KooGallery takes records whose beginning is so old at most (`MKT.9004`).
 const OLDEST: SignedDuration = SignedDuration::from_hours(21 * 24);
 
+/// The application's clock may be ahead by so much: whoever reports right at the full hour must not be refused for a second.
+/// Nothing is sent before it is over by this machine's clock ([`due_at`]).
+const AHEAD: SignedDuration = SignedDuration::from_mins(1);
+
 const HOUR: i64 = 3600;
 
 /// How an instance is charged, in the wire's words that matter here.
@@ -74,8 +78,7 @@ pub fn check(
 ) -> Result<(), UsageFault> {
     let facts = on_demand(&report.instance_id, instance)?;
     let Window { begin, end } = report.window;
-    // No tolerance: KooGallery has none either, and what is not over yet cannot be known.
-    if end > now {
+    if end.duration_since(now) > AHEAD {
         return Err(UsageFault::Future { end, now });
     }
     if let Some(released_at) = facts.released_at.filter(|released_at| end > *released_at) {

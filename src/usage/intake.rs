@@ -41,18 +41,25 @@ pub fn read(body: &[u8]) -> Result<Intake, IntakeFault> {
     let form = |error: &dyn std::fmt::Display| IntakeFault::Form(error.to_string());
     let text = std::str::from_utf8(body).map_err(|error| form(&error))?;
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| form(&error))?;
-    let Some(records) = members.get("records") else {
+    if !members.contains_key("records") {
         return Ok(Intake::One(report(text)));
-    };
+    }
     if members.len() > 1 {
         return Err(form(&"no other member stands beside records"));
     }
-    let records: Vec<&RawValue> = serde_json::from_str(records.get()).map_err(|error| form(&error))?;
+    // From the text: a map has forgotten all but the last of two lists.
+    let Body { records } = serde_json::from_str(text).map_err(|error| form(&error))?;
     match records.len() {
         0 => Err(IntakeFault::Empty),
         many if many > MOST => Err(IntakeFault::TooMany(many)),
         _ => Ok(Intake::Many(records.into_iter().map(|record| report(record.get())).collect())),
     }
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    records: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

@@ -170,13 +170,14 @@ impl Push {
         }
     }
 
-    /// Sends all that is due, until something is in the way; returns for how long nothing more is tried then.
-    fn push_due(&mut self, settings: &Settings) -> Option<Duration> {
+    /// Sends all that is due, until something is in the way or the configuration is another one; returns for how long
+    /// nothing more is tried then.
+    fn push_due(&mut self, settings: &Arc<Settings>) -> Option<Duration> {
         let Some(open_api) = &settings.open_api else {
             self.tell_late("[open_api] is not configured");
             return None;
         };
-        while !self.stop.is_stopping() {
+        while !self.stop.is_stopping() && Arc::ptr_eq(settings, &self.dispatcher.settings()) {
             // A bug must not end the thread: who would notice before the money is missing?
             let round = catch_unwind(AssertUnwindSafe(|| self.round(settings, open_api)));
             match round {
@@ -283,7 +284,7 @@ impl Push {
             Verdicts::Fewer => {
                 self.state.most = Some(batch.len().div_ceil(2));
                 log::warn!(
-                    "KooGallery takes no {} usage records at a time: set open_api.usage_batch_size",
+                    "{} usage records at a time are too many for KooGallery: set open_api.usage_batch_size",
                     batch.len()
                 );
                 Sent::Halve

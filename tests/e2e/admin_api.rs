@@ -5,6 +5,7 @@
 //! A new route needs its row in `admin::ROUTES`, its path in the file, and, if it answers GET, a line in
 //! [`shown::answers`].
 
+mod crowd;
 pub mod document;
 mod queries;
 mod shown;

@@ -1,5 +1,7 @@
 //! `koogate check`: what it finds, and that it costs a wrong key one call.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::harness::{KEY, Scratch, text};
@@ -32,6 +34,9 @@ fn everything_is_well() {
     }
     let shown = scratch.run_ok(&["check"]);
     assert!(shown.contains("accepts the access key"), "{shown}");
+    let subjects: BTreeSet<_> = shown.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    let expected = ["clock", "configuration", "database", "koogallery", "usage", "work"];
+    assert_eq!(subjects.into_iter().collect::<Vec<_>>(), expected, "{shown}");
 }
 
 #[test]

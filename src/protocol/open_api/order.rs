@@ -120,14 +120,19 @@ impl Order {
         })
     }
 
-    /// The line a call is about: the one it names, or, where it names none, the only one.
+    /// The line a call is about: the one it names, or, where one of the two names none, the only one.
     ///
     /// # Errors
     /// [`OrderFault::NoLine`].
     pub fn line(&self, order_line_id: Option<&str>) -> Result<&OrderLine, OrderFault> {
+        let only = self.lines.first().filter(|_| self.lines.len() == 1);
         let found = match order_line_id {
-            Some(id) => self.lines.iter().find(|line| line.order_line_id.as_deref() == Some(id)),
-            None => self.lines.first().filter(|_| self.lines.len() == 1),
+            Some(id) => self
+                .lines
+                .iter()
+                .find(|line| line.order_line_id.as_deref() == Some(id))
+                .or_else(|| only.filter(|line| line.order_line_id.is_none())),
+            None => only,
         };
         found.ok_or_else(|| OrderFault::NoLine(order_line_id.unwrap_or_default().to_owned()))
     }
@@ -276,6 +281,7 @@ mod tests {
         let line = order.line(None).unwrap();
         assert_eq!(line.product(None).unwrap().sku_code.as_deref(), Some("7"));
         assert_eq!((line.expire_time, &order.buyer), (None, &Buyer::default()));
+        assert_eq!(order.line(Some("CS2-000001")), Ok(line), "an order of one line that names none has no other");
         let odd = json!({ "orderId": "CS2", "createTime": "yesterday", "orderLine": "x", "buyerInfo": [], "extendParams": {} });
         assert!(Order::read(Some(&odd), "CS2").unwrap().lines.is_empty());
     }

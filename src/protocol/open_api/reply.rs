@@ -94,9 +94,12 @@ impl Refusal {
             // One number for two things: unauthorised, and an internal error (an older print has that with 200).
             (403, _, Some("92020001")) => Standing::Permanent,
             (_, _, Some("92020001")) => Standing::Temporary,
+            // Whatever the gateway calls it, it may count against the key.
+            (401, _, number) if !number.is_some_and(is_known) => Standing::Signature,
+            // A page of a proxy or a firewall, say: KooGallery names a code with all it refuses for good.
+            (_, _, None) => Standing::Temporary,
             // Success with a status that denies it; and trouble that names nothing known.
             (_, _, Some("0000" | "92020000")) => Standing::Temporary,
-            (500.., _, None) => Standing::Temporary,
             (500.., None, Some(number)) if !is_known(number) => Standing::Temporary,
             _ => Standing::Permanent,
         }
@@ -104,7 +107,8 @@ impl Refusal {
 
     /// Whether what lies behind the gateway refused it: the gateway had let the call through.
     pub fn is_beyond_gateway(&self) -> bool {
-        self.code.as_ref().is_some_and(|code| code.of_gateway().is_none())
+        let names_own_code = self.code.as_ref().is_some_and(|code| code.of_gateway().is_none());
+        names_own_code && self.standing() != Standing::Signature
     }
 
     /// Whether its code is this one, prefix or not.
@@ -154,13 +158,27 @@ pub fn read(status: u16, body: &[u8]) -> Reply {
         return Reply::Done(members);
     }
     if success && code.is_none() {
-        return Reply::Unreadable { shown: excerpt(body, &[], SHOWN) };
+        return Reply::Unreadable { shown: beginning(body, &members) };
     }
     let message = text("resultMsg").or_else(|| text("error_msg"));
-    let message = message.map_or_else(|| excerpt(body, &[], SHOWN), |text| excerpt(text.as_bytes(), &[], SHOWN));
+    let message = message.map_or_else(|| beginning(body, &members), |text| excerpt(text.as_bytes(), &[], SHOWN));
     let request_id = text("request_id").map(|id| excerpt(id.as_bytes(), &[], 64));
     let data = members.get("data").filter(|data| !data.is_null()).cloned();
     Reply::Refused(Refusal { status, code, message, request_id, data })
+}
+
+/// The beginning of a body that says nothing else. Of JSON the names of its members alone: the values may be a buyer's.
+fn beginning(body: &[u8], members: &Map<String, Value>) -> String {
+    let text = String::from_utf8_lossy(body);
+    let first = text.chars().find(|c| !c.is_whitespace() && *c != '\u{feff}');
+    if !matches!(first, Some('{' | '[' | '"')) {
+        return excerpt(body, &[], SHOWN);
+    }
+    let names: Vec<&str> = members.keys().map(String::as_str).collect();
+    match names.as_slice() {
+        [] => "JSON that is cut off, or no object with members".to_owned(),
+        names => excerpt(format!("JSON with the members {}", names.join(", ")).as_bytes(), &[], SHOWN),
+    }
 }
 
 #[cfg(test)]
@@ -238,9 +256,48 @@ mod tests {
             let body = serde_json::json!({ "error_code": code, "error_msg": "m" }).to_string();
             assert_eq!(refusal(status, &body).standing(), expected, "{status} {code}");
         }
-        for (status, expected) in [(503, Temporary), (500, Temporary), (403, Permanent), (407, Permanent)] {
+        for (status, expected) in [(503, Temporary), (500, Temporary), (401, Signature)] {
             assert_eq!(refusal(status, "<html>proxy</html>").standing(), expected, "{status}");
         }
+    }
+
+    #[test]
+    fn what_names_no_code_is_not_koogallerys_last_word() {
+        for status in [400, 403, 404, 407, 413, 418] {
+            let page = refusal(status, "<html>proxy</html>");
+            assert_eq!((page.standing(), page.is_beyond_gateway()), (Standing::Temporary, false), "{status}");
+        }
+    }
+
+    #[test]
+    fn an_unauthorised_call_counts_against_the_key_unless_the_code_is_known_for_something_else() {
+        for code in ["APIGW.0305", "APIGW.0307", "IAM.0011", "SOMETHING.NEW"] {
+            let refused = refusal(401, &format!(r#"{{"error_code":"{code}"}}"#));
+            assert_eq!((refused.standing(), refused.is_beyond_gateway()), (Standing::Signature, false), "{code}");
+        }
+        let nested = refusal(401, r#"{"error":{"code":"APIGW.0301"}}"#);
+        assert_eq!(nested.standing(), Standing::Signature);
+    }
+
+    #[test]
+    fn of_json_that_is_not_understood_no_value_is_shown() {
+        let order = r#""orderInfo":{"buyerInfo":{"mobilePhone":"13800138000"}}"#;
+        for (status, body) in [
+            (200, format!("{{{order}}}")),
+            (200, format!("{{{order}")),
+            (200, format!("\u{feff} [{{{order}}}]")),
+            (500, format!(r#"{{"resultCode":"MKT.0999",{order}}}"#)),
+            (500, format!("{{{order}}}")),
+        ] {
+            let shown = match read(status, body.as_bytes()) {
+                Reply::Refused(refusal) => refusal.to_string(),
+                Reply::Unreadable { shown } => shown,
+                Reply::Done(_) => panic!("{body}"),
+            };
+            assert!(!shown.contains("138001"), "{shown}");
+        }
+        let Reply::Unreadable { shown } = read(200, format!("{{{order}}}").as_bytes()) else { panic!() };
+        assert!(shown.contains("orderInfo"), "{shown}");
     }
 
     #[test]

@@ -58,6 +58,12 @@ impl Tx<'_> {
         Ok(found.is_some())
     }
 
+    /// Removes the dead job of an order's announcement: the order was told another way.
+    pub(in crate::store) fn remove_dead_order_query(&self, order_id: &str) -> Result<(), StoreError> {
+        let sql = "DELETE FROM job WHERE order_id = ?1 AND task = 'order.query' AND state = 'dead'";
+        self.execute("remove the dead job of the announcement", sql, [order_id]).map(drop)
+    }
+
     /// Removes a job of which nothing needs to be remembered.
     pub fn remove_job(&self, row: i64) -> Result<(), StoreError> {
         self.execute("remove the job", "DELETE FROM job WHERE id = ?1", [row]).map(drop)

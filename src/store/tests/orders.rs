@@ -43,6 +43,7 @@ pub(super) fn run_orders(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.set_order_read(&job, "{}", None)?;
     tx.end_job(job.row, "done", None, at(1))?;
     tx.orders_told_before(instance.row, job.row + 1)?;
+    assert_eq!([tx.purge_orders(at(0), 10)?, tx.purge_orders(at(1), 10)?], [0, 1]);
     tx.remove_job(job.row)
 }
 
@@ -110,4 +111,24 @@ fn an_order_describes_an_instance_once_and_leaves_a_date_that_is_known() {
         .unwrap();
     let words: Vec<_> = history.iter().map(|entry| entry.change.as_str()).collect();
     assert_eq!(words, ["created", "described"]);
+}
+
+#[test]
+fn an_order_that_is_told_after_all_ends_the_dead_job_of_its_announcement() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let announce = |id: &'static str| {
+        let add = move |tx: &Tx<'_>| {
+            let order = Some(wanted(id));
+            let new = NewJob { subject: Subject::Order, task: ORDER_QUERY, order, event: None, change: None };
+            let job = tx.insert_job(&new, at(0))?;
+            tx.end_job(job, "dead", Some("no"), at(1))
+        };
+        store.write(None, add).unwrap();
+    };
+    ["CS1", "CS2"].into_iter().for_each(announce);
+    assert_eq!(store.read(|tx| tx.troubled_jobs()).unwrap(), (2, 0));
+    let info = info("CS1", "NEW");
+    store.write(None, move |tx| tx.put_order(&read(&info), &info, at(2))).unwrap();
+    assert_eq!(store.read(|tx| tx.troubled_jobs()).unwrap(), (1, 0));
 }

@@ -121,6 +121,7 @@ fn run_open_api(tx: &Tx<'_>) -> Result<(), StoreError> {
     row.said = Said::Refused { code: "92020005".to_owned(), message: "unknown".to_owned() };
     tx.put_heartbeat(&row)?;
     assert_eq!(tx.heartbeat("PL1")?, Some(row));
+    tx.forget_refused_heartbeat("none")?;
     assert_eq!(tx.purge_heartbeats(at(1), 10)?, 1);
     tx.remove_open_api_refusal("key")?;
     assert_eq!(tx.open_api_refusal("key")?, None);

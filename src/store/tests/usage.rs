@@ -23,7 +23,7 @@ pub(super) fn run_usage(tx: &Tx<'_>) -> Result<(), StoreError> {
     let taken = tx.take_due_usage(at(NOW), 10, &[])?;
     tx.untake_usage(&taken)?;
     assert_eq!(tx.usage_counts(at(NOW), at(0))?, UsageCounts { waiting: 1, due: 1, accepted: 0, rejected: 0 });
-    let expected = WaitingUsage { waiting: 1, due: 1, due_since: Some(at(0)) };
+    let expected = WaitingUsage { waiting: 1, due: 1, due_since: Some(at(NOW)) };
     assert_eq!(tx.waiting_usage(at(NOW))?, expected);
     assert_eq!(tx.waiting_usage(at(-1))?, WaitingUsage { due: 0, due_since: None, ..expected });
     assert!(tx.settle_usage(taken[0].row, &Verdict::Accepted, at(NOW))?);
@@ -192,6 +192,25 @@ fn a_record_is_due_at_the_full_hour_and_sooner_when_hastened() {
         assert!(!tx.settle_usage(again[0].row, &Verdict::Again, at(1060))?);
         let others = tx.take_due_usage(at(1060), 1, &[again[0].row])?;
         assert_eq!(others.iter().map(|record| record.row).collect::<Vec<_>>(), [again[1].row], "the others go first");
+        Ok(())
+    });
+}
+
+/// An application whose clock is a little ahead reports right at the full hour. Its record is neither sent nor told to have
+/// been reported before its time is over, hurried or not.
+#[test]
+fn what_is_over_by_the_applications_clock_only_waits_until_it_is() {
+    with_instance(|tx, _| {
+        let recorded = tx.record_usage(&report("i-CS1", (0, 3600), "1", ""), "sn-1", at(3595))?.unwrap();
+        assert_eq!(recorded.due_at, at(3600));
+        assert!(tx.record_usage(&report("i-CS1", (3600, 3650), "1", ""), "sn-2", at(3595))?.is_ok());
+        assert_eq!(tx.hasten_usage(at(3595), 9)?, 0);
+        assert_eq!(tx.take_due_usage(at(3599), 10, &[])?, []);
+        let taken = tx.take_due_usage(at(3600), 10, &[])?;
+        let times: Vec<_> = taken.iter().map(|record| (record.window.end, record.record_time)).collect();
+        assert_eq!(times, [(at(3600), at(3600))]);
+        assert_eq!((tx.hasten_usage(at(3649), 9)?, tx.hasten_usage(at(3650), 9)?), (0, 1));
+        assert_eq!(tx.take_due_usage(at(3650), 10, &[])?.len(), 2);
         Ok(())
     });
 }

@@ -204,12 +204,13 @@ impl Tx<'_> {
         Ok(WaitingUsage { waiting: count(i64::MAX)?, due: count(millis(now))?, due_since })
     }
 
-    /// Makes records that wait due at once, at most `limit`; returns how many.
+    /// Makes records that wait due at once, but for those whose time is not over by this clock, at most `limit`; returns
+    /// how many.
     pub fn hasten_usage(&self, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
         self.execute(
             "make usage due",
             "UPDATE usage_record SET due_at = ?1 WHERE id IN (SELECT id FROM usage_record \
-             WHERE state = 'waiting' AND due_at > ?1 LIMIT ?2)",
+             WHERE state = 'waiting' AND due_at > ?1 AND end_time <= ?1 LIMIT ?2)",
             (millis(now), limit),
         )
     }

@@ -2,7 +2,8 @@
 //!
 //! A code counts for a record only where the data ties the two together: an object that names the record (by
 //! `metering_sn`, or by instance and begin) and holds a code, a member named by a `metering_sn` or by a code, or a list
-//! with one code for each record of the batch. Of a batch of one, any code is that record's.
+//! with one code for each record of the batch. Of a batch of one, any code is that record's. A number is a code only where
+//! something says so: a count or an index must not read as 005, which would mean that the record has arrived.
 
 use std::collections::HashMap;
 
@@ -36,7 +37,7 @@ pub(super) fn find(batch: &[Record], data: &str) -> Vec<Option<String>> {
     }
     finder.walk(batch, &data);
     if finder.found.iter().all(Option::is_none) {
-        finder.walk_parallel(batch.len(), &data);
+        finder.walk_parallel(batch.len(), &data, false);
     }
     if let [None] = finder.found[..] {
         finder.found = vec![any_code(&data)];
@@ -60,7 +61,7 @@ impl Finder<'_> {
                     self.note(place, code);
                 }
                 for (name, value) in object {
-                    if let (Some(&place), Some(code)) = (self.by_sn.get(name.as_str()), code_within(value)) {
+                    if let (Some(&place), Some(code)) = (self.by_sn.get(name.as_str()), code_within(value, true)) {
                         self.note(place, code);
                     }
                     if KNOWN.contains(&name.as_str()) {
@@ -73,20 +74,23 @@ impl Finder<'_> {
         }
     }
 
-    /// Lists beside the batch: one code, or one object with a code, for each record.
-    fn walk_parallel(&mut self, records: usize, value: &Value) {
+    /// Lists beside the batch: one code, or one object with a code, for each record. `is_called_code`: the member says that
+    /// it holds codes.
+    fn walk_parallel(&mut self, records: usize, value: &Value, is_called_code: bool) {
         match value {
             Value::Array(items) => {
-                let codes: Vec<_> = items.iter().map(code_within).collect();
+                let codes: Vec<_> = items.iter().map(|item| code_within(item, is_called_code)).collect();
                 if items.len() == records && codes.iter().any(Option::is_some) {
                     for (place, code) in codes.into_iter().enumerate() {
                         code.into_iter().for_each(|code| self.note(place, code));
                     }
                 } else {
-                    items.iter().for_each(|item| self.walk_parallel(records, item));
+                    items.iter().for_each(|item| self.walk_parallel(records, item, is_called_code));
                 }
             }
-            Value::Object(object) => object.values().for_each(|value| self.walk_parallel(records, value)),
+            Value::Object(object) => {
+                object.iter().for_each(|(name, value)| self.walk_parallel(records, value, is_code_name(name)));
+            }
             _ => {}
         }
     }
@@ -146,13 +150,26 @@ fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
 /// A member that says that it is a code, or else one that holds a documented one.
 fn code_in(object: &Map<String, Value>) -> Option<String> {
     let others = || object.iter().filter(|(name, _)| !OF_A_RECORD.contains(&plain(name).as_str()));
-    let says_so = others().filter(|(name, _)| plain(name).contains("code")).find_map(|(_, value)| code(value));
-    says_so.or_else(|| others().filter_map(|(_, value)| code(value)).find(|code| KNOWN.contains(&code.as_str())))
+    let says_so = others().filter(|(name, _)| is_code_name(name)).find_map(|(_, value)| code(value));
+    says_so.or_else(|| others().find_map(|(_, value)| known_text(value)))
 }
 
-/// The code that a value is, or that an object holds.
-fn code_within(value: &Value) -> Option<String> {
-    if let Value::Object(object) = value { code_in(object) } else { code(value) }
+/// The code that a value is, as a number only where `is_called_code`; or that an object holds.
+fn code_within(value: &Value, is_called_code: bool) -> Option<String> {
+    match value {
+        Value::Object(object) => code_in(object),
+        Value::Number(_) if !is_called_code => None,
+        other => code(other),
+    }
+}
+
+/// A documented code as a text.
+fn known_text(value: &Value) -> Option<String> {
+    code(value).filter(|code| value.is_string() && KNOWN.contains(&code.as_str()))
+}
+
+fn is_code_name(name: &str) -> bool {
+    plain(name).contains("code")
 }
 
 /// A documented code anywhere, or one where a member says so.
@@ -160,7 +177,7 @@ fn any_code(value: &Value) -> Option<String> {
     match value {
         Value::Array(items) => items.iter().find_map(any_code),
         Value::Object(object) => code_in(object).or_else(|| object.values().find_map(any_code)),
-        other => code(other).filter(|code| KNOWN.contains(&code.as_str())),
+        other => known_text(other),
     }
 }
 

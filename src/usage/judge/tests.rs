@@ -110,6 +110,30 @@ fn what_ties_no_code_to_a_record_accuses_nobody() {
     }
 }
 
+/// A count or an index among the data must not say that a record has arrived (005, 010), or what is wrong with it.
+#[test]
+fn a_number_is_a_code_only_where_it_is_called_one() {
+    for data in [
+        r#"{"total":5,"failed":1}"#,
+        r#"{"index":5,"reason":"wrong"}"#,
+        r#"[{"metering_sn":"sn-0","index":5,"reason":"wrong"}]"#,
+        r#"[{"metering_sn":"sn-0","detail":{"line":10}}]"#,
+        r#"[5]"#,
+        r#"{"failed":[5]}"#,
+    ] {
+        let mut alone = batch(1);
+        alone[0].sent = 2;
+        let Verdicts::Each(each) = judge(&alone, refused("94060999", Some(data))) else { panic!("{data}") };
+        assert!(matches!(&each[..], [Verdict::Rejected(why)] if why.code == "94060999"), "{data}: {each:?}");
+    }
+    for data in [r#"{"failed":[0,1]}"#, r#"[{"index":5},{"index":10}]"#, r#"[{"metering_sn":"sn-1","index":5}]"#] {
+        assert_eq!(judge(&batch(2), refused("94060999", Some(data))), Verdicts::Halve, "{data}");
+    }
+    check(r#"[{"metering_sn":"sn-1","index":5,"code":13}]"#, ["again", "013"]);
+    check(r#"{"codes":[0,13]}"#, ["again", "013"]);
+    check(r#"{"sn-1":13}"#, ["again", "013"]);
+}
+
 #[test]
 fn what_is_known_there_already_has_arrived() {
     check(r#"{"sn-0":"005","sn-1":"010"}"#, ["accepted", "010"]);

@@ -1,5 +1,7 @@
 //! Query parameters that cannot be what the caller meant are refused by name, before anything is done.
 
+use koogate::admin::ROUTES;
+
 use super::{TOKEN, empty};
 
 #[test]
@@ -38,6 +40,15 @@ fn a_parameter_that_cannot_be_read_is_named() {
     }
     for target in ["instances/x/ready?test=true", "login/x/end?x=1", "instances/x/retry?limit=1", "usage?test=true"] {
         assert_eq!(koogate.admin("POST", &format!("/api/v1/{target}"), Some(TOKEN), "").status, 400, "{target}");
+    }
+}
+
+#[test]
+fn every_route_refuses_a_parameter_that_nobody_knows_as_it_is_described() {
+    let (koogate, _scratch) = empty();
+    for route in ROUTES {
+        let target = format!("{}?nobody=1", route.path.replace(['{', '}'], ""));
+        assert_eq!(koogate.admin(route.method.as_str(), &target, Some(TOKEN), "").status, 400, "{target}");
     }
 }
 

@@ -188,6 +188,11 @@ fn an_activation_begins_the_record_and_one_that_was_made_before_is_no_failure() 
     }
     let refused = expect(&shop.ask("activate", &json!({ "licenses": ["PL4", "NONE"] })), 404, Some("92020005"));
     assert!(refused["error"].as_str().unwrap().contains("NONE"), "{refused}");
+    // What is active at KooGallery is on record, whatever becomes of the others: its calls about it will come.
+    mock.put_license("PL6", License::Fresh);
+    expect(&shop.ask("activate", &json!({ "licenses": ["PL6", "NONE"] })), 404, Some("92020005"));
+    assert!(matches!(mock.license("PL6"), License::Alive(_)));
+    assert_eq!(shop.status("PL6"), "active");
     for bad in [json!({ "licenses": [] }), json!({ "licenses": ["PL1"], "realEffectTime": "now" })] {
         expect(&shop.ask("activate", &bad), 400, None);
     }
@@ -199,6 +204,42 @@ fn an_activation_begins_the_record_and_one_that_was_made_before_is_no_failure() 
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("92020005"), "{}", text(&refused.stderr));
     assert_eq!(mock.refusals(), Vec::<String>::new());
+}
+
+#[test]
+fn an_activation_ends_what_was_refused_before_it() {
+    let mock = KooGallery::start();
+    let codes = ["PL1", "PL2", "PL3"];
+    let shop = open(&mock, "heartbeat_fresh = \"1h\"\n");
+    for code in codes {
+        mock.put_license(code, License::Fresh);
+        expect(&shop.beat(code), 409, Some("92020003"));
+    }
+    expect(&shop.ask("activate", &json!({ "licenses": ["PL1"] })), 200, None);
+    expect(&shop.ask("activate", &json!({ "licenses": ["PL2", "PL3"] })), 200, None);
+    for code in codes {
+        assert_eq!(expect(&shop.beat(code), 200, None)["status"], "ALIVE", "{code}");
+    }
+}
+
+#[test]
+fn a_refused_key_is_not_used_again_even_where_the_refusal_cannot_be_recorded() {
+    let mock = KooGallery::start();
+    mock.put_license("PL1", alive());
+    let shop = open(&mock, "");
+    let wrong = sections(&mock, "").replace("not-a-real-secret-0001", "mistyped");
+    configure(&shop.scratch, &wrong, "[[product]]\nkind = \"license-code\"\nfulfilment = \"manual\"\n");
+    let shop = shop.restarted_after(|scratch| {
+        let database = rusqlite::Connection::open(scratch.path("koogate.db")).unwrap();
+        let full = "CREATE TRIGGER full BEFORE INSERT ON open_api_refusal BEGIN SELECT RAISE(ABORT, 'full'); END";
+        database.execute_batch(full).unwrap();
+        database.close().unwrap();
+    });
+    for _ in 0..7 {
+        expect(&shop.beat("PL1"), 503, None);
+    }
+    shop.koogate.wait_for_log("the refusal could not be recorded");
+    assert_eq!((mock.count(Route::Heartbeat), mock.locked()), (1, false));
 }
 
 #[test]

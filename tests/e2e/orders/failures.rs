@@ -220,3 +220,45 @@ fn what_the_order_tells_of_the_buyer_is_blanked_in_errors() {
     assert!(!answer.json().to_string().contains(PHONE));
     assert!(!shop.koogate.log_text().contains(PHONE));
 }
+
+#[test]
+fn what_the_gateway_minds_says_nothing_of_an_order() {
+    let mock = KooGallery::start();
+    mock.put_order(order("CS1", "NEW", product("P1", "basic", 20)));
+    mock.next(Route::OrderQuery, 2, Behaviour::Instead(Reply::gateway(404, "APIGW.0101", "no such API")));
+    let shop = Shop::with(Application::ready(), &sections(&mock, "order_query = \"auto\""), "");
+    let id = instance_id(&shop.koogate.call_until_success(&new_instance("CS1")));
+    assert_eq!(event(&shop, &id, "instance.create")["product"]["productId"], "P1");
+    assert_eq!(mock.count(Route::OrderQuery), 3);
+}
+
+#[test]
+fn auto_goes_on_with_the_ids_when_what_koogallery_tells_stays_of_no_use() {
+    for (order_query, expected) in [("auto", "active"), ("required", "creating")] {
+        let mock = KooGallery::start();
+        let mut other_line = order("CS1", "NEW", product("P1", "basic", 20));
+        other_line["orderLine"][0]["orderLineId"] = "CS1-000002".into();
+        mock.put_order(other_line);
+        mock.decide(Route::OrderQuery, |_, call| {
+            let tells_nothing = call.request.query.iter().any(|(_, value)| value == "CS2");
+            if tells_nothing { Behaviour::Instead(Reply::result(200, "MKT.0000")) } else { Behaviour::Normal }
+        });
+        let patient = "[jobs]\nfirst_retry = \"1h\"\nslowest_retry = \"1h\"\n";
+        let sections = sections(&mock, &format!("order_query = \"{order_query}\"\n{patient}"));
+        let shop = Shop::with(Application::ready(), &sections, "");
+        let ids = ["CS1", "CS2"].map(|order| instance_id(&shop.expect("000004", &new_instance(order))));
+        for (id, problem) in ids.iter().zip(["has no line", "tells no order"]) {
+            eventually(|| last_error(&shop, id).contains(problem).then_some(()), || last_error(&shop, id));
+        }
+        let shop = shop.restarted_after(|scratch| {
+            let database = rusqlite::Connection::open(scratch.path("koogate.db")).unwrap();
+            database.execute("UPDATE job SET created_at = created_at - 7200000", []).unwrap();
+            database.close().unwrap();
+        });
+        for id in &ids {
+            let is_tried = |shown: &Value| shown["jobs"][0]["attempts"] == 2 && shown["jobs"][0]["state"] != "running";
+            let shown = shop.scratch.wait_for_instance(id, is_tried);
+            assert_eq!(shown["status"], expected, "{order_query}: {shown}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! KooGallery fails in all ways it can, and every record is billed once.
 
 use super::*;
+use crate::harness::Gate;
 use crate::koogallery::{Behaviour, Judgement, Reply};
 
 #[test]
@@ -84,4 +85,19 @@ fn what_was_not_sent_is_not_counted_as_sent() {
     scene.settled();
     assert_billed_once(&scene.mock, &[other]);
     assert_eq!(scene.mock.billed(&scene.used), 20_000);
+}
+
+#[test]
+fn a_reload_counts_from_the_next_call_on_however_much_waits() {
+    let scene = Scene::open("usage_batch_size = 1");
+    let gate = Gate::default();
+    scene.mock.next(Route::UsageData, 1, Behaviour::HoldReply(gate.clone()));
+    let numbers = scene.report_all(&minutes(&scene.used, 5));
+    eventually(|| (scene.calls() == 1).then_some(()), || scene.shop.koogate.log_text());
+    scene.shop.reload(&[KEY], &format!("{}{ADMIN}", scene.mock.toml()), FIXED);
+    gate.open();
+    scene.settled();
+    assert_billed_once(&scene.mock, &numbers);
+    // The one that was on its way, and the others together.
+    assert_eq!(scene.calls(), 2);
 }
