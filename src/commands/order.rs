@@ -11,7 +11,8 @@ use super::output;
 use crate::config::Config;
 use crate::open_api::error::OpenApiError;
 use crate::open_api::{OpenApi, Patience};
-use crate::protocol::open_api::order::{Buyer, Order};
+use crate::protocol::call::Buyer;
+use crate::protocol::open_api::order::Order;
 use crate::store::{OrderRow, Store};
 use crate::view;
 

@@ -119,7 +119,7 @@ fn head(call: &Call, instance: &InstanceRow, operation_id: &str, change: EventCh
         instance_id: Some(instance.instance_id.clone()),
         product: None,
         order: call.order.as_ref().map(order),
-        buyer: call.buyer.as_ref().map(buyer),
+        buyer: call.buyer.clone().map(Buyer::from),
         instance: None,
         parameters: call.parameters.clone(),
     }
@@ -139,18 +139,6 @@ fn order(told: &call::Order) -> Order {
         band_width: told.band_width,
         amount: told.amount,
         expire_time: told.expire_time,
-    }
-}
-
-fn buyer(told: &call::Buyer) -> Buyer {
-    let told = told.clone();
-    Buyer {
-        customer_id: told.customer_id,
-        customer_name: told.customer_name,
-        user_id: told.user_id,
-        user_name: told.user_name,
-        mobile_phone: told.mobile_phone,
-        email: told.email,
     }
 }
 

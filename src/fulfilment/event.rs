@@ -22,6 +22,7 @@ pub use self::directory::{ApplicationSync, Department, DepartmentsSync, SyncActi
 pub use self::order::OrderTold;
 use crate::instance::Status;
 use crate::kind::Kind;
+use crate::protocol::call;
 use crate::secret::Secret;
 
 /// One event, as it is stored with its job and sent to the merchant's application.
@@ -224,6 +225,19 @@ pub struct Buyer {
     /// E-mail address, likewise.
     #[serde(with = "exposed")]
     pub email: Option<Secret<String>>,
+}
+
+impl From<call::Buyer> for Buyer {
+    fn from(told: call::Buyer) -> Self {
+        Self {
+            customer_id: told.customer_id,
+            customer_name: told.customer_name,
+            user_id: told.user_id,
+            user_name: told.user_name,
+            mobile_phone: told.mobile_phone,
+            email: told.email,
+        }
+    }
 }
 
 /// Section `instance`: how the instance stands in koogate's records once this event is done.

@@ -4,6 +4,7 @@
 //! word, the order the second.
 
 use super::{Buyer, Change, Event, Order, Product};
+use crate::protocol::call;
 use crate::protocol::open_api::order;
 
 /// An order, from the point of view of a call: with the line and the billing item that the call is about.
@@ -68,17 +69,8 @@ impl Product {
 }
 
 /// Who bought; `None` when the order does not say.
-fn buyer(told: &order::Buyer) -> Option<Buyer> {
-    let told = told.clone();
-    let buyer = Buyer {
-        customer_id: told.customer_id,
-        customer_name: told.customer_name,
-        user_id: told.user_id,
-        user_name: told.user_name,
-        mobile_phone: told.mobile_phone,
-        email: told.email,
-    };
-    (buyer != Buyer::default()).then_some(buyer)
+fn buyer(told: &call::Buyer) -> Option<Buyer> {
+    Some(told).filter(|told| **told != call::Buyer::default()).cloned().map(Buyer::from)
 }
 
 #[cfg(test)]

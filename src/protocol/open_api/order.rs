@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::protocol::call::Buyer;
 use crate::protocol::time;
 use crate::secret::Secret;
 
@@ -63,23 +64,6 @@ pub struct Product {
     pub name: Option<String>,
 }
 
-/// Who bought. The wire has this data in plain text.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Buyer {
-    /// Account id.
-    pub customer_id: Option<String>,
-    /// Account name.
-    pub customer_name: Option<String>,
-    /// IAM user id; on a new purchase only.
-    pub user_id: Option<String>,
-    /// IAM user name.
-    pub user_name: Option<String>,
-    /// Mobile number, where the product was published with it.
-    pub mobile_phone: Option<Secret<String>>,
-    /// E-mail address, likewise.
-    pub email: Option<Secret<String>>,
-}
-
 /// Why an `orderInfo` cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderFault {
@@ -115,7 +99,7 @@ impl Order {
             order_type: text(info, "orderType"),
             create_time: instant(info, "createTime"),
             lines: objects(info, "orderLine").map(OrderLine::read).collect(),
-            buyer: info.get("buyerInfo").and_then(Value::as_object).map(Buyer::read).unwrap_or_default(),
+            buyer: info.get("buyerInfo").and_then(Value::as_object).map(buyer).unwrap_or_default(),
             parameters: parameters(info),
         })
     }
@@ -169,17 +153,16 @@ impl Product {
     }
 }
 
-impl Buyer {
-    fn read(buyer: &Map<String, Value>) -> Self {
-        let secret = |name| text(buyer, name).map(Secret::new);
-        Self {
-            customer_id: text(buyer, "customerId"),
-            customer_name: text(buyer, "customerName"),
-            user_id: text(buyer, "userId"),
-            user_name: text(buyer, "userName"),
-            mobile_phone: secret("mobilePhone"),
-            email: secret("email"),
-        }
+/// Who bought; the wire has this data in plain text.
+fn buyer(told: &Map<String, Value>) -> Buyer {
+    let secret = |name| text(told, name).map(Secret::new);
+    Buyer {
+        customer_id: text(told, "customerId"),
+        customer_name: text(told, "customerName"),
+        user_id: text(told, "userId"),
+        user_name: text(told, "userName"),
+        mobile_phone: secret("mobilePhone"),
+        email: secret("email"),
     }
 }
 
