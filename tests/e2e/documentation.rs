@@ -95,3 +95,34 @@ fn the_readme_shows_the_example_application_as_it_is() {
     let shown = blocks(&readme, "python");
     assert!(shown.len() == 1 && example.trim_end().ends_with(shown[0]), "{shown:?}");
 }
+
+#[test]
+fn every_test_that_the_documents_name_exists() {
+    let mut functions = String::new();
+    for folder in ["src", "tests/e2e"] {
+        collect_source(&root().join(folder), &mut functions);
+    }
+    for (file, text) in documents() {
+        // Odd pieces stand between backticks.
+        for name in text.split('`').skip(1).step_by(2) {
+            let is_test =
+                name.contains("::") && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
+            let function = name.rsplit("::").next().unwrap();
+            if !is_test || function.split('_').count() < 4 {
+                continue;
+            }
+            assert!(functions.contains(&format!("fn {function}()")), "{}: no test {name}", file.display());
+        }
+    }
+}
+
+fn collect_source(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect_source(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
