@@ -179,3 +179,61 @@ impl From<AnswerBytes> for Reply {
         if bytes.body_sign.is_empty() { reply } else { reply.with_header(body_sign::HEADER_NAME, bytes.body_sign) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::protocol::basic_v2::BASIC_V2;
+    use crate::protocol::call::Detail;
+    use crate::secret::Secret;
+
+    /// The types that an outcome is made of hold most limits; this is what is left when one of them does not.
+    #[test]
+    fn an_answer_that_koogallery_would_reject_becomes_a_plain_signed_000005() {
+        let conversation = conversation();
+        let created = |instance_id: String| Outcome {
+            detail: Detail::Created { instance_id, access: None, license: None, encrypt_type: EncryptType::Aes256 },
+            ..Outcome::success()
+        };
+        let good = conversation.prepare(&created("i".repeat(64)));
+        assert_eq!(good.code, ResultCode::SUCCESS);
+
+        let bad = conversation.prepare(&created("i".repeat(65)));
+        assert_eq!((bad.code, bad.shown), (ResultCode::INTERNAL, None));
+        let said: serde_json::Value = serde_json::from_slice(&bad.bytes.body).unwrap();
+        assert_eq!(said, serde_json::json!({ "resultCode": "000005", "resultMsg": "internal error" }));
+        assert_eq!(bad.bytes.body_sign, body_sign::header_value(&conversation.key, &bad.bytes.body));
+    }
+
+    fn conversation() -> Conversation {
+        let text = format!(
+            "[keys]\nbasic = 'basic-key'\nsealing_key = '{}'\n[[product]]\nkind = 'saas'\nfulfilment = 'manual'\n",
+            "00".repeat(32)
+        );
+        let config = Config::from_toml(&text, std::path::Path::new("")).unwrap();
+        Conversation {
+            family: &BASIC_V2,
+            settings: Arc::new(Settings::new(&config).unwrap()),
+            key: AccessKey::new("label".to_owned(), Secret::new("basic-key".to_owned())),
+            started: Instant::now(),
+            exchange: NewExchange {
+                received_at: Timestamp::UNIX_EPOCH,
+                environment: Environment::Real,
+                family: BASIC_V2.name(),
+                activity: None,
+                peer: String::new(),
+                access_key: "label".to_owned(),
+                request_line: String::new(),
+                request_body: Vec::new(),
+                request_sealed: false,
+                order_id: None,
+                instance_id: None,
+            },
+            call: None,
+            content_digest: [0; 16],
+        }
+    }
+}

@@ -73,6 +73,30 @@ fn a_new_access_key_gets_an_answer_encrypted_once_for_it_and_verbatim_from_then_
     assert_eq!((shop.count("answer"), shop.application.events().len()), (2, 1));
 }
 
+/// Every source of access data is held to KooGallery's limits; so only the file itself can be made to hold too much.
+#[test]
+fn an_answer_that_koogallery_would_reject_never_leaves_and_is_not_kept() {
+    let shop = Shop::open("");
+    let product = shop.application.product("");
+    let old = shop.get("000000", &purchase("CS1"));
+    let id = instance_id(&old);
+    let set_memo = |memo: Option<String>| {
+        let database = rusqlite::Connection::open(shop.scratch.path("koogate.db")).unwrap();
+        assert_eq!(database.execute("UPDATE instance SET memo = ?1", [memo]).unwrap(), 1);
+    };
+    set_memo(Some("m".repeat(5000)));
+    shop.reload(&[NEW_KEY, KEY], "", &product);
+    // What has been answered stays. What must be put together anew cannot be told.
+    assert_eq!(shop.get("000000", &purchase("CS1")).verbatim(), old.verbatim());
+    let refused = call_with(&shop.koogate, NEW_KEY, &purchase("CS1"));
+    assert_eq!((refused.code().as_str(), refused.json()["appInfo"].is_null()), ("000005", true));
+    shop.get("000005", &query(&id));
+    shop.koogate.wait_for_log("\"memo\" has 5000 characters; KooGallery takes at most 1024");
+    set_memo(None);
+    let new = call_with(&shop.koogate, NEW_KEY, &purchase("CS1"));
+    assert_eq!((new.code().as_str(), instance_id(&new)), ("000000", id));
+}
+
 #[test]
 fn the_key_size_is_the_products_own_choice() {
     let application = Application::ready();
