@@ -1,7 +1,9 @@
 //! Crashes: whatever instant the process dies at, nothing answered is missing or different and nothing happens twice.
 
 mod kills;
+mod ledger;
 mod lives;
+mod market;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -147,13 +149,6 @@ impl Ask {
             assert_signed(KEY, answer);
         }
         satisfied
-    }
-
-    fn order(&self) -> &str {
-        match self {
-            Self::Post(body) => body["orderId"].as_str().unwrap(),
-            Self::Get(get) => get.value("orderId"),
-        }
     }
 
     fn activity(&self) -> &str {
