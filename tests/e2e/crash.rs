@@ -1,9 +1,10 @@
 //! Crashes: whatever instant the process dies at, nothing answered is missing or different and nothing happens twice.
 
 mod kills;
-mod ledger;
+pub mod ledger;
 mod lives;
-mod market;
+pub mod market;
+mod power;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
