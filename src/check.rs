@@ -144,7 +144,11 @@ fn database(config: &Config, tell: Tell<'_>) -> anyhow::Result<Option<Store>> {
         tell(&Finding { level: Level::Warning, subject: SUBJECT, text, mend })?;
         return Ok(None);
     }
-    let settings = store::Settings { path: path.clone(), commit_batch: config.database.commit_batch };
+    let settings = store::Settings {
+        path: path.clone(),
+        snapshot: config.database.snapshot_path(),
+        commit_batch: config.database.commit_batch,
+    };
     match Store::open(&settings, Role::Command, Arc::new(config.keys.sealing.clone())) {
         Ok(store) => {
             tell(&good(SUBJECT, format!("{} opens with this sealing key", path.display())))?;

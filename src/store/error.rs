@@ -134,6 +134,30 @@ pub enum OpenError {
         /// What was found.
         problem: String,
     },
+    /// It is gone, and was there before.
+    #[error(
+        "{path} is {what}, but there is a snapshot of it: `koogate restore {snapshot}` puts that in its place; \
+         to begin with nothing, move the snapshot away",
+        path = path.display(), snapshot = snapshot.display()
+    )]
+    Gone {
+        /// The database.
+        path: PathBuf,
+        /// "not there" or "empty".
+        what: &'static str,
+        /// The snapshot beside it.
+        snapshot: PathBuf,
+    },
+    /// It is no plain file.
+    #[error("{path} is a {what}; {mend}", path = path.display())]
+    NoFile {
+        /// The database.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// What to do about it.
+        mend: &'static str,
+    },
     /// A restore did not come to its end.
     #[error(
         "restoring {path} was interrupted; finish it with `koogate restore {incoming}`, \

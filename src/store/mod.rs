@@ -14,6 +14,7 @@ mod exchange;
 mod heartbeat;
 mod instance;
 mod job;
+mod leftovers;
 mod license;
 mod lock;
 mod login;
