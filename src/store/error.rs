@@ -69,6 +69,18 @@ impl StoreError {
         }
     }
 
+    /// Whether the file is damaged.
+    pub fn is_damaged(&self) -> bool {
+        match self {
+            Self::Sqlite { source, .. } => {
+                use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            }
+            Self::Commit(cause) => cause.is_damaged(),
+            _ => false,
+        }
+    }
+
     /// Whether another process had the database for too long.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy))

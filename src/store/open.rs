@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::lock::{LockError, ServerLock};
+use super::lock::{LockError, ServerLock, beside};
 use super::{OpenError, StoreError, leftovers, millis, snapshot, torn, wal};
 use crate::fault;
 use crate::sealing::SealingKey;
@@ -81,14 +81,14 @@ fn open_alone(settings: &Settings, mut lock: ServerLock, sealing: &SealingKey) -
     torn::refuse_log_without_database(path)?;
     leftovers::refuse(path, &settings.snapshot)?;
     make_file(path)?;
-    let in_file = torn::in_file(path);
+    let (in_file, had_log) = (torn::in_file(path), beside(path, "-wal").exists());
     let connection = connect(path)?;
     torn::refuse_strange_log(&connection, path, &in_file)?;
     match kind(&connection, path)? {
         Kind::New => create(&connection, sealing, &torn::next_mark(&mut lock)?)?,
         Kind::Ours(SCHEMA_VERSION) => {
             check_sealing_key(&connection, path, sealing)?;
-            torn::refuse(&connection, path, &lock, &in_file)?;
+            torn::refuse(&connection, path, &lock, &in_file, had_log)?;
             torn::mark_open(&connection, &mut lock)?;
         }
         Kind::Ours(found) if found > SCHEMA_VERSION => return Err(OpenError::newer(path, found)),

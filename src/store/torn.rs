@@ -77,12 +77,14 @@ pub(super) fn refuse_strange_log(connection: &Connection, path: &Path, in_file: 
     }
 }
 
-/// Refuses a copy of a live database, and anything doubtful that is not whole.
+/// Refuses a copy of a live database, and anything doubtful that is not whole. `had_log` says whether there was a log, were
+/// it empty, before the file was opened, which makes one.
 pub(super) fn refuse(
     connection: &Connection,
     path: &Path,
     lock: &ServerLock,
     in_file: &InFile,
+    had_log: bool,
 ) -> Result<(), OpenError> {
     let torn = |problem| OpenError::Torn { path: path.to_owned(), problem };
     let mark = mark_in(connection).map_err(|error| OpenError::unreadable(path, "read the state of the file", error))?;
@@ -99,7 +101,7 @@ pub(super) fn refuse(
         }
         (mark, _, false) if !is_locks(mark) => return Err(torn(WITHOUT_LOG.to_owned())),
         // It was noted that there is one, and a clean stop takes that back before it removes it.
-        (_, _, false) if lock.lineage().is_some() && !beside(path, "-wal").exists() => log::error!(
+        (_, _, false) if lock.lineage().is_some() && !had_log => log::error!(
             "ALERT {} was left by a crash, and the -wal beside it is gone: unless another program, such as a sqlite3 shell, \
              has moved it into the file, the newest calls are missing; compare `koogate exchange list` with the seller console",
             path.display()

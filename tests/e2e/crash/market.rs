@@ -64,15 +64,15 @@ impl Market {
         let products = format!("{}{}{told}", stocked("saas", ACCOUNTS), stocked("license", CODES));
         scratch.configure(&[BASIC], &format!("{keys}{jobs}{}{admin}{sections}", mock.toml()), &products);
         let mut market = Self { scratch, application, mock, used: String::new() };
-        market.fill(stock);
+        market.fill(stock, 0);
         market.used = market.sell_on_demand();
         market
     }
 
-    /// Fills both stocks with so many entries.
-    fn fill(&self, count: usize) {
-        self.scratch.run_ok(&["stock", "import", ACCOUNTS, &self.write_accounts(count, 0)]);
-        let codes: String = (0..count).map(|number| format!("CODE-{number}\n")).collect();
+    /// Fills both stocks with so many entries, which are numbered from here on.
+    pub fn fill(&self, count: usize, from: usize) {
+        self.scratch.run_ok(&["stock", "import", ACCOUNTS, &self.write_accounts(count, from)]);
+        let codes: String = (from..from + count).map(|number| format!("CODE-{number}\n")).collect();
         std::fs::write(self.scratch.path("codes.csv"), format!("license\n{codes}")).unwrap();
         self.scratch.run_ok(&["stock", "import", CODES, "codes.csv"]);
     }

@@ -311,3 +311,54 @@ fn damaged_and_strange_files_start_whole_or_are_refused_with_the_mend_and_stay_a
         tried.filter_map(|(case, tried)| Some(format!("{} ({:?}): {}", case.0, case.1, tried.err()?))).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
+
+#[test]
+fn damage_that_comes_while_it_serves_is_alerted_and_answered_000005_and_never_a_wrong_answer() {
+    let left = Left::of(Stopped);
+    let scratch = left.folder();
+    let koogate = scratch.serve();
+    // Behind the back of SQLite, on every page but the first few, which hold the schema.
+    let file = open(&scratch.path(""), FILE);
+    let pages = file.metadata().unwrap().len() / PAGE;
+    for page in 1..pages {
+        file.write_all_at(&[0xa5; 64], page * PAGE).unwrap();
+    }
+    let (mut alerted, mut right) = (0, 0);
+    for (body, answer) in &left.told {
+        let told = koogate.call(&retry(body));
+        match told.code().as_str() {
+            "000005" => alerted += 1,
+            _ => {
+                assert_eq!(told.verbatim(), answer.verbatim(), "{body}");
+                right += 1;
+            }
+        }
+    }
+    println!("{alerted} were answered 000005, {right} as before");
+    assert!(alerted > 0);
+    let log = koogate.log_text();
+    assert!(log.contains("ALERT") && log.contains("the database is damaged: stop koogate and restore"), "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+    koogate.kill();
+    let told = scratch.run(&["verify", FILE]);
+    assert!(!told.status.success(), "{}", text(&told.stdout));
+    scratch.run_ok(&["restore", SNAPSHOT]);
+    assert!(left.missing(&scratch.serve()).is_empty());
+}
+
+#[test]
+fn a_recorded_answer_that_has_changed_on_the_disk_is_not_given() {
+    let left = Left::of(Stopped);
+    let scratch = left.folder();
+    let (body, answer) = &left.told[0];
+    let id = answer.json()["instanceId"].as_str().unwrap().to_owned();
+    let database = Connection::open(scratch.path(FILE)).unwrap();
+    let sql = "UPDATE answer SET body = CAST(replace(CAST(body AS TEXT), ?1, 'other') AS BLOB)";
+    assert!(database.execute(sql, [&id]).unwrap() > 0);
+    database.close().unwrap();
+    let koogate = scratch.serve();
+    let told = koogate.call(&retry(body));
+    assert_ne!(told.verbatim(), answer.verbatim());
+    assert_eq!(told.code(), "000005", "{}", text(&told.body));
+    koogate.wait_for_log("the answer");
+}
