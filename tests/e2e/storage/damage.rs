@@ -360,5 +360,5 @@ fn a_recorded_answer_that_has_changed_on_the_disk_is_not_given() {
     let told = koogate.call(&retry(body));
     assert_ne!(told.verbatim(), answer.verbatim());
     assert_eq!(told.code(), "000005", "{}", text(&told.body));
-    koogate.wait_for_log("the answer");
+    koogate.wait_for_log("the recorded answer has changed on the disk");
 }
