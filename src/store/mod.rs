@@ -119,6 +119,15 @@ impl Store {
         &self.sealing
     }
 
+    /// Looks at every page, every reference and the numbers of the journal; what is wrong. Takes as long as reading the
+    /// whole file.
+    ///
+    /// # Errors
+    /// When the database cannot be read at all.
+    pub fn examine(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|tx| snapshot::examine(tx.connection))
+    }
+
     /// A number that is another one whenever something was committed in between, by this process or another.
     ///
     /// # Errors

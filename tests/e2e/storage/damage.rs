@@ -339,6 +339,7 @@ fn damage_that_comes_while_it_serves_is_alerted_and_answered_000005_and_never_a_
     let log = koogate.log_text();
     assert!(log.contains("ALERT") && log.contains("the database is damaged: stop koogate and restore"), "{log}");
     assert!(!log.contains("panicked"), "{log}");
+    assert!(text(&scratch.run(&["check"]).stdout).contains("koogate.db is damaged: "));
     koogate.kill();
     let told = scratch.run(&["verify", FILE]);
     assert!(!told.status.success(), "{}", text(&told.stdout));
