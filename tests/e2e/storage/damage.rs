@@ -339,7 +339,6 @@ fn damage_that_comes_while_it_serves_is_alerted_and_answered_000005_and_never_a_
     let log = koogate.log_text();
     assert!(log.contains("ALERT") && log.contains("the database is damaged: stop koogate and restore"), "{log}");
     assert!(!log.contains("panicked"), "{log}");
-    assert!(text(&scratch.run(&["check"]).stdout).contains("koogate.db is damaged: "));
     koogate.kill();
     let told = scratch.run(&["verify", FILE]);
     assert!(!told.status.success(), "{}", text(&told.stdout));
@@ -362,4 +361,21 @@ fn a_recorded_answer_that_has_changed_on_the_disk_is_not_given() {
     assert_ne!(told.verbatim(), answer.verbatim());
     assert_eq!(told.code(), "000005", "{}", text(&told.body));
     koogate.wait_for_log("the recorded answer has changed on the disk");
+}
+
+#[test]
+fn check_finds_a_damaged_page_that_no_call_has_read() {
+    let scratch = Left::of(Stopped).folder();
+    let database = Connection::open(scratch.path(FILE)).unwrap();
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'exchange_by_time'";
+    let page: i64 = database.query_row(sql, [], |row| row.get(0)).unwrap();
+    database.close().unwrap();
+    let end = u64::try_from(page).unwrap() * PAGE;
+    overwrite(&scratch.path(""), FILE, end - 64, &[0; 64]);
+    let koogate = scratch.serve();
+    let output = scratch.run(&["check"]);
+    let told = text(&output.stdout);
+    assert!(told.contains("koogate.db is damaged: ") && told.contains("restore the newest good copy"), "{told}");
+    assert_eq!(output.status.code(), Some(1));
+    drop(koogate);
 }
