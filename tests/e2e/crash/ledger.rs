@@ -166,8 +166,8 @@ impl Ledger {
         let mut journal: HashMap<String, Vec<Recorded>> = HashMap::with_capacity(usize::try_from(rows).unwrap());
         for_each(database, JOURNAL, |row| {
             let line: String = row.get(0)?;
-            let (own, final_, shown): (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>) =
-                (row.get(2)?, row.get(3)?, row.get(4)?);
+            let bytes = |column: usize| row.get::<_, Option<Vec<u8>>>(column);
+            let (own, final_, shown) = (bytes(2)?, bytes(3)?, bytes(4)?);
             // What holds a secret is blanked for people, or sealed; that its bytes stay shows when the call is repeated.
             let is_blank = shown.is_some() || own.as_ref().is_some_and(|own| text(own).contains("***"));
             let body = own.or(final_).map(|body| text(&body));

@@ -344,7 +344,7 @@ fn live_v2(scene: &Scene<'_>, number: usize) {
     scene.succeed(&post(upgrade(&id, &upgraded)));
     // Queries are answered afresh, and recorded like everything else.
     scene.succeed(&post(crate::harness::query(&id)));
-    scene.succeed(&post(if number % 3 == 0 { release(&id) } else { status_change(&id, "FREEZE") }));
+    scene.succeed(&post(if number.is_multiple_of(3) { release(&id) } else { status_change(&id, "FREEZE") }));
 }
 
 fn live_v1(scene: &Scene<'_>, number: usize) {
@@ -354,7 +354,7 @@ fn live_v1(scene: &Scene<'_>, number: usize) {
     let get = |get: Get| Call::Get(BASIC, get);
     let id = instance_id(&scene.succeed(&get(purchase(&order))));
     scene.succeed(&get(renew(&id, &format!("{order}-R"), LATER)));
-    scene.succeed(&get(if number % 3 == 0 { release(&id, &order) } else { expire(&id, &order) }));
+    scene.succeed(&get(if number.is_multiple_of(3) { release(&id, &order) } else { expire(&id, &order) }));
 }
 
 fn live_stock(scene: &Scene<'_>, number: usize) {
@@ -404,7 +404,7 @@ fn live_l2(scene: &Scene<'_>, number: usize) {
     })));
     let frozen = json!({ "activity": "updateLicenseCodeStatus", "status": "FREEZE" });
     let released = json!({ "activity": "releaseLicenseCode" });
-    scene.succeed(&of_code(if number % 3 == 0 { released } else { frozen }));
+    scene.succeed(&of_code(if number.is_multiple_of(3) { released } else { frozen }));
 }
 
 fn live_lo(scene: &Scene<'_>, number: usize) {

@@ -160,7 +160,7 @@ fn deed(line: &str, folder: &Path) -> Option<Deed> {
             let file = descriptor(argument(0))?;
             // One that the process did not live to see done nothing for sure.
             let is_done = result.trim() == "0";
-            is_done.then(|| if file.is_empty() { Deed::SyncFolder } else { Deed::Sync(file) })
+            is_done.then_some(if file.is_empty() { Deed::SyncFolder } else { Deed::Sync(file) })
         }
         "rename" => Some(Deed::Rename { from: named(0)?, to: named(1)? }),
         "renameat" | "renameat2" => Some(Deed::Rename { from: named(1)?, to: named(3)? }),
