@@ -138,16 +138,29 @@ fn certificate(config: &Config, tell: Tell<'_>) -> anyhow::Result<()> {
 fn database(config: &Config, tell: Tell<'_>) -> anyhow::Result<Option<Store>> {
     const SUBJECT: &str = "database";
     let path = &config.database.path;
-    if !path.try_exists().unwrap_or(true) {
+    if !path.try_exists().unwrap_or(true) && !config.database.snapshot_path().exists() {
         let text = format!("{} is not there yet", path.display());
         let mend = Some("`koogate serve` makes it at its first start; KooGallery is not called before".to_owned());
         tell(&Finding { level: Level::Warning, subject: SUBJECT, text, mend })?;
         return Ok(None);
     }
-    let settings = store::Settings { path: path.clone(), commit_batch: config.database.commit_batch };
+    let settings = store::Settings {
+        path: path.clone(),
+        snapshot: config.database.snapshot_path(),
+        commit_batch: config.database.commit_batch,
+    };
     match Store::open(&settings, Role::Command, Arc::new(config.keys.sealing.clone())) {
         Ok(store) => {
-            tell(&good(SUBJECT, format!("{} opens with this sealing key", path.display())))?;
+            let mend = "stop koogate and restore the newest good copy: docs/operations.md, Backup, verify, restore";
+            match store.examine() {
+                Ok(problems) if problems.is_empty() => {
+                    tell(&good(SUBJECT, format!("{} opens with this sealing key and is whole", path.display())))?;
+                }
+                Ok(problems) => {
+                    tell(&bad(SUBJECT, format!("{} is damaged: {}", path.display(), problems.join("; ")), mend))?;
+                }
+                Err(error) => tell(&bad(SUBJECT, error.to_string(), mend))?,
+            }
             Ok(Some(store))
         }
         Err(error) => {

@@ -95,8 +95,11 @@ impl Server {
         let certificates =
             config.server.tls.as_ref().map(|files| Keeper::start(files, Timestamp::now())).transpose()?;
         let tls = certificates.as_ref().map(|keeper| Arc::clone(keeper.tls()));
-        let database =
-            store::Settings { path: config.database.path.clone(), commit_batch: config.database.commit_batch };
+        let database = store::Settings {
+            path: config.database.path.clone(),
+            snapshot: config.database.snapshot_path(),
+            commit_batch: config.database.commit_batch,
+        };
         let sealing = Arc::new(config.keys.sealing.clone());
         let store = Arc::new(Store::open(&database, Role::Server, sealing)?);
         let (waiters, bell) = (Arc::new(Waiters::default()), Arc::new(JobBell::default()));

@@ -161,7 +161,11 @@ fn open(config: &Config) -> anyhow::Result<Store> {
 
 /// Opens the database of a configuration for a command that may come before the first start.
 fn open_or_create(config: &Config) -> anyhow::Result<Store> {
-    let settings = store::Settings { path: config.database.path.clone(), commit_batch: config.database.commit_batch };
+    let settings = store::Settings {
+        path: config.database.path.clone(),
+        snapshot: config.database.snapshot_path(),
+        commit_batch: config.database.commit_batch,
+    };
     Store::open(&settings, Role::Command, Arc::new(config.keys.sealing.clone())).context("database")
 }
 

@@ -164,6 +164,12 @@ impl Conversation {
         findings.into_iter().find(|finding| finding.severity == Severity::Fail).map(|finding| finding.text)
     }
 
+    /// Whether recorded bytes are not those that were signed: SQLite does not notice when a byte changes on the disk.
+    pub(super) fn is_altered(&self, recorded: &AnswerBytes) -> bool {
+        let AnswerBytes { body, body_sign } = recorded;
+        !body_sign.is_empty() && *body_sign != body_sign::header_value(&self.key, body)
+    }
+
     /// A body with the signature its family gives it.
     pub(super) fn signed(&self, body: Vec<u8>) -> AnswerBytes {
         let signs = self.family.signs_replies(&self.settings.rules);

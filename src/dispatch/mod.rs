@@ -188,7 +188,11 @@ impl Dispatcher {
     /// disk is not the trouble; where it is, an answer without a record is better than none.
     fn fail(&self, conversation: &Arc<Conversation>, row: Option<Row>, error: &StoreError) -> AnswerBytes {
         let outcome = Outcome::refusal(ResultCode::INTERNAL, "internal error");
-        let hint = if error.is_disk_full() { "; the disk is full: free some space" } else { "" };
+        let hint = match error {
+            error if error.is_disk_full() => "; the disk is full: free some space",
+            error if error.is_damaged() => "; the database is damaged: stop koogate and restore the newest good copy",
+            _ => "",
+        };
         let recorded = match error {
             StoreError::TimedOut | StoreError::Closed | StoreError::Overloaded(_) | StoreError::Commit(_) => None,
             _ => self.record(conversation, outcome.clone(), row).ok(),

@@ -78,7 +78,11 @@ fn read(mut stream: &TcpStream) -> String {
 
 fn store() -> (Store, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let settings = store::Settings { path: folder.path().join("koogate.db"), commit_batch: 512 };
+    let settings = store::Settings {
+        path: folder.path().join("koogate.db"),
+        snapshot: folder.path().join("koogate.snapshot.db"),
+        commit_batch: 512,
+    };
     let key = Arc::new(SealingKey::from_hex(&"01".repeat(32)).unwrap());
     (Store::open(&settings, Role::Server, key).unwrap(), folder)
 }

@@ -69,6 +69,18 @@ impl StoreError {
         }
     }
 
+    /// Whether the file is damaged.
+    pub fn is_damaged(&self) -> bool {
+        match self {
+            Self::Sqlite { source, .. } => {
+                use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            }
+            Self::Commit(cause) => cause.is_damaged(),
+            _ => false,
+        }
+    }
+
     /// Whether another process had the database for too long.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy))
@@ -133,6 +145,30 @@ pub enum OpenError {
         path: PathBuf,
         /// What was found.
         problem: String,
+    },
+    /// It is gone, and was there before.
+    #[error(
+        "{path} is {what}, but there is a snapshot of it: `koogate restore {snapshot}` puts that in its place; \
+         to begin with nothing, move the snapshot away",
+        path = path.display(), snapshot = snapshot.display()
+    )]
+    Gone {
+        /// The database.
+        path: PathBuf,
+        /// "not there" or "empty".
+        what: &'static str,
+        /// The snapshot beside it.
+        snapshot: PathBuf,
+    },
+    /// It is no plain file.
+    #[error("{path} is a {what}; {mend}", path = path.display())]
+    NoFile {
+        /// The database.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// What to do about it.
+        mend: &'static str,
     },
     /// A restore did not come to its end.
     #[error(

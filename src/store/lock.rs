@@ -1,21 +1,28 @@
 //! One server per database: an advisory lock on a file of its own beside it (never on the database itself).
 //!
-//! The file holds two lines: the holder's process id, for messages, and the mark that the database carries while it is
-//! open (`meta.serving`). The mark tells a database that was left by a crash from a copy of a live one: the copy has the
-//! mark, but not this file.
+//! The file holds three lines: the holder's process id, for messages, the mark that the database carries while it is
+//! open (`meta.serving`), and the lineage of its log. The mark tells a database that was left by a crash from a copy of a
+//! live one: the copy has the mark, but not this file. The lineage tells its log from another database's.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::OpenError;
+use super::StoreError;
 
 /// Held as long as this process may write alone; given back when dropped or when the process dies.
 pub(super) struct ServerLock {
     file: File,
     path: PathBuf,
+    noted: Noted,
+}
+
+/// What the file tells of the database.
+#[derive(Debug, Default)]
+struct Noted {
     mark: Option<String>,
+    lineage: Option<u32>,
 }
 
 /// Why the lock is not ours.
@@ -36,31 +43,47 @@ impl ServerLock {
             options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
         let locked = file.try_lock();
         // Best effort where somebody else has it: the lock is what counts, the number only helps the message's reader.
-        let (holder, mark) = parse(&mut file);
+        let (holder, noted) = parse(&mut file);
         match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder)),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let lock = Self { file, path: path.clone(), mark };
+        let lock = Self { file, path: path.clone(), noted };
         lock.write().map_err(failed)?;
         Ok(lock)
     }
 
     /// The mark of the last process that had the database open alone.
     pub(super) fn mark(&self) -> Option<&str> {
-        self.mark.as_deref()
+        self.noted.mark.as_deref()
     }
 
-    /// Notes the mark that the database is going to carry; on disk when this returns.
-    pub(super) fn set_mark(&mut self, mark: &str) -> Result<(), OpenError> {
-        self.mark = Some(mark.to_owned());
+    /// The lineage of the log that the database had then; `None` where it did not come to be noted.
+    pub(super) fn lineage(&self) -> Option<u32> {
+        self.noted.lineage
+    }
+
+    /// Notes the mark that the database is going to carry; on disk when this returns. Its log is going to be a new one.
+    pub(super) fn set_mark(&mut self, mark: &str) -> Result<(), StoreError> {
+        self.noted = Noted { mark: Some(mark.to_owned()), lineage: None };
+        self.put_on_disk()
+    }
+
+    /// Notes the lineage of the log; on disk when this returns.
+    pub(super) fn set_lineage(&mut self, lineage: Option<u32>) -> Result<(), StoreError> {
+        self.noted.lineage = lineage;
+        self.put_on_disk()
+    }
+
+    fn put_on_disk(&self) -> Result<(), StoreError> {
         let written = self.write().and_then(|()| self.file.sync_all());
-        written.map_err(|source| OpenError::File { doing: "cannot write", path: self.path.clone(), source })
+        written.map_err(|source| StoreError::File { doing: "cannot write", path: self.path.clone(), source })
     }
 
     fn write(&self) -> io::Result<()> {
-        let text = format!("{}\n{}\n", std::process::id(), self.mark().unwrap_or_default());
+        let lineage = self.noted.lineage.map(|lineage| format!("{lineage:08x}")).unwrap_or_default();
+        let text = format!("{}\n{}\n{lineage}\n", std::process::id(), self.mark().unwrap_or_default());
         // Written over, then cut: at no moment is the mark gone.
         self.file.write_all_at(text.as_bytes(), 0)?;
         self.file.set_len(text.len() as u64)
@@ -69,17 +92,19 @@ impl ServerLock {
 
 /// The mark in the lock file beside a database; `None` where there is no such file.
 pub(super) fn mark_beside(database: &Path) -> Option<String> {
-    parse(&mut File::open(beside(database, ".lock")).ok()?).1
+    parse(&mut File::open(beside(database, ".lock")).ok()?).1.mark
 }
 
-fn parse(file: &mut File) -> (Option<u32>, Option<String>) {
+fn parse(file: &mut File) -> (Option<u32>, Noted) {
     let mut text = String::new();
     if file.read_to_string(&mut text).is_err() {
-        return (None, None);
+        return (None, Noted::default());
     }
     let mut lines = text.lines();
     let holder = lines.next().and_then(|line| line.trim().parse().ok());
-    (holder, lines.next().filter(|mark| !mark.is_empty()).map(str::to_owned))
+    let mark = lines.next().filter(|mark| !mark.is_empty()).map(str::to_owned);
+    let lineage = lines.next().and_then(|lineage| u32::from_str_radix(lineage, 16).ok());
+    (holder, Noted { mark, lineage })
 }
 
 /// The file of the same name with something appended: `koogate.db` and `-wal` give `koogate.db-wal`.

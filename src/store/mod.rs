@@ -14,6 +14,7 @@ mod exchange;
 mod heartbeat;
 mod instance;
 mod job;
+mod leftovers;
 mod license;
 mod lock;
 mod login;
@@ -116,6 +117,15 @@ impl Store {
     /// The key of the sealed columns.
     pub fn sealing(&self) -> &SealingKey {
         &self.sealing
+    }
+
+    /// Looks at every page, every reference and the numbers of the journal; what is wrong. Takes as long as reading the
+    /// whole file.
+    ///
+    /// # Errors
+    /// When the database cannot be read at all.
+    pub fn examine(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|tx| snapshot::examine(tx.connection))
     }
 
     /// A number that is another one whenever something was committed in between, by this process or another.

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::lock::{LockError, ServerLock};
-use super::{OpenError, StoreError, millis, snapshot, torn, wal};
+use super::lock::{LockError, ServerLock, beside};
+use super::{OpenError, StoreError, leftovers, millis, snapshot, torn, wal};
 use crate::fault;
 use crate::sealing::SealingKey;
 
@@ -33,6 +33,8 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Settings {
     /// The file.
     pub path: PathBuf,
+    /// The snapshot beside it. Where that is there and the database is not, something has happened to the database.
+    pub snapshot: PathBuf,
     /// At most so many pieces of work share a commit.
     pub commit_batch: usize,
 }
@@ -68,23 +70,25 @@ pub(super) fn open(settings: &Settings, role: Role, sealing: &SealingKey) -> Res
         return Err(OpenError::UnfinishedRestore { path: path.clone(), incoming });
     }
     match lock {
-        Some(lock) => open_alone(path, lock, sealing),
+        Some(lock) => open_alone(settings, lock, sealing),
         None => open_beside(path, sealing),
     }
 }
 
 /// Opens a file that nobody else has open.
-fn open_alone(path: &Path, mut lock: ServerLock, sealing: &SealingKey) -> Result<Opened, OpenError> {
+fn open_alone(settings: &Settings, mut lock: ServerLock, sealing: &SealingKey) -> Result<Opened, OpenError> {
+    let path = &settings.path;
     torn::refuse_log_without_database(path)?;
+    leftovers::refuse(path, &settings.snapshot)?;
     make_file(path)?;
-    let in_file = torn::in_file(path);
+    let (in_file, had_log) = (torn::in_file(path), beside(path, "-wal").exists());
     let connection = connect(path)?;
     torn::refuse_strange_log(&connection, path, &in_file)?;
     match kind(&connection, path)? {
         Kind::New => create(&connection, sealing, &torn::next_mark(&mut lock)?)?,
         Kind::Ours(SCHEMA_VERSION) => {
             check_sealing_key(&connection, path, sealing)?;
-            torn::refuse(&connection, path, &lock, &in_file)?;
+            torn::refuse(&connection, path, &lock, &in_file, had_log)?;
             torn::mark_open(&connection, &mut lock)?;
         }
         Kind::Ours(found) if found > SCHEMA_VERSION => return Err(OpenError::newer(path, found)),
@@ -92,6 +96,7 @@ fn open_alone(path: &Path, mut lock: ServerLock, sealing: &SealingKey) -> Result
         Kind::Ours(_) | Kind::Foreign => return Err(OpenError::Foreign { path: path.to_owned() }),
     }
     set_up(&connection, path)?;
+    torn::note_log(&connection, path, &mut lock)?;
     Ok(Opened { connection, lock: Some(lock) })
 }
 
@@ -127,8 +132,8 @@ pub(super) fn read_only(path: &Path) -> Result<Connection, StoreError> {
 pub(super) fn close(opened: Opened, path: &Path) -> Result<(), StoreError> {
     let Opened { connection, lock } = opened;
     // A command that has outlived its server is the last one now, and what it has written may be in the log only.
-    let lock = lock.or_else(|| ServerLock::take(path).ok());
-    let left = if lock.is_some() { torn::leave_clean(&connection) } else { Ok(()) };
+    let mut lock = lock.or_else(|| ServerLock::take(path).ok());
+    let left = lock.as_mut().map_or(Ok(()), |lock| torn::leave_clean(&connection, lock));
     let closed = connection.close().map_err(|(_, source)| StoreError::Sqlite { doing: "close the database", source });
     left.and(closed)
 }

@@ -9,10 +9,10 @@
 //! | --- | --- | --- | --- |
 //! | none | | none | was closed, or is a snapshot: whole |
 //! | none | none, and other calls | there | the log is another database's: refused |
-//! | the lock's | the lock's | there | was left by a crash: the log has the newest commits |
+//! | the lock's | the lock's | there, of the lock's lineage | was left by a crash: the log has the newest commits |
 //! | the lock's | | none | left by a crash, and another program has moved the log: all of it is checked |
 //! | another | | none | a copy of a live database without its log: refused |
-//! | any other case | | there | copied together, or a crash while the log was moved: all of it is checked |
+//! | any other case, another lineage too | | there | copied together, or a crash while the log was moved: all of it is checked |
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::lock::{ServerLock, beside};
-use super::{OpenError, StoreError, snapshot, wal};
+use super::{OpenError, StoreError, leftovers, open, snapshot, wal};
 use crate::fault;
 
 /// Said of a copy that misses its log.
@@ -77,20 +77,35 @@ pub(super) fn refuse_strange_log(connection: &Connection, path: &Path, in_file: 
     }
 }
 
-/// Refuses a copy of a live database, and anything doubtful that is not whole.
+/// Refuses a copy of a live database, and anything doubtful that is not whole. `had_log` says whether there was a log, were
+/// it empty, before the file was opened, which makes one.
 pub(super) fn refuse(
     connection: &Connection,
     path: &Path,
     lock: &ServerLock,
     in_file: &InFile,
+    had_log: bool,
 ) -> Result<(), OpenError> {
     let torn = |problem| OpenError::Torn { path: path.to_owned(), problem };
     let mark = mark_in(connection).map_err(|error| OpenError::unreadable(path, "read the state of the file", error))?;
     let is_locks = |mark: Option<&str>| mark.is_some() && mark == lock.mark();
     match (mark.as_deref(), in_file, wal::is_beside(path)) {
         (None, _, false) => return Ok(()),
-        (mark, InFile::Marked(alone), true) if is_locks(mark) && is_locks(Some(alone)) => return Ok(()),
+        (mark, InFile::Marked(alone), true)
+            if is_locks(mark)
+                && is_locks(Some(alone))
+                && lock.lineage().is_some()
+                && lock.lineage() == leftovers::lineage(path) =>
+        {
+            return Ok(());
+        }
         (mark, _, false) if !is_locks(mark) => return Err(torn(WITHOUT_LOG.to_owned())),
+        // It was noted that there is one, and a clean stop takes that back before it removes it.
+        (_, _, false) if lock.lineage().is_some() && !had_log => log::error!(
+            "ALERT {} was left by a crash, and the -wal beside it is gone: unless another program, such as a sqlite3 shell, \
+             has moved it into the file, the newest calls are missing; compare `koogate exchange list` with the seller console",
+            path.display()
+        ),
         _ => {}
     }
     log::warn!("{} was not closed by the koogate that had it open; checking all of it", path.display());
@@ -129,12 +144,28 @@ pub(super) fn mark_open(connection: &Connection, lock: &mut ServerLock) -> Resul
     Ok(())
 }
 
+/// Notes the lineage of the log, so that after a crash another database's log is not taken for it. Makes the log, if there
+/// is none yet.
+pub(super) fn note_log(connection: &Connection, path: &Path, lock: &mut ServerLock) -> Result<(), OpenError> {
+    if !wal::is_beside(path) {
+        // Writes its page even though nothing in it changes, which an UPDATE would not.
+        let sql = format!("PRAGMA user_version = {}", open::SCHEMA_VERSION);
+        connection.execute_batch(&sql).map_err(StoreError::sqlite("begin the log"))?;
+    }
+    let lineage = leftovers::lineage(path);
+    if lock.lineage() != lineage {
+        lock.set_lineage(lineage)?;
+    }
+    Ok(())
+}
+
 /// Marks the file as closed, with everything in it: what is left is one file that can be copied.
-pub(super) fn leave_clean(connection: &Connection) -> Result<(), StoreError> {
+pub(super) fn leave_clean(connection: &Connection, lock: &mut ServerLock) -> Result<(), StoreError> {
     if !wal::empty(connection)? {
         log::warn!("another program reads the database all the time: its WAL stays beside it and belongs to it");
         return Ok(());
     }
+    lock.set_lineage(None)?;
     let without_log = leave_log(connection)?;
     fault::point("leaving");
     set(connection, None)?;

@@ -1,7 +1,10 @@
 //! Crashes: whatever instant the process dies at, nothing answered is missing or different and nothing happens twice.
 
 mod kills;
+pub mod ledger;
 mod lives;
+pub mod market;
+mod power;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -147,13 +150,6 @@ impl Ask {
             assert_signed(KEY, answer);
         }
         satisfied
-    }
-
-    fn order(&self) -> &str {
-        match self {
-            Self::Post(body) => body["orderId"].as_str().unwrap(),
-            Self::Get(get) => get.value("orderId"),
-        }
     }
 
     fn activity(&self) -> &str {

@@ -453,6 +453,11 @@ impl ClosedDoor {
         Self { socket, address }
     }
 
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A product entry that leads to it, with further lines.
     pub fn product(&self, lines: &str) -> String {
         product(self.address, lines)

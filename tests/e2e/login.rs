@@ -45,7 +45,8 @@ fn scratch() -> Scratch {
 
 /// Writes to the database, as the kit's calls do, while no server runs.
 fn write(scratch: &Scratch, work: impl Fn(&Tx<'_>) -> Result<(), StoreError> + Send + 'static) {
-    let settings = Settings { path: scratch.path("koogate.db"), commit_batch: 512 };
+    let settings =
+        Settings { path: scratch.path("koogate.db"), snapshot: "none.snapshot.db".into(), commit_batch: 512 };
     let sealing = Arc::new(SealingKey::from_hex(SEALING_KEY).unwrap());
     let store = Store::open(&settings, Role::Command, sealing).unwrap();
     store.write(None, work).unwrap();

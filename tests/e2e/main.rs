@@ -34,6 +34,7 @@ mod replay;
 mod serve;
 mod shop;
 mod simulate;
+mod soak;
 mod storage;
 mod tidy;
 mod tls;

@@ -29,7 +29,11 @@ impl Client {
         let scratch = Scratch::new("");
         scratch.configure(&[KEY], section, FIXED);
         let config = Config::load(&scratch.path("koogate.toml")).unwrap();
-        let settings = store::Settings { path: scratch.path("koogate.db"), commit_batch: 512 };
+        let settings = store::Settings {
+            path: scratch.path("koogate.db"),
+            snapshot: "none.snapshot.db".into(),
+            commit_batch: 512,
+        };
         let key = Arc::new(SealingKey::from_hex(SEALING_KEY).unwrap());
         let store = Store::open(&settings, Role::Server, key).unwrap();
         Self { open_api: OpenApi::new(config.open_api.as_ref().unwrap()).unwrap(), store, _scratch: scratch }

@@ -18,7 +18,7 @@ use crate::shop::{
 const PHONE: &str = "13800138000";
 
 /// An order of one line, for a period that ends in 2099, as KooGallery tells it.
-fn order(id: &str, order_type: &str, product: Value) -> Value {
+pub fn order(id: &str, order_type: &str, product: Value) -> Value {
     json!({
         "orderId": id, "orderType": order_type, "createTime": "20220726064736",
         "orderLine": [{
@@ -31,7 +31,7 @@ fn order(id: &str, order_type: &str, product: Value) -> Value {
 }
 
 /// A specification of a product.
-fn product(id: &str, sku: &str, quantity: u32) -> Value {
+pub fn product(id: &str, sku: &str, quantity: u32) -> Value {
     json!({ "productId": id, "skuCode": sku, "linearValue": quantity, "productName": format!("Product {id}") })
 }
 

@@ -1,6 +1,7 @@
 //! Storage: snapshots, backups, what a copy must be to be believed, and what a start makes of every state of the files.
 
 mod copies;
+mod damage;
 mod database;
 mod restores;
 

@@ -2,7 +2,7 @@
 //! local API, in `push` the way to KooGallery.
 
 mod api;
-mod push;
+pub mod push;
 
 use std::sync::OnceLock;
 

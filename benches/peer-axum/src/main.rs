@@ -24,7 +24,7 @@ fn main() {
     let path = std::env::args().nth(1).expect("the path of a koogate.toml");
     let config = Config::load(path.as_ref()).expect("a configuration");
     let settings = Arc::new(Settings::new(&config).expect("settings"));
-    let database = store::Settings { path: config.database.path.clone(), commit_batch: config.database.commit_batch };
+    let database = store::Settings { path: config.database.path.clone(), snapshot: config.database.snapshot_path(), commit_batch: config.database.commit_batch };
     let sealing = Arc::new(config.keys.sealing.clone());
     let store = Arc::new(Store::open(&database, Role::Server, sealing).expect("the database"));
     let waiters = Arc::new(Waiters::default());

@@ -38,6 +38,15 @@ impl Script<'_> {
         let difference = if replayed { self.difference(&operation)? } else { None };
         let belongs = Belongs { replayed, difference, ..self.belongs(&operation) };
         if let Some(mut bytes) = operation.answer.take() {
+            if self.conversation.is_altered(&bytes) {
+                log::error!(
+                    "ALERT {}: the recorded answer has changed on the disk and was not given: the database is damaged; \
+                     stop koogate and restore the newest good copy",
+                    self.conversation.title()
+                );
+                let outcome = Outcome::refusal(ResultCode::INTERNAL, "internal error");
+                return self.answer(&outcome, self.belongs(&operation));
+            }
             self.conversation.record_final(self.tx, self.row, &belongs)?;
             if bytes.body_sign.is_empty() {
                 // Recorded for a family that signs no replies; this one may.

@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use ring::digest::{Context, SHA256};
 use rusqlite::Connection;
@@ -44,10 +43,9 @@ impl Page {
     }
 
     /// Whether the file is, byte for byte, what was sealed.
-    pub(super) fn fits(&self, copy: &Path) -> io::Result<bool> {
-        let file = File::open(copy)?;
-        let Some(at) = self.place(&file)? else { return Ok(false) };
-        Ok(digest_of(&file, at)? == self.digest)
+    pub(super) fn fits(&self, file: &File) -> io::Result<bool> {
+        let Some(at) = self.place(file)? else { return Ok(false) };
+        Ok(digest_of(file, at)? == self.digest)
     }
 
     /// Where the digest's bytes are; `None` unless they are there once.

@@ -1,7 +1,8 @@
 //! Proving a copy.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
@@ -22,9 +23,13 @@ const URI_PATH: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
 /// # Errors
 /// Everything that is wrong with it.
 pub fn verify(copy: &Path, sealing: &SealingKey) -> Result<Verified, SnapshotError> {
-    let bytes = fs::metadata(copy).map_err(failed("cannot read", copy))?.len();
     let damaged = |problems| SnapshotError::Damaged { path: copy.to_owned(), problems };
-    let connection = open_copy(copy)?;
+    let (connection, alone) = open_for_proof(copy)?;
+    let bytes = match &alone {
+        Some(file) => file.metadata(),
+        None => fs::metadata(copy),
+    };
+    let bytes = bytes.map_err(failed("cannot read", copy))?.len();
     match open::version_of(&connection, copy) {
         Err(OpenError::Torn { problem, .. }) => return Err(damaged(vec![problem])),
         Err(error) => return Err(error.into()),
@@ -33,8 +38,8 @@ pub fn verify(copy: &Path, sealing: &SealingKey) -> Result<Verified, SnapshotErr
         Ok(Some(_)) => {}
     }
     let mut problems = examine(&connection)?;
-    if !wal::is_beside(copy) {
-        problems.extend(examine_lone_file(&connection, copy)?);
+    if let Some(file) = &alone {
+        problems.extend(examine_lone_file(&connection, copy, file)?);
     }
     if !problems.is_empty() {
         return Err(damaged(problems));
@@ -95,7 +100,7 @@ pub(in crate::store) fn examine(connection: &Connection) -> Result<Vec<String>, 
 }
 
 /// What can be said of a file that has no log beside it.
-fn examine_lone_file(connection: &Connection, copy: &Path) -> Result<Vec<String>, SnapshotError> {
+fn examine_lone_file(connection: &Connection, copy: &Path, file: &File) -> Result<Vec<String>, SnapshotError> {
     let mut problems = Vec::new();
     match torn::mark_in(connection) {
         // A database that was left by a crash, and whose log another program has moved, is still beside its lock file.
@@ -104,13 +109,31 @@ fn examine_lone_file(connection: &Connection, copy: &Path) -> Result<Vec<String>
         Err(error) => problems.push(error.to_string()),
     }
     match digest::Page::of(connection) {
-        Ok(Some(page)) if !page.fits(copy).map_err(failed("cannot read", copy))? => {
+        Ok(Some(page)) if !page.fits(file).map_err(failed("cannot read", copy))? => {
             problems.push("its bytes have changed since it was taken".to_owned());
         }
         Ok(_) => {}
         Err(error) => problems.push(error.to_string()),
     }
     Ok(problems)
+}
+
+/// Opens a copy, and, where it has no log, the same file for its bytes. A server may put its next snapshot in the place of
+/// one at any moment: what is proved must be one of the two, not half of each.
+fn open_for_proof(copy: &Path) -> Result<(Connection, Option<File>), SnapshotError> {
+    if wal::is_beside(copy) {
+        return Ok((open::read_only(copy)?, None));
+    }
+    loop {
+        let file = File::open(copy).map_err(failed("cannot read", copy))?;
+        let connection = open_alone(copy)?;
+        let identity = |found: fs::Metadata| (found.dev(), found.ino());
+        let opened = file.metadata().map(identity).map_err(failed("cannot read", copy))?;
+        // The name led to this file before SQLite opened it and after: it is the one that SQLite has.
+        if fs::metadata(copy).map(identity).map_err(failed("cannot read", copy))? == opened {
+            return Ok((connection, Some(file)));
+        }
+    }
 }
 
 /// Opens a copy for reading only. One without a log does not change, and SQLite need not write its own files beside it.

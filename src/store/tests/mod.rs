@@ -38,7 +38,7 @@ impl Scratch {
     }
 
     fn settings(&self) -> Settings {
-        Settings { path: self.path("koogate.db"), commit_batch: 512 }
+        Settings { path: self.path("koogate.db"), snapshot: self.path("koogate.snapshot.db"), commit_batch: 512 }
     }
 
     fn open(&self) -> Store {

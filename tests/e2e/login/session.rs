@@ -210,7 +210,8 @@ fn expired_sessions_are_forgotten_at_the_next_start() {
 
 /// As time does.
 fn expire_sessions(scratch: &Scratch) {
-    let settings = Settings { path: scratch.path("koogate.db"), commit_batch: 512 };
+    let settings =
+        Settings { path: scratch.path("koogate.db"), snapshot: "none.snapshot.db".into(), commit_batch: 512 };
     let store = Store::open(&settings, Role::Command, Arc::new(SealingKey::from_hex(SEALING_KEY).unwrap())).unwrap();
     let sid: String = crate::shop::look_up(scratch, "SELECT sid FROM login_session");
     let past = Timestamp::now() - jiff::SignedDuration::from_secs(1);

@@ -137,6 +137,35 @@ fn verify_says_from_when_a_copy_is_and_leaves_nothing_beside_it() {
 }
 
 #[test]
+fn verify_of_a_snapshot_that_is_replaced_meanwhile_tells_of_one_of_them() {
+    let (scratch, copy) = backed_up(3);
+    scratch.run_ok(&["backup", "other.db"]);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let replacing = scope.spawn(|| {
+            let next = scratch.path("next.db");
+            for from in [&copy, &scratch.path("other.db")].into_iter().cycle() {
+                if done.load(Ordering::SeqCst) {
+                    break;
+                }
+                fs::copy(from, &next).unwrap();
+                fs::rename(&next, scratch.path(SNAPSHOT)).unwrap();
+            }
+        });
+        for _ in 0..20 {
+            let output = scratch.run(&["verify", SNAPSHOT]);
+            let told = text(&output.stderr);
+            if !output.status.success() {
+                done.store(true, Ordering::SeqCst);
+                panic!("{told}");
+            }
+        }
+        done.store(true, Ordering::SeqCst);
+        replacing.join().unwrap();
+    });
+}
+
+#[test]
 fn verify_finds_a_truncated_copy() {
     let (scratch, copy) = backed_up(50);
     let file = fs::File::options().write(true).open(&copy).unwrap();
