@@ -1,0 +1,4 @@
+//! Recovery: databases of older schemas, copies that go out of date, and what is known after a copy took the place of a
+//! lost database.
+
+mod fixtures;
