@@ -11,12 +11,14 @@ mod access;
 mod directory;
 mod error;
 mod exchange;
+mod gap;
 mod heartbeat;
 mod instance;
 mod job;
 mod license;
 mod lock;
 mod login;
+mod migrate;
 mod open;
 mod open_api;
 mod operation;
@@ -25,6 +27,7 @@ mod pending;
 #[cfg(test)]
 mod plans;
 mod readers;
+mod restore;
 pub mod snapshot;
 mod stock;
 #[cfg(test)]
@@ -52,6 +55,7 @@ pub use open::{Role, SCHEMA_VERSION, Settings};
 pub use open_api::OpenApiRefusalRow;
 pub use operation::{NewOperation, OperationRow};
 pub use order::OrderRow;
+pub use restore::RestoreRow;
 pub use stock::{StockCount, StockEntry};
 pub use usage::{UsageCounts, UsageFilter, UsageRow, UsageTotal, WaitingUsage, Withdrawal};
 

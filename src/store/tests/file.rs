@@ -36,7 +36,7 @@ fn a_newer_database_is_refused_before_anything_is_written() {
         let newer = Connection::open(scratch.path(FILE)).unwrap();
         newer.execute_batch(&format!("PRAGMA journal_mode = {journal_mode}; PRAGMA user_version = 99;")).unwrap();
         newer.close().unwrap();
-        let error = check_refused(&scratch, "has schema version 99, this koogate knows up to 1");
+        let error = check_refused(&scratch, "has schema version 99, this koogate knows up to 2");
         assert!(matches!(error, OpenError::Newer { found: 99, .. }));
     }
 }

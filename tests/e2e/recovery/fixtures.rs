@@ -38,16 +38,21 @@ pub fn take_out(version: i64) -> Scratch {
     scratch
 }
 
-/// The calls that a fixture had answered.
-pub fn calls(version: i64) -> Vec<(Call, Value)> {
+/// Makes every call again that a fixture had answered: each must get the same bytes.
+pub fn replay_everything(version: i64, koogate: &Koogate) {
     let text = std::fs::read_to_string(path(version, "json")).unwrap();
     let calls: Vec<Value> = serde_json::from_str(&text).unwrap();
-    calls.iter().map(|entry| (Call::read(entry), entry["answer"].clone())).collect()
+    assert!(calls.len() > 10);
+    for entry in &calls {
+        let key = if entry["key"] == "basic" { KEY } else { LICENSE_KEY };
+        let answer = Call::read(entry).make(koogate, key);
+        assert_eq!(written(&answer), entry["answer"], "{entry}\n{}", koogate.log_text());
+    }
 }
 
 /// A call of KooGallery, by POST or GET.
 #[derive(Debug, Clone)]
-pub enum Call {
+enum Call {
     Post(Value),
     Get(Get),
 }
@@ -68,7 +73,7 @@ impl Call {
     }
 
     /// Makes it as KooGallery repeats it, with the key of its interface.
-    pub fn make(&self, koogate: &Koogate, key: &str) -> Answer {
+    fn make(&self, koogate: &Koogate, key: &str) -> Answer {
         let answer = match self {
             Self::Post(body) => koogate.call_with(key, &retry(body)),
             Self::Get(get) => send(koogate.address, "GET", &get.again().target(key), &[], b"").unwrap(),
@@ -79,7 +84,7 @@ impl Call {
 }
 
 /// An answer as it is kept beside a fixture: what "verbatim" means.
-pub fn written(answer: &Answer) -> Value {
+fn written(answer: &Answer) -> Value {
     let (status, content_type, body_sign, body) = answer.verbatim();
     json!({ "status": status, "contentType": content_type, "bodySign": body_sign, "body": body })
 }
@@ -150,13 +155,6 @@ impl Maker<'_> {
     }
 }
 
-/// The key of the interface that a call of a fixture came by.
-pub fn key_of(version: i64, index: usize) -> &'static str {
-    let text = std::fs::read_to_string(path(version, "json")).unwrap();
-    let calls: Vec<Value> = serde_json::from_str(&text).unwrap();
-    if calls[index]["key"] == "basic" { KEY } else { LICENSE_KEY }
-}
-
 #[test]
 #[ignore = "writes a file into the source, once for each schema"]
 fn make_the_fixture_of_this_schema() {
@@ -168,8 +166,12 @@ fn make_the_fixture_of_this_schema() {
     let scratch = Scratch::new("");
     let open_api = format!("{}order_query = \"off\"\n", mock.toml());
     configure(&scratch, SEALING_KEY, &open_api, &products(Some(&application)));
-    std::fs::write(scratch.path("accounts.csv"), "user_name,password,front_end_url\na,p,https://a.example.com\nb,q,\
-        https://a.example.com\n").unwrap();
+    std::fs::write(
+        scratch.path("accounts.csv"),
+        "user_name,password,front_end_url\na,p,https://a.example.com\nb,q,\
+        https://a.example.com\n",
+    )
+    .unwrap();
     scratch.run_ok(&["stock", "import", "accounts", "accounts.csv"]);
     let koogate = scratch.serve();
     let calls = call_everything(&koogate);
@@ -179,13 +181,18 @@ fn make_the_fixture_of_this_schema() {
     let koogate = scratch.serve();
     koogate.wait_for_log("purged 1 old exchanges");
     koogate.stop();
+    scratch.run_ok(&["backup", "copy.db"]);
+    scratch.run_ok(&["restore", "copy.db"]);
+    let koogate = scratch.serve();
+    assert_eq!(koogate.call(&crate::shop::query("nobody-knows-it")).code(), "000003");
+    koogate.stop();
 
     let tables: Vec<String> = {
         let database = Connection::open(scratch.path("koogate.db")).unwrap();
         let mut names = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").unwrap();
         names.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     };
-    for table in tables.iter().filter(|table| *table != "restore") {
+    for table in &tables {
         assert!(count(&scratch, table) > 0, "no row in {table}");
     }
     std::fs::copy(scratch.path("koogate.db"), file).unwrap();
@@ -219,9 +226,7 @@ fn call_everything(koogate: &Koogate) -> Vec<Value> {
         }),
     );
     // What has no final answer, or changes nothing.
-    let code = |status: &str| {
-        json!({ "activity": "updateLicenseCodeStatus", "license": "PL2", "status": status, "testFlag": "0" })
-    };
+    let code = |status: &str| json!({ "activity": "updateLicenseCodeStatus", "license": "PL2", "status": status, "testFlag": "0" });
     for status in ["FREEZE", "UNFREEZE"] {
         assert_eq!(koogate.call_with(LICENSE_KEY, &code(status)).code(), "000000");
     }
@@ -292,4 +297,33 @@ fn write_by_hand(scratch: &Scratch) {
     let sql = "UPDATE exchange SET received_at = received_at - 500 * 86400000 WHERE instance_id = 'nobody-knows-it'";
     assert_eq!(database.execute(sql, []).unwrap(), 1);
     database.close().unwrap();
+}
+
+/// SHA-256 of every fixture. A new schema adds a line; no line ever changes.
+const RELEASED: [(i64, &str); 2] = [
+    (1, "5f73f33a3f73da4e4f0346c990d1ccc6f62c289ba8f5c5dfe50564dd2943fc00"),
+    (2, "0d516cf263c195edeec1c293bd3dd66697fd632e6f97e2174fdd4d65966a0348"),
+];
+
+#[test]
+fn a_released_schema_has_a_fixture_and_neither_ever_changes() {
+    let versions: Vec<i64> = RELEASED.iter().map(|(version, _)| *version).collect();
+    assert_eq!(versions, (1..=SCHEMA_VERSION).collect::<Vec<_>>(), "a schema without a fixture");
+    for (version, expected) in RELEASED {
+        let bytes = std::fs::read(path(version, "db")).unwrap();
+        let digest = ring::digest::digest(&ring::digest::SHA256, &bytes);
+        assert_eq!(data_encoding::HEXLOWER.encode(digest.as_ref()), expected, "the fixture of version {version}");
+        assert!(bytes.len() < 400_000, "the fixture of version {version} is large");
+    }
+    // What a new database is made of is what this version's koogate wrote into its fixture.
+    let scratch = Scratch::new(crate::shop::FIXED);
+    scratch.serve().stop();
+    let schema = |file: &Path| -> Vec<(String, Option<String>)> {
+        let database = Connection::open(file).unwrap();
+        let mut all = database.prepare("SELECT type || ' ' || name, sql FROM sqlite_schema ORDER BY 1").unwrap();
+        all.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let released = take_out(SCHEMA_VERSION);
+    let (found, expected) = (schema(&scratch.path("koogate.db")), schema(&released.path("koogate.db")));
+    assert_eq!(found, expected, "schema.sql has changed, so its version must: with a step in src/store/migrate");
 }

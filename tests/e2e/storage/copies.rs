@@ -214,7 +214,7 @@ fn verify_tells_files_that_are_no_copies_of_ours() {
 fn verify_tells_a_copy_of_a_newer_koogate() {
     let (scratch, copy) = backed_up(1);
     Connection::open(&copy).unwrap().execute_batch("PRAGMA user_version = 7").unwrap();
-    check_found(&scratch, "has schema version 7, this koogate knows up to 1");
+    check_found(&scratch, "has schema version 7, this koogate knows up to 2");
 }
 
 #[test]
