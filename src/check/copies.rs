@@ -21,7 +21,9 @@ pub(super) fn look(config: &Config, store: &Store, tell: Tell<'_>) -> anyhow::Re
     let Database { snapshot_every, snapshots: series, .. } = &config.database;
     let path = config.database.snapshot_path();
     let finding = match path.exists() {
-        true => verified(config, &path).and_then(|verified| snapshot(store, &path, Some(verified), limit(*snapshot_every))),
+        true => {
+            verified(config, &path).and_then(|verified| snapshot(store, &path, Some(verified), limit(*snapshot_every)))
+        }
         false => snapshot(store, &path, None, limit(*snapshot_every)),
     };
     tell(&finding.unwrap_or_else(|finding| finding))?;

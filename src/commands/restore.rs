@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 
 use super::output;
 use crate::config::Config;
+use crate::fulfilment::adopt::{self, Adopted};
+use crate::fulfilment::event::Event;
 use crate::gap::{self, Finding, Gap, told};
 use crate::store::snapshot::{self, Copy};
 use crate::store::{SCHEMA_VERSION, Store, StoreError, Tx};
@@ -22,7 +25,7 @@ const BY_ITSELF: &str = "KooGallery calls again by itself only where it has no s
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The copy
-    #[arg(required_unless_present = "report")]
+    #[arg(required_unless_present_any = ["report", "adopt"])]
     file: Option<PathBuf>,
     /// Restore nothing, and tell what KooGallery and your application may know that the copy does not: FILE, or without it the copy that was restored last 缺口报告
     #[arg(long)]
@@ -33,6 +36,10 @@ pub(super) struct Args {
     /// With --report: what your application has been told, one operationId or one event (JSON) a line; "-" is stdin
     #[arg(long, requires = "report", value_name = "EVENTS")]
     events: Option<PathBuf>,
+    /// Restore nothing, and take the purchases over from your application that the restored copy does not know: its events
+    /// instance.create, one JSON object a line; "-" is stdin. It is told each of them again, with the same operationId 补录
+    #[arg(long, value_name = "EVENTS", conflicts_with_all = ["file", "report"])]
+    adopt: Option<PathBuf>,
     /// With --report: one JSON object a line
     #[arg(long, requires = "report")]
     json: bool,
@@ -40,8 +47,9 @@ pub(super) struct Args {
 
 pub(super) fn run(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     let config = super::load(config)?;
-    match &args.file {
-        Some(file) if !args.report => restore(&config, file),
+    match (&args.file, &args.adopt) {
+        (_, Some(events)) => adopt(&config, events),
+        (Some(file), None) if !args.report => restore(&config, file),
         _ => report(&config, args),
     }
 }
@@ -70,6 +78,37 @@ fn restore(config: &Config, file: &Path) -> anyhow::Result<ExitCode> {
         output::time_or_dash(since)
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Exit code 1 where a purchase could not be taken over.
+fn adopt(config: &Config, file: &Path) -> anyhow::Result<ExitCode> {
+    let text = String::from_utf8(super::read_file(file)?).ok();
+    let text = text.with_context(|| format!("{} is not UTF-8", file.display()))?;
+    let events = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(|(index, line)| {
+        serde_json::from_str::<Event>(line).with_context(|| format!("{}:{}: no event", file.display(), index + 1))
+    });
+    // All or nothing of what can be read.
+    let events = events.collect::<anyhow::Result<Vec<_>>>()?;
+    super::closing(super::open(config)?, |store| {
+        let mut is_done = true;
+        for event in events {
+            let told = event.clone();
+            let adopted = store.write(None, move |tx| adopt::adopt(tx, &told, Timestamp::now()))?;
+            let id = event.instance_id.as_deref().unwrap_or("–");
+            is_done &= !matches!(adopted, Adopted::OrderHas(_) | Adopted::Unfit(_));
+            output::line(&match adopted {
+                Adopted::Adopted => format!("instance {id} is taken over; your application is told of it again"),
+                Adopted::Known => format!("instance {id} is known"),
+                Adopted::NoPurchase => format!("{} {}: no purchase, left out", event.name(), event.operation_id),
+                Adopted::OrderHas(other) => format!(
+                    "instance {id} is not taken over: its order has another one here, {other}. Decide in your application \
+                     which of them the buyer keeps; KooGallery knows the one that the seller console shows"
+                ),
+                Adopted::Unfit(problem) => format!("instance {id} is not taken over: {problem}"),
+            })?;
+        }
+        Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(super::EXIT_FAILED) })
+    })
 }
 
 /// The database that goes on: the copy itself, or what was restored from it.

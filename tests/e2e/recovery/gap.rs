@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::harness::{Application, Scratch, new_instance, ready_answer, text};
 use crate::shop::{Shop, freeze, instance_id, query, release, renewal, unfreeze};
+use crate::token_get::purchase;
 
 const FUTURE: &str = crate::shop::FUTURE;
 
@@ -202,4 +203,55 @@ fn a_status_that_the_copy_has_otherwise_is_told_with_what_koogate_will_not_tell(
     assert!(mend(&frozen).as_str().unwrap().contains("Unfreeze it there by hand"), "{lines:?}");
     assert!(mend(&thawed).as_str().unwrap().contains("Freeze it there by hand"), "{lines:?}");
     assert!(mend(&released).is_null());
+}
+
+#[test]
+fn a_purchase_that_only_the_application_knows_is_taken_over_and_opens_nothing_twice() {
+    let shop = Shop::open("");
+    shop.buy("CS1");
+    shop.scratch.run_ok(&["backup", "copy.db"]);
+    let lost = shop.expect("000000", &new_instance("CS2"));
+    let lost_v1 = shop.get("000000", &purchase("CS3"));
+    let (id, id_v1) = (instance_id(&lost), instance_id(&lost_v1));
+    let events = shop.application.wait_for(3);
+    let shop = shop.restarted_after(|scratch| {
+        fs::remove_file(scratch.path("koogate.db")).unwrap();
+        scratch.run_ok(&["restore", "copy.db"]);
+        let lines: Vec<String> = events.iter().map(Value::to_string).collect();
+        fs::write(scratch.path("events.jsonl"), lines.join("\n")).unwrap();
+        assert_eq!(report(scratch, &["--events", "events.jsonl"]).1, Some(1));
+        let told = scratch.run_ok(&["restore", "--adopt", "events.jsonl"]);
+        assert_eq!(told.matches("is taken over").count(), 2, "{told}");
+        assert_eq!(scratch.run_ok(&["restore", "--adopt", "events.jsonl"]).matches("is known").count(), 3);
+        assert_eq!(report(scratch, &["--events", "events.jsonl"]).1, Some(0));
+    });
+    // The application is told again, under the same operationId, and KooGallery's calls find what it knows.
+    for (event, id) in [(&events[1], &id), (&events[2], &id_v1)] {
+        shop.told(id, &["instance.create", "instance.create"]);
+        let again = shop.application.events().into_iter().filter(|told| told["instanceId"] == **id).nth(1).unwrap();
+        assert_eq!(again["operationId"], event["operationId"]);
+        shop.scratch.wait_for_instance(id, |instance| instance["status"] == "active");
+    }
+    assert_eq!(instance_id(&shop.expect("000000", &new_instance("CS2"))), id);
+    assert_eq!(instance_id(&shop.get("000000", &purchase("CS3"))), id_v1);
+    shop.expect("000000", &renewal(&id, "CS2-R", FUTURE));
+    shop.expect("000000", &freeze(&id_v1));
+    assert_eq!(shop.scratch.run_json(&["instance", "list", "--json"]).len(), 3);
+}
+
+#[test]
+fn a_purchase_is_not_taken_over_where_its_order_was_opened_anew() {
+    let shop = Shop::open("");
+    shop.buy("CS1");
+    shop.scratch.run_ok(&["backup", "copy.db"]);
+    shop.buy("CS2");
+    let event = shop.application.wait_for(2)[1].to_string();
+    let shop = shop.restarted_after(|scratch| drop(scratch.run_ok(&["restore", "copy.db"])));
+    let other = shop.buy("CS2");
+    // Beside the running server.
+    let output = with_stdin(&shop.scratch, &["restore", "--adopt", "-"], &event);
+    let told = text(&output.stdout);
+    assert!(output.status.code() == Some(1) && told.contains(&format!("another one here, {other}")), "{told}");
+    let output = with_stdin(&shop.scratch, &["restore", "--adopt", "-"], "{}\n");
+    assert!(text(&output.stderr).contains("-:1: no event"), "{}", text(&output.stderr));
 }
