@@ -150,7 +150,8 @@ fn database(config: &Config, tell: Tell<'_>) -> anyhow::Result<Option<Store>> {
     let settings = store::Settings { path: path.clone(), commit_batch: config.database.commit_batch };
     match Store::open(&settings, Role::Command, Arc::new(config.keys.sealing.clone())) {
         Ok(store) => {
-            tell(&good(SUBJECT, format!("{} opens with this sealing key", path.display())))?;
+            let key = "no copy of it can be read without the key, keep that in another place";
+            tell(&good(SUBJECT, format!("{} opens with this sealing key; {key}", path.display())))?;
             Ok(Some(store))
         }
         Err(error @ OpenError::Older { .. }) => {

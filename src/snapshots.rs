@@ -231,6 +231,8 @@ pub fn series_of(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sealing::SealingKey;
+    use crate::store::{self, Role};
 
     #[test]
     fn the_series_loses_its_oldest_and_nothing_else() {
@@ -257,5 +259,34 @@ mod tests {
         std::fs::write(folder.path().join("koogate-20260101T000000Z.db"), "").unwrap();
         let left = until_next(&series);
         assert!(left > Duration::from_secs(3000) && left <= Duration::from_secs(3600), "{left:?}");
+    }
+
+    fn keeper(folder: &Path) -> Keeper {
+        let sealing = Arc::new(SealingKey::from_hex(&"01".repeat(32)).unwrap());
+        let settings = Database { path: folder.join("koogate.db"), ..Database::default() };
+        let opened = store::Settings { path: settings.path.clone(), commit_batch: 1 };
+        let store = Arc::new(Store::open(&opened, Role::Server, sealing).unwrap());
+        let (ages, (_, stopped)) = (Arc::new(Ages::new(&settings)), sync_channel(1));
+        Keeper { store, settings, stopped, ages, covered: None, drilled: None }
+    }
+
+    #[test]
+    fn a_snapshot_that_rots_while_nothing_changes_is_found_and_taken_anew() {
+        use std::os::unix::fs::FileExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let mut keeper = keeper(folder.path());
+        keeper.refresh();
+        let snapshot = keeper.settings.snapshot_path();
+        let whole = std::fs::read(&snapshot).unwrap();
+        let file = std::fs::File::options().write(true).open(&snapshot).unwrap();
+        file.write_all_at(&[whole[5000] ^ 1], 5000).unwrap();
+        keeper.refresh();
+        assert!(
+            snapshot::verify(&snapshot, keeper.store.sealing()).is_err(),
+            "nothing has changed, so it is not written"
+        );
+        keeper.drill();
+        snapshot::verify(&snapshot, keeper.store.sealing()).unwrap();
     }
 }

@@ -14,8 +14,8 @@ const KEY_REMINDER: &str = "Keep the sealing key (keys.sealing_key) too, in anot
 /// Arguments of `koogate backup`.
 #[derive(Debug, clap::Args)]
 pub(super) struct BackupArgs {
-    /// The file to write; an older copy there is replaced in one step
-    file: PathBuf,
+    /// The file to write; an older copy there is replaced in one step. Without it: the snapshot beside the database
+    file: Option<PathBuf>,
     /// As a JSON object
     #[arg(long)]
     json: bool,
@@ -33,17 +33,18 @@ pub(super) struct VerifyArgs {
 
 pub(super) fn backup(config: &Path, args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let config = super::load(config)?;
-    if std::path::absolute(&args.file)? == std::path::absolute(&config.database.path)? {
-        anyhow::bail!("{} is the database itself", args.file.display());
+    let file = args.file.clone().unwrap_or_else(|| config.database.snapshot_path());
+    if std::path::absolute(&file)? == std::path::absolute(&config.database.path)? {
+        anyhow::bail!("{} is the database itself", file.display());
     }
     let progress = output::progress(None, "copying and checking");
     let taken = super::open(&config).and_then(|store| {
-        let taken = snapshot::take(store.path(), &args.file, store.sealing());
+        let taken = snapshot::take(store.path(), &file, store.sealing());
         store.close()?;
         Ok(taken?)
     });
     progress.finish_and_clear();
-    tell(&args.file, &taken?, args.json)?;
+    tell(&file, &taken?, args.json)?;
     if !args.json {
         output::line(KEY_REMINDER)?;
     }

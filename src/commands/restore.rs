@@ -113,8 +113,8 @@ fn adopt(config: &Config, file: &Path) -> anyhow::Result<ExitCode> {
 
 /// The database that goes on: the copy itself, or what was restored from it.
 enum Base {
-    Copy(Copy),
-    Store(Store),
+    Copy(Box<Copy>),
+    Store(Box<Store>),
 }
 
 impl Base {
@@ -139,7 +139,7 @@ fn report(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
                 restored_at: None,
             };
             let lost = config.database.path.exists().then(|| config.database.path.clone());
-            (Base::Copy(Copy::open(file, false, &config.keys.sealing)?), gap, lost)
+            (Base::Copy(Box::new(Copy::open(file, false, &config.keys.sealing)?)), gap, lost)
         }
         None => {
             let store = super::open(config)?;
@@ -157,7 +157,7 @@ fn report(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
                 restored_at: Some(restore.restored_at),
             };
             let aside = restore.replaced.map(|name| config.database.path.with_file_name(name));
-            (Base::Store(store), gap, aside.filter(|aside| aside.exists()))
+            (Base::Store(Box::new(store)), gap, aside.filter(|aside| aside.exists()))
         }
     };
     let told_of = find(config, args, &base, &gap, aside.as_deref(), told.as_deref());

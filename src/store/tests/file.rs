@@ -203,3 +203,8 @@ fn every_changed_byte_of_a_snapshot_is_found() {
         assert!(snapshot::verify(&copy, store.sealing()).is_err(), "byte {place}");
     }
 }
+
+#[test]
+fn the_sqlite_inside_is_one_without_the_known_faults_of_its_log() {
+    assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
+}
