@@ -126,7 +126,7 @@ impl Base {
     }
 }
 
-/// Exit code 1 where somebody has to do something.
+/// Exit code 1 where somebody has to do something, or nobody could tell whether.
 fn report(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let told = args.events.as_deref().map(read_told).transpose()?;
     let (base, gap, aside) = match &args.file {
@@ -167,7 +167,8 @@ fn report(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let (findings, lost) = told_of?;
     tell(config, args, &gap, &findings, &lost)?;
     let is_mendable = findings.iter().any(|finding| finding.mend.is_some());
-    Ok(if is_mendable { ExitCode::from(super::EXIT_FAILED) } else { ExitCode::SUCCESS })
+    let is_known = lost.is_at_hand || args.events.is_some();
+    Ok(if is_mendable || !is_known { ExitCode::from(super::EXIT_FAILED) } else { ExitCode::SUCCESS })
 }
 
 fn read_told(file: &Path) -> anyhow::Result<Vec<told::Told>> {
@@ -176,7 +177,14 @@ fn read_told(file: &Path) -> anyhow::Result<Vec<told::Told>> {
     told::read(&text).with_context(|| file.display().to_string())
 }
 
-/// All findings, and in words what could be learnt from the lost database.
+/// What could be learnt from the lost database.
+struct Lost {
+    /// It can be read.
+    is_at_hand: bool,
+    /// In words.
+    text: String,
+}
+
 fn find(
     config: &Config,
     args: &Args,
@@ -184,28 +192,30 @@ fn find(
     gap: &Gap,
     aside: Option<&Path>,
     told: Option<&[told::Told]>,
-) -> anyhow::Result<(Vec<Finding>, String)> {
-    let mut findings = Vec::new();
-    let lost = match args.lost.as_deref().or(aside) {
+) -> anyhow::Result<(Vec<Finding>, Lost)> {
+    let (mut findings, lost) = match args.lost.as_deref().or(aside) {
         None => {
-            "The lost database is not at hand (--lost DATABASE): what is missing can be told by your application only \
-                 (--events FILE)."
-                .to_owned()
+            let text = "The lost database is not at hand (--lost DATABASE): what is missing only your application can tell \
+                        (--events FILE).";
+            (Vec::new(), Lost { is_at_hand: false, text: text.to_owned() })
         }
         Some(file) => match compare(file, config, base, gap) {
             Ok(found) => {
-                let whole = snapshot::verify(file, &config.keys.sealing).is_ok();
-                let count = found.len();
-                findings.extend(found);
-                let advice = if whole && count > 0 {
-                    format!("\nIt is whole: `koogate restore {}` loses less than the copy.", file.display())
-                } else {
-                    String::new()
-                };
-                format!("The lost database {} can be read; {count} things stand only there.{advice}", file.display())
+                let mut text = format!(
+                    "The lost database {} can be read; things that stand only there: {}.",
+                    file.display(),
+                    found.len()
+                );
+                if !found.is_empty() && snapshot::verify(file, &config.keys.sealing).is_ok() {
+                    text += &format!("\nIt is whole: `koogate restore {}` loses less than the copy.", file.display());
+                }
+                (found, Lost { is_at_hand: true, text })
             }
             Err(error) if args.lost.is_some() => return Err(error),
-            Err(error) => format!("The lost database {} tells nothing: {error:#}", file.display()),
+            Err(error) => {
+                let text = format!("The lost database {} tells nothing: {error:#}", file.display());
+                (Vec::new(), Lost { is_at_hand: false, text })
+            }
         },
     };
     if let Some(told) = told {
@@ -232,7 +242,7 @@ fn compare(file: &Path, config: &Config, base: &Base, gap: &Gap) -> anyhow::Resu
     Ok(calls.chain(gap::of_instances(&there, &here)).collect())
 }
 
-fn tell(config: &Config, args: &Args, gap: &Gap, findings: &[Finding], lost: &str) -> anyhow::Result<()> {
+fn tell(config: &Config, args: &Args, gap: &Gap, findings: &[Finding], lost: &Lost) -> anyhow::Result<()> {
     if args.json {
         let lines = std::iter::once(view::gap::head(gap)).chain(findings.iter().map(view::gap::finding));
         return lines.into_iter().try_for_each(|line| output::line(&line.to_string()));
@@ -253,7 +263,7 @@ fn tell(config: &Config, args: &Args, gap: &Gap, findings: &[Finding], lost: &st
             file.as_deref().unwrap_or(Path::new("the copy")).display()
         ),
     })?;
-    output::line(&format!("\n{lost}"))?;
+    output::line(&format!("\n{}", lost.text))?;
     if let Some(events) = &args.events {
         let count = findings.iter().filter(|finding| finding.what == gap::What::Event).count();
         output::line(&format!(
