@@ -1,4 +1,6 @@
--- The whole schema of a koogate database. This file is the only place that defines tables.
+-- The whole schema of a koogate database, in its newest version (`user_version` 2). New databases are made from this file;
+-- those of older versions are brought here by the steps in src/store/migrate, and a test holds both to the same tables. What
+-- a release has brought never changes: another table or column is another version.
 --
 -- Reading it: times are Unix milliseconds (UTC); `datetime(x/1000, 'unixepoch')` shows one. Columns named *_sealed hold
 -- AES-256-GCM ciphertext under the sealing key. The views at the end show the main tables with readable times:
@@ -17,6 +19,21 @@ CREATE TABLE meta (
   snapshot_at      INTEGER,                     -- when this file was taken as a snapshot; NULL in the live database
   snapshot_digest  BLOB CHECK (length(snapshot_digest) = 32)
                                                 -- SHA-256 of the snapshot's bytes, with these 32 taken as zeros
+) STRICT;
+
+-- Every time a copy took the place of a database. What was answered between the copy and the loss is not in this file:
+-- `koogate restore --report` tells what is known of it. Rows are never deleted.
+CREATE TABLE restore (
+  id               INTEGER PRIMARY KEY,
+  restored_at      INTEGER NOT NULL,
+  copy_at          INTEGER,                     -- when the copy was taken; NULL: it was a database, not a snapshot
+  last_exchange    INTEGER NOT NULL,            -- the last number that the journal of the copy had given
+  last_exchange_at INTEGER,                     -- when its newest call came in; NULL: it had none
+  skipped          INTEGER NOT NULL CHECK (skipped >= 0),
+                                                -- so many numbers after it are given to no call: the lost database may have
+                                                -- given them
+  replaced         TEXT                         -- what the database that was there is kept as; NULL: there was none, or
+                                                -- the copy was put there by hand
 ) STRICT;
 
 -- What was sold: one row for every instance KooGallery asked for. Rows are never deleted.
@@ -89,7 +106,7 @@ CREATE TABLE operation (
 ) STRICT;
 CREATE INDEX operation_by_instance ON operation (instance);
 
--- The journal: one row for each authenticated call, numbered without gaps.
+-- The journal: one row for each authenticated call, numbered without gaps but for those that restore says.
 CREATE TABLE exchange (
   id               INTEGER PRIMARY KEY AUTOINCREMENT,
   received_at      INTEGER NOT NULL,
@@ -390,3 +407,8 @@ CREATE VIEW usage_view AS
          strftime('%Y-%m-%dT%H:%M:%SZ', due_at / 1000, 'unixepoch') AS due_at, package.instance_id AS relate_pkg_instance
   FROM usage_record JOIN instance AS used ON used.id = usage_record.instance
   LEFT JOIN instance AS package ON package.id = usage_record.relate_pkg_instance;
+CREATE VIEW restore_view AS
+  SELECT id, strftime('%Y-%m-%dT%H:%M:%SZ', restored_at / 1000, 'unixepoch') AS restored_at,
+         strftime('%Y-%m-%dT%H:%M:%SZ', copy_at / 1000, 'unixepoch') AS copy_at, last_exchange,
+         strftime('%Y-%m-%dT%H:%M:%SZ', last_exchange_at / 1000, 'unixepoch') AS last_exchange_at, skipped, replaced
+  FROM restore;

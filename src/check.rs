@@ -1,6 +1,8 @@
 //! What `koogate check` looks at: configuration, certificate, database, work in the background, KooGallery. Every finding that is not
 //! good says the mend. How findings are printed is the command's matter.
 
+mod copies;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +14,7 @@ use crate::config::{Config, Endpoint};
 use crate::open_api::error::OpenApiError;
 use crate::open_api::{OpenApi, Patience};
 use crate::settings::Settings;
-use crate::store::{self, Role, Store};
+use crate::store::{self, OpenError, Role, Store};
 use crate::usage::pusher::LATE;
 
 /// An order that every site tells every seller, for tests (spec 5-open-api §4).
@@ -70,6 +72,7 @@ pub fn run(path: &Path, tell: Tell<'_>) -> anyhow::Result<()> {
     let Some((config, settings)) = configuration(path, tell)? else { return Ok(()) };
     certificate(&config, tell)?;
     let Some(store) = database(&config, tell)? else { return Ok(()) };
+    copies::look(&config, &store, tell)?;
     work(&store, tell)?;
     usage(&store, tell)?;
     koogallery(&store, &settings, tell)?;
@@ -154,7 +157,9 @@ fn database(config: &Config, tell: Tell<'_>) -> anyhow::Result<Option<Store>> {
             let mend = "stop koogate and restore the newest good copy: docs/operations.md, Backup, verify, restore";
             match store.examine() {
                 Ok(problems) if problems.is_empty() => {
-                    tell(&good(SUBJECT, format!("{} opens with this sealing key and is whole", path.display())))?;
+                    let key = "no copy of it can be read without the key, keep that in another place";
+                    let text = format!("{} opens with this sealing key and is whole; {key}", path.display());
+                    tell(&good(SUBJECT, text))?;
                 }
                 Ok(problems) => {
                     tell(&bad(SUBJECT, format!("{} is damaged: {}", path.display(), problems.join("; ")), mend))?;
@@ -162,6 +167,11 @@ fn database(config: &Config, tell: Tell<'_>) -> anyhow::Result<Option<Store>> {
                 Err(error) => tell(&bad(SUBJECT, error.to_string(), mend))?,
             }
             Ok(Some(store))
+        }
+        Err(error @ OpenError::Older { .. }) => {
+            let mend = Some("docs/operations.md, Upgrading and going back".to_owned());
+            tell(&Finding { level: Level::Warning, subject: SUBJECT, text: error.to_string(), mend })?;
+            Ok(None)
         }
         Err(error) => {
             tell(&bad(SUBJECT, error.to_string(), "docs/operations.md says what to do with a damaged database"))?;

@@ -20,6 +20,7 @@ pub mod dispatch;
 pub(crate) mod excerpt;
 pub mod fault;
 pub mod fulfilment;
+pub mod gap;
 pub mod http;
 pub mod init;
 pub mod instance;

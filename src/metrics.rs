@@ -2,6 +2,7 @@
 //! them; here they get names. Names, labels and units stay once they are published.
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use prometheus_client::collector::Collector;
@@ -25,6 +26,10 @@ pub struct Snapshot {
     pub jobs_failing: i64,
     /// For how long the certificate is still valid; `None`: HTTPS is not spoken.
     pub certificate: Option<SignedDuration>,
+    /// For so long the snapshot beside the database has not held everything for sure.
+    pub snapshot_age: Option<Duration>,
+    /// The same of the dated series; `None`: there is none.
+    pub series_age: Option<Duration>,
     /// Usage records that KooGallery does not have yet. (Settled ones are too many to count each time.)
     pub usage: Usage,
     /// Calls to KooGallery; `None`: the open API is not configured.
@@ -70,6 +75,15 @@ impl Collector for Snapshot {
         if let Some(left) = self.certificate {
             let help = "Seconds until the certificate of the public listener expires; less than 0 afterwards";
             gauge(&mut encoder, "koogate_certificate_expires_seconds", help, left.as_secs())?;
+        }
+        let seconds = |age: Duration| i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+        if let Some(age) = self.snapshot_age {
+            let help = "Seconds since the verified snapshot beside the database held everything for sure";
+            gauge(&mut encoder, "koogate_snapshot_age_seconds", help, seconds(age))?;
+        }
+        if let Some(age) = self.series_age {
+            let help = "Seconds since the dated series of snapshots got a verified copy";
+            gauge(&mut encoder, "koogate_snapshot_series_age_seconds", help, seconds(age))?;
         }
         self.usage.encode(&mut encoder)?;
         self.open_api.as_ref().map_or(Ok(()), |open_api| open_api.encode(&mut encoder))
@@ -123,7 +137,9 @@ mod tests {
         let open_api = Some(OpenApi { calls, is_locked: true, clock_difference });
         let certificate = Some(SignedDuration::from_hours(24));
         let usage = Usage { waiting: 3, due: 4, oldest_due: SignedDuration::from_secs(61) };
-        let text = render(Snapshot { jobs_dead: 1, jobs_failing: 2, certificate, usage, open_api });
+        let (snapshot_age, series_age) = (Some(Duration::from_secs(59)), Some(Duration::from_secs(3600)));
+        let text =
+            render(Snapshot { jobs_dead: 1, jobs_failing: 2, certificate, snapshot_age, series_age, usage, open_api });
         assert_eq!(
             text,
             "# HELP koogate_jobs_dead Jobs that were given up and wait for somebody\n\
@@ -136,6 +152,13 @@ mod tests {
              less than 0 afterwards\n\
              # TYPE koogate_certificate_expires_seconds gauge\n\
              koogate_certificate_expires_seconds 86400\n\
+             # HELP koogate_snapshot_age_seconds Seconds since the verified snapshot beside the database held everything \
+             for sure\n\
+             # TYPE koogate_snapshot_age_seconds gauge\n\
+             koogate_snapshot_age_seconds 59\n\
+             # HELP koogate_snapshot_series_age_seconds Seconds since the dated series of snapshots got a verified copy\n\
+             # TYPE koogate_snapshot_series_age_seconds gauge\n\
+             koogate_snapshot_series_age_seconds 3600\n\
              # HELP koogate_usage_records Usage records that KooGallery does not have: waiting for their time, or due\n\
              # TYPE koogate_usage_records gauge\n\
              koogate_usage_records{state=\"waiting\"} 3\n\

@@ -21,6 +21,7 @@ use crate::login::LoginDesk;
 use crate::settings::{Settings, SettingsError};
 use crate::site::PublicSite;
 use crate::snapshots::SnapshotKeeper;
+use crate::snapshots::age::Ages;
 use crate::store::{self, OpenError, Role, Store, StoreError};
 use crate::usage::pusher::Pusher;
 
@@ -102,6 +103,7 @@ impl Server {
         };
         let sealing = Arc::new(config.keys.sealing.clone());
         let store = Arc::new(Store::open(&database, Role::Server, sealing)?);
+        let ages = Arc::new(Ages::new(&config.database));
         let (waiters, bell) = (Arc::new(Waiters::default()), Arc::new(JobBell::default()));
         let ring = {
             let bell = Arc::clone(&bell);
@@ -127,6 +129,7 @@ impl Server {
                     tls,
                     codes: CodeDesk::default(),
                     orders: admin::OrderDesk::default(),
+                    ages: Arc::clone(&ages),
                 };
                 let site = AdminSite::new(context, &admin.token);
                 let door = DoorSettings {
@@ -144,7 +147,7 @@ impl Server {
         let backoff = Backoff { first: config.jobs.first_retry, slowest: config.jobs.slowest_retry };
         let usage = Pusher::start(Arc::clone(&store), Arc::clone(&dispatcher), backoff).map_err(StartError::Thread)?;
         let snapshots =
-            SnapshotKeeper::start(Arc::clone(&store), config.database.clone()).map_err(StartError::Thread)?;
+            SnapshotKeeper::start(Arc::clone(&store), config.database.clone(), ages).map_err(StartError::Thread)?;
         let config = config.clone();
         Ok(Self { public, admin, login, dispatcher, jobs, usage, snapshots, store, certificates, config })
     }

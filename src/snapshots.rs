@@ -1,4 +1,9 @@
 //! Keeps the snapshot beside the database fresh while the server runs, and the dated series where one is configured.
+//!
+//! A copy is proved when it is written. Disks forget: once a day the snapshot is proved again, and with each copy that the
+//! series gets, another one of it, in turn, so that all of them are read before they are needed.
+
+pub mod age;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use self::age::{Ages, minutes};
 use crate::config::{Database, OpenApi, SnapshotSeries};
 use crate::store::snapshot::{self, SnapshotError};
 use crate::store::{Store, StoreError, Tx};
@@ -17,6 +23,9 @@ const PURGE_BATCH: i64 = 500;
 
 /// Rows of test calls are kept for so long.
 const KEEP_TESTS: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// How often the snapshot is proved again that nothing has changed since.
+const DRILL_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// How often is purged.
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
@@ -32,9 +41,9 @@ impl SnapshotKeeper {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(store: Arc<Store>, settings: Database) -> std::io::Result<Self> {
+    pub fn start(store: Arc<Store>, settings: Database, ages: Arc<Ages>) -> std::io::Result<Self> {
         let (stop, stopped) = sync_channel(1);
-        let mut keeper = Keeper { store, settings, stopped, covered: None };
+        let mut keeper = Keeper { store, settings, stopped, ages, covered: None, drilled: None };
         let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || keeper.run())?;
         Ok(Self { stop, thread })
     }
@@ -53,17 +62,25 @@ struct Keeper {
     store: Arc<Store>,
     settings: Database,
     stopped: Receiver<()>,
+    ages: Arc<Ages>,
     /// The version of the database when the last snapshot began.
     covered: Option<i64>,
+    /// The copy of the series that was proved again last.
+    drilled: Option<PathBuf>,
 }
 
 impl Keeper {
     fn run(&mut self) {
         let (mut snapshot_at, mut purge_at) = (Instant::now(), Instant::now());
+        let mut drill_at = Instant::now() + DRILL_EVERY;
         // A server that is restarted again and again must not push the old copies out of the series.
         let mut series_at = Instant::now() + self.settings.snapshots.as_ref().map_or(Duration::ZERO, until_next);
         loop {
             let now = Instant::now();
+            if now >= drill_at {
+                self.drill();
+                drill_at = now + DRILL_EVERY;
+            }
             if now >= snapshot_at {
                 self.refresh();
                 snapshot_at = now + self.settings.snapshot_every;
@@ -88,28 +105,61 @@ impl Keeper {
     /// Writes the snapshot if anything was committed since the last one.
     fn refresh(&mut self) {
         // Commands that work beside the server change the database, too. A version that cannot be read covers nothing.
-        let version = self.store.version().ok();
+        let (version, looked) = (self.store.version().ok(), Instant::now());
         let target = self.settings.snapshot_path();
         if version.is_some() && self.covered == version && target.exists() {
-            return;
+            return self.ages.snapshot_holds_all(looked, Duration::ZERO);
         }
         match snapshot::take(self.store.path(), &target, self.store.sealing()) {
             Ok(verified) => {
                 log::info!("snapshot {} holds {} exchanges", target.display(), verified.exchanges);
                 self.covered = version;
+                self.ages.snapshot_holds_all(looked, looked.elapsed());
             }
-            Err(error) => log::error!("ALERT no snapshot could be taken, the last one stays as it is: {error}"),
+            Err(error) => {
+                let behind = minutes(self.ages.snapshot().behind);
+                log::error!(
+                    "ALERT no snapshot could be taken; the last one stays as it is, and lacks what has happened for up \
+                     to {behind}: {error}"
+                );
+            }
         }
     }
 
-    fn add_to_series(&self, series: &SnapshotSeries) {
+    /// Proves the snapshot again; one that is not what it was is taken anew at once.
+    fn drill(&mut self) {
+        let target = self.settings.snapshot_path();
+        if let Err(error) = snapshot::verify(&target, self.store.sealing()) {
+            log::error!(
+                "ALERT the snapshot was whole when it was written and is not any more, is the disk failing? {error}"
+            );
+            self.covered = None;
+            self.refresh();
+        }
+    }
+
+    /// Proves the next one of the series again.
+    fn drill_series(&mut self, series: &SnapshotSeries) {
+        let copies = series_of(&series.directory).unwrap_or_default();
+        let after_last = copies.iter().find(|copy| Some(*copy) > self.drilled.as_ref());
+        let Some(next) = after_last.or(copies.first()) else { return };
+        if let Err(error) = snapshot::verify(next, self.store.sealing()) {
+            log::error!("ALERT a copy of the series was whole when it was written and is not any more: {error}");
+        }
+        self.drilled = Some(next.clone());
+    }
+
+    fn add_to_series(&mut self, series: &SnapshotSeries) {
+        let began = Instant::now();
+        self.drill_series(series);
         let name = format!("koogate-{}.db", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"));
         let taken = std::fs::create_dir_all(&series.directory)
             .map_err(|source| SnapshotError::File { doing: "cannot create", path: series.directory.clone(), source })
             .and_then(|()| snapshot::take(self.store.path(), &series.directory.join(name), self.store.sealing()))
             .and_then(|_| drop_oldest(&series.directory, series.keep));
-        if let Err(error) = taken {
-            log::error!("ALERT the series of snapshots could not be continued: {error}");
+        match taken {
+            Ok(()) => self.ages.series_goes_on(began, began.elapsed()),
+            Err(error) => log::error!("ALERT the series of snapshots could not be continued: {error}"),
         }
     }
 
@@ -141,7 +191,7 @@ impl Keeper {
 
 /// How long until the next one of a series is due.
 fn until_next(series: &SnapshotSeries) -> Duration {
-    let newest = list(&series.directory).unwrap_or_default().pop();
+    let newest = series_of(&series.directory).unwrap_or_default().pop();
     let written = newest.and_then(|path| std::fs::metadata(path).ok()?.modified().ok());
     let age = written.and_then(|at| at.elapsed().ok());
     age.map_or(Duration::ZERO, |age| series.every.saturating_sub(age))
@@ -153,7 +203,7 @@ fn drop_oldest(directory: &Path, keep: usize) -> Result<(), SnapshotError> {
         let path = path.to_owned();
         move |source| SnapshotError::File { doing, path, source }
     };
-    let series = list(directory).map_err(failed("cannot list", directory))?;
+    let series = series_of(directory).map_err(failed("cannot list", directory))?;
     let surplus = series.len().saturating_sub(keep);
     for path in &series[..surplus] {
         std::fs::remove_file(path).map_err(failed("cannot remove", path))?;
@@ -162,7 +212,10 @@ fn drop_oldest(directory: &Path, keep: usize) -> Result<(), SnapshotError> {
 }
 
 /// The snapshots of a series, oldest first: their names sort by time. Other files are left alone.
-fn list(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn series_of(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut series: Vec<PathBuf> = std::fs::read_dir(directory)?
         .flatten()
         .map(|entry| entry.path())
@@ -178,6 +231,8 @@ fn list(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sealing::SealingKey;
+    use crate::store::{self, Role};
 
     #[test]
     fn the_series_loses_its_oldest_and_nothing_else() {
@@ -204,5 +259,35 @@ mod tests {
         std::fs::write(folder.path().join("koogate-20260101T000000Z.db"), "").unwrap();
         let left = until_next(&series);
         assert!(left > Duration::from_secs(3000) && left <= Duration::from_secs(3600), "{left:?}");
+    }
+
+    fn keeper(folder: &Path) -> Keeper {
+        let sealing = Arc::new(SealingKey::from_hex(&"01".repeat(32)).unwrap());
+        let settings = Database { path: folder.join("koogate.db"), ..Database::default() };
+        let opened =
+            store::Settings { path: settings.path.clone(), snapshot: settings.snapshot_path(), commit_batch: 1 };
+        let store = Arc::new(Store::open(&opened, Role::Server, sealing).unwrap());
+        let (ages, (_, stopped)) = (Arc::new(Ages::new(&settings)), sync_channel(1));
+        Keeper { store, settings, stopped, ages, covered: None, drilled: None }
+    }
+
+    #[test]
+    fn a_snapshot_that_rots_while_nothing_changes_is_found_and_taken_anew() {
+        use std::os::unix::fs::FileExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let mut keeper = keeper(folder.path());
+        keeper.refresh();
+        let snapshot = keeper.settings.snapshot_path();
+        let whole = std::fs::read(&snapshot).unwrap();
+        let file = std::fs::File::options().write(true).open(&snapshot).unwrap();
+        file.write_all_at(&[whole[5000] ^ 1], 5000).unwrap();
+        keeper.refresh();
+        assert!(
+            snapshot::verify(&snapshot, keeper.store.sealing()).is_err(),
+            "nothing has changed, so it is not written"
+        );
+        keeper.drill();
+        snapshot::verify(&snapshot, keeper.store.sealing()).unwrap();
     }
 }

@@ -14,10 +14,14 @@ pub(super) fn alive(_: &Call<'_>) -> Result<Reply, Problem> {
     Ok(reply::text(200, "ok\n"))
 }
 
-/// `GET /readyz`: calls can be answered: the writer takes work and gets through with it.
+/// `GET /readyz`: calls can be answered and nothing that was answered would be lost with this disk: the writer takes work
+/// and gets through with it, and the copies are young enough. Nobody directs KooGallery's calls by it, the listener is
+/// the operator's, so an old copy may speak here as loud as a writer that hangs.
 pub(super) fn ready(call: &Call<'_>) -> Result<Reply, Problem> {
-    Ok(match call.context.store.write(Some(Instant::now() + READY_WITHIN), |_| Ok(())) {
-        Ok(()) => reply::text(200, "ready\n"),
-        Err(error) => reply::text(503, format!("not ready: {error}\n")),
+    let written = call.context.store.write(Some(Instant::now() + READY_WITHIN), |_| Ok(()));
+    let problem = written.err().map(|error| error.to_string()).or_else(|| call.context.ages.problem());
+    Ok(match problem {
+        None => reply::text(200, "ready\n"),
+        Some(problem) => reply::text(503, format!("not ready: {problem}\n")),
     })
 }

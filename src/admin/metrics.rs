@@ -27,6 +27,9 @@ pub(super) fn show(call: &Call<'_>) -> Result<Reply, Problem> {
     };
     let now = Timestamp::now();
     let certificate = call.context.tls.as_ref().map(|tls| tls.identity().not_after().duration_since(now));
-    let text = metrics::render(Snapshot { jobs_dead, jobs_failing, certificate, usage, open_api });
+    let snapshot_age = Some(call.context.ages.snapshot().behind);
+    let series_age = call.context.ages.series().map(|age| age.behind);
+    let text =
+        metrics::render(Snapshot { jobs_dead, jobs_failing, certificate, usage, open_api, snapshot_age, series_age });
     Ok(Reply::new(200, metrics::CONTENT_TYPE, text))
 }

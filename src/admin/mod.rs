@@ -39,6 +39,7 @@ use crate::http::{Handler, Reply, Request, Tls};
 use crate::jobs::JobBell;
 use crate::login::LoginDesk;
 use crate::secret::Secret;
+use crate::snapshots::age::Ages;
 use crate::store::Store;
 
 /// What handlers work with.
@@ -59,6 +60,8 @@ pub struct Context {
     pub codes: CodeDesk,
     /// Who waits for KooGallery to tell an order.
     pub orders: OrderDesk,
+    /// How far behind the copies of the database are.
+    pub ages: Arc<Ages>,
 }
 
 /// What the admin door hands requests to.

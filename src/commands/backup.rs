@@ -1,9 +1,10 @@
-//! `koogate backup`, `verify` and `restore`: copies of the database.
+//! `koogate backup` and `verify`: copies of the database.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::output;
+use crate::store::SCHEMA_VERSION;
 use crate::store::snapshot::{self, Verified};
 
 /// Said wherever a copy is made: without the key it is worth little.
@@ -13,8 +14,8 @@ const KEY_REMINDER: &str = "Keep the sealing key (keys.sealing_key) too, in anot
 /// Arguments of `koogate backup`.
 #[derive(Debug, clap::Args)]
 pub(super) struct BackupArgs {
-    /// The file to write; an older copy there is replaced in one step
-    file: PathBuf,
+    /// The file to write; an older copy there is replaced in one step. Without it: the snapshot beside the database
+    file: Option<PathBuf>,
     /// As a JSON object
     #[arg(long)]
     json: bool,
@@ -30,26 +31,20 @@ pub(super) struct VerifyArgs {
     json: bool,
 }
 
-/// Arguments of `koogate restore`.
-#[derive(Debug, clap::Args)]
-pub(super) struct RestoreArgs {
-    /// The copy
-    file: PathBuf,
-}
-
 pub(super) fn backup(config: &Path, args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let config = super::load(config)?;
-    if std::path::absolute(&args.file)? == std::path::absolute(&config.database.path)? {
-        anyhow::bail!("{} is the database itself", args.file.display());
+    let file = args.file.clone().unwrap_or_else(|| config.database.snapshot_path());
+    if std::path::absolute(&file)? == std::path::absolute(&config.database.path)? {
+        anyhow::bail!("{} is the database itself", file.display());
     }
     let progress = output::progress(None, "copying and checking");
     let taken = super::open(&config).and_then(|store| {
-        let taken = snapshot::take(store.path(), &args.file, store.sealing());
+        let taken = snapshot::take(store.path(), &file, store.sealing());
         store.close()?;
         Ok(taken?)
     });
     progress.finish_and_clear();
-    tell(&args.file, &taken?, args.json)?;
+    tell(&file, &taken?, args.json)?;
     if !args.json {
         output::line(KEY_REMINDER)?;
     }
@@ -65,28 +60,12 @@ pub(super) fn verify(config: &Path, args: &VerifyArgs) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn restore(config: &Path, args: &RestoreArgs) -> anyhow::Result<ExitCode> {
-    let config = super::load(config)?;
-    let progress = output::progress(None, "checking and copying");
-    let replaced = snapshot::restore(&args.file, &config.database.path, &config.keys.sealing);
-    progress.finish_and_clear();
-    let database = config.database.path.display();
-    match replaced? {
-        Some(aside) => output::line(&format!(
-            "{database} is {} now; the database that was there is kept as {}",
-            args.file.display(),
-            aside.display()
-        ))?,
-        None => output::line(&format!("{database} is {} now", args.file.display()))?,
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
 fn tell(file: &Path, verified: &Verified, json: bool) -> anyhow::Result<()> {
     if json {
         return output::line(
             &serde_json::json!({
                 "file": file.display().to_string(),
+                "schemaVersion": verified.schema_version,
                 "snapshotAt": verified.snapshot_at.map(output::time),
                 "newestExchangeAt": verified.newest_exchange_at.map(|at| format!("{at:.3}")),
                 "exchanges": verified.exchanges,
@@ -107,5 +86,12 @@ fn tell(file: &Path, verified: &Verified, json: bool) -> anyhow::Result<()> {
         verified.exchanges,
         verified.instances,
         verified.bytes
-    ))
+    ))?;
+    if verified.schema_version < SCHEMA_VERSION {
+        output::line(&format!(
+            "It has schema version {}, this koogate's is {SCHEMA_VERSION}: `koogate restore` brings it there.",
+            verified.schema_version
+        ))?;
+    }
+    Ok(())
 }

@@ -154,7 +154,7 @@ fn show(store: &Store, id: i64, json: bool) -> anyhow::Result<()> {
     if let Some(identity) = &row.identity {
         output::line(&format!("operation    {identity}"))?;
     }
-    match (row.replayed, row.first_exchange) {
+    match (row.replayed, row.first_exchange.filter(|first| *first > 0)) {
         (true, Some(first)) => output::line(&format!("repeat of    exchange {first}: answered from the record"))?,
         (true, None) => output::line("repeat       answered from the record")?,
         (false, _) => {}

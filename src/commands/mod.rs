@@ -11,6 +11,7 @@ mod license;
 mod logging;
 mod order;
 pub(crate) mod output;
+mod restore;
 mod serve;
 mod simulate;
 mod stock;
@@ -86,8 +87,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Prove that a copy of the database is whole 校验备份
     Verify(backup::VerifyArgs),
-    /// Put a copy in the place of the database, which is kept under another name 恢复备份
-    Restore(backup::RestoreArgs),
+    /// Put a copy in the place of the database, which is kept under another name; or tell what the copy lacks 恢复备份
+    Restore(restore::Args),
 }
 
 /// Runs a command.
@@ -112,7 +113,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Usage(command) => usage::run(&config, &command),
         Command::Backup(args) => backup::backup(&config, &args),
         Command::Verify(args) => backup::verify(&config, &args),
-        Command::Restore(args) => backup::restore(&config, &args),
+        Command::Restore(args) => restore::run(&config, &args),
     }
 }
 

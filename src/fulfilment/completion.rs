@@ -166,7 +166,7 @@ fn ready(
         return Ok(());
     }
     let note = remark(&instance, change, now);
-    let exchange = tx.operation(operation)?.map(|operation| operation.first_exchange);
+    let exchange = tx.operation(operation)?.and_then(|operation| operation.known_first_exchange());
     let cause = Cause { exchange, job: Some(job.row), note };
     let requested = tx.license_of(operation)?;
     if let (Change::License, Some(requested), Some(license)) = (change, &requested, &handout.license) {
@@ -188,7 +188,7 @@ fn uploaded(tx: &Tx<'_>, job: &JobRow, now: Timestamp) -> Result<(), StoreError>
     let Subject::Operation { instance, operation } = job.subject else { return Ok(()) };
     tx.license_uploaded(operation, now)?;
     let Some(instance) = tx.instance_by_row(instance)? else { return Ok(()) };
-    let exchange = tx.operation(operation)?.map(|operation| operation.first_exchange);
+    let exchange = tx.operation(operation)?.and_then(|operation| operation.known_first_exchange());
     let cause = Cause { exchange, job: Some(job.row), note: None };
     tx.apply(&instance, &Change::Upload, cause, now)?;
     if instance.life.status == Status::Released {

@@ -4,6 +4,7 @@
 //! the merchant's application by way of a job, whose end is recorded in [`completion`]; `manual` waits for the operator.
 //! What is sent and answered ([`event`], [`answer`], [`webhook`]) is pure; [`http`] and [`command`] are the transports.
 
+pub mod adopt;
 pub mod answer;
 pub mod application;
 pub mod command;

@@ -66,7 +66,7 @@ pub fn record(
         Err(problem) => return Ok(Step::Failed(problem)),
     };
     let note = format!("as order {:?} tells", wanted.order_id);
-    let exchange = tx.operation(operation)?.map(|operation| operation.first_exchange);
+    let exchange = tx.operation(operation)?.and_then(|operation| operation.known_first_exchange());
     let cause = Cause { exchange, job: Some(job.row), note: Some(&note) };
     let reading = Reading { tx, settings, job: &job, cause, now };
     let event = stored_event(tx, &job)?;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::snapshot::SnapshotError;
 use crate::sealing::SealError;
 
 /// A piece of work on the open database failed.
@@ -112,6 +113,58 @@ pub enum OpenError {
         /// Ours.
         known: i64,
     },
+    /// Written by an older koogate, and a command has been asked to open it.
+    #[error(
+        "{path} has schema version {found}, this koogate's is {known}: the next start of the server (`koogate serve`) \
+         brings it there, and keeps it as it is beside it",
+        path = path.display()
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// It must be brought to this schema, and somebody else has it open.
+    #[error(
+        "{path} was written by an older koogate and must be migrated, but another program has it open: end that (a \
+         sqlite3 shell, Litestream, an older koogate), then start again",
+        path = path.display()
+    )]
+    OthersHaveIt {
+        /// The database.
+        path: PathBuf,
+    },
+    /// It must be brought to this schema, and the snapshot that comes first cannot be taken.
+    #[error(
+        "{path} has schema version {found} and must be migrated, but it cannot be kept as it is, so nothing was done: \
+         {source}",
+        path = path.display()
+    )]
+    BeforeMigration {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Why there is no snapshot.
+        source: Box<SnapshotError>,
+    },
+    /// It cannot be brought to this schema.
+    #[error(
+        "{path} cannot be migrated and stays at schema version {found}: {problem}; free some space if the disk is full, \
+         else go on with the koogate that wrote it and report this",
+        path = path.display()
+    )]
+    Migration {
+        /// The database.
+        path: PathBuf,
+        /// Its version now.
+        found: i64,
+        /// Which step failed, and why.
+        problem: String,
+    },
     /// Written by an older koogate while another process serves it.
     #[error("{path} is served by a koogate of another version; restart the server first", path = path.display())]
     OtherVersionServes {
@@ -205,6 +258,11 @@ impl OpenError {
     pub(super) fn in_use(path: &Path, holder: Option<u32>) -> Self {
         let holder = holder.map(|id| format!(" (process {id})")).unwrap_or_default();
         Self::InUse { path: path.to_owned(), holder }
+    }
+
+    /// An earlier koogate has written it.
+    pub(super) fn older(path: &Path, found: i64) -> Self {
+        Self::Older { path: path.to_owned(), found, known: super::SCHEMA_VERSION }
     }
 
     /// A later koogate has written it.

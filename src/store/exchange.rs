@@ -133,7 +133,7 @@ impl Tx<'_> {
             self.first("number the exchange", "SELECT seq FROM sqlite_sequence WHERE name = 'exchange'", [], |row| {
                 row.get::<_, i64>(0)
             })?;
-        // AUTOINCREMENT gives numbers without gaps while nobody sets one by hand; `koogate verify` relies on it, too.
+        // AUTOINCREMENT gives numbers without gaps but for those that a restore skips; `koogate verify` relies on it, too.
         Ok(last.unwrap_or(0) + 1)
     }
 

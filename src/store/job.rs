@@ -322,7 +322,7 @@ fn sealed_in(subject: Subject) -> String {
     }
 }
 
-fn select(event: &str) -> String {
+pub(super) fn select(event: &str) -> String {
     format!(
         "SELECT job.id, job.instance, coalesce(instance.instance_id, tenant.tenant_id, job.order_id), job.operation, job.state, \
          job.task, {event}, job.change, job.attempt, job.run_at, job.last_error, job.trying_since, job.created_at, \
@@ -330,7 +330,7 @@ fn select(event: &str) -> String {
     )
 }
 
-fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<JobRow> {
+pub(super) fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<JobRow> {
     let subject = match (row.get(1)?, row.get(3)?) {
         (Some(instance), Some(operation)) => Subject::Operation { instance, operation },
         _ => row.get::<_, Option<i64>>(13)?.map_or(Subject::Order, Subject::Tenant),

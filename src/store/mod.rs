@@ -11,6 +11,7 @@ mod access;
 mod directory;
 mod error;
 mod exchange;
+mod gap;
 mod heartbeat;
 mod instance;
 mod job;
@@ -18,6 +19,7 @@ mod leftovers;
 mod license;
 mod lock;
 mod login;
+mod migrate;
 mod open;
 mod open_api;
 mod operation;
@@ -26,6 +28,7 @@ mod pending;
 #[cfg(test)]
 mod plans;
 mod readers;
+mod restore;
 pub mod snapshot;
 mod stock;
 #[cfg(test)]
@@ -53,6 +56,7 @@ pub use open::{Role, SCHEMA_VERSION, Settings};
 pub use open_api::OpenApiRefusalRow;
 pub use operation::{NewOperation, OperationRow};
 pub use order::OrderRow;
+pub use restore::RestoreRow;
 pub use stock::{StockCount, StockEntry};
 pub use usage::{UsageCounts, UsageFilter, UsageRow, UsageTotal, WaitingUsage, Withdrawal};
 

@@ -10,12 +10,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::lock::{LockError, ServerLock, beside};
-use super::{OpenError, StoreError, leftovers, millis, snapshot, torn, wal};
+use super::{OpenError, StoreError, leftovers, migrate, millis, snapshot, torn, wal};
 use crate::fault;
 use crate::sealing::SealingKey;
 
 /// `user_version` of the schema in `schema.sql`.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = include_str!("../../schema.sql");
 
@@ -70,13 +70,18 @@ pub(super) fn open(settings: &Settings, role: Role, sealing: &SealingKey) -> Res
         return Err(OpenError::UnfinishedRestore { path: path.clone(), incoming });
     }
     match lock {
-        Some(lock) => open_alone(settings, lock, sealing),
+        Some(lock) => open_alone(settings, lock, role, sealing),
         None => open_beside(path, sealing),
     }
 }
 
 /// Opens a file that nobody else has open.
-fn open_alone(settings: &Settings, mut lock: ServerLock, sealing: &SealingKey) -> Result<Opened, OpenError> {
+fn open_alone(
+    settings: &Settings,
+    mut lock: ServerLock,
+    role: Role,
+    sealing: &SealingKey,
+) -> Result<Opened, OpenError> {
     let path = &settings.path;
     torn::refuse_log_without_database(path)?;
     leftovers::refuse(path, &settings.snapshot)?;
@@ -86,14 +91,20 @@ fn open_alone(settings: &Settings, mut lock: ServerLock, sealing: &SealingKey) -
     torn::refuse_strange_log(&connection, path, &in_file)?;
     match kind(&connection, path)? {
         Kind::New => create(&connection, sealing, &torn::next_mark(&mut lock)?)?,
-        Kind::Ours(SCHEMA_VERSION) => {
+        Kind::Ours(found) if found > SCHEMA_VERSION => return Err(OpenError::newer(path, found)),
+        // There is no way back from a migration but its snapshot: looking things up must not be what begins one.
+        Kind::Ours(found) if found < SCHEMA_VERSION && role == Role::Command => {
+            return Err(OpenError::older(path, found));
+        }
+        Kind::Ours(found) => {
             check_sealing_key(&connection, path, sealing)?;
             torn::refuse(&connection, path, &lock, &in_file, had_log)?;
+            if found < SCHEMA_VERSION {
+                migrate::run(&connection, path, &mut lock, found, sealing)?;
+            }
             torn::mark_open(&connection, &mut lock)?;
         }
-        Kind::Ours(found) if found > SCHEMA_VERSION => return Err(OpenError::newer(path, found)),
-        // Version 1 is the first: there is nothing to migrate from yet.
-        Kind::Ours(_) | Kind::Foreign => return Err(OpenError::Foreign { path: path.to_owned() }),
+        Kind::Foreign => return Err(OpenError::Foreign { path: path.to_owned() }),
     }
     set_up(&connection, path)?;
     torn::note_log(&connection, path, &mut lock)?;
@@ -192,7 +203,7 @@ fn kind(connection: &Connection, path: &Path) -> Result<Kind, OpenError> {
     Ok(match facts {
         // Empty: nobody's yet, or the first start ended before the schema was there.
         (0, 0, 0) => Kind::New,
-        (APPLICATION_ID, version, _) => Kind::Ours(version),
+        (APPLICATION_ID, version @ 1.., _) => Kind::Ours(version),
         _ => Kind::Foreign,
     })
 }

@@ -19,7 +19,7 @@ pub struct NewOperation<'a> {
     pub state: State,
     /// Digest of the first request.
     pub content_digest: [u8; 16],
-    /// Its first call.
+    /// Its first call; 0: not known.
     pub first_exchange: i64,
 }
 
@@ -46,6 +46,13 @@ pub struct OperationRow {
     pub first_exchange: i64,
     /// Its final answer for the key that asks, as every retry gets it.
     pub answer: Option<AnswerBytes>,
+}
+
+impl OperationRow {
+    /// Its first call; `None`: the purchase was taken over from the application, and this database has heard of no call.
+    pub fn known_first_exchange(&self) -> Option<i64> {
+        (self.first_exchange > 0).then_some(self.first_exchange)
+    }
 }
 
 /// Everything of an operation, with its answer for the access key `?2`.

@@ -17,11 +17,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::lock::{ServerLock, beside};
-use super::{OpenError, StoreError, leftovers, open, snapshot, wal};
+use super::{OpenError, StoreError, leftovers, open, restore, snapshot, wal};
 use crate::fault;
 
 /// Said of a copy that misses its log.
@@ -122,6 +123,15 @@ pub(super) fn next_mark(lock: &mut ServerLock) -> Result<String, OpenError> {
     Ok(mark)
 }
 
+/// Takes over the mark that the file carries. To be called when file and log are known to be whole and belong together,
+/// before the log is left: without it only the lock's mark tells them from a torn copy.
+pub(super) fn adopt(connection: &Connection, lock: &mut ServerLock) -> Result<(), OpenError> {
+    match mark_in(connection).map_err(StoreError::sqlite("read the state of the file"))? {
+        Some(mark) if lock.mark() != Some(&mark) => Ok(lock.set_mark(&mark)?),
+        _ => Ok(()),
+    }
+}
+
 /// Marks the file as open.
 pub(super) fn mark_open(connection: &Connection, lock: &mut ServerLock) -> Result<(), OpenError> {
     let before = mark_in(connection).map_err(StoreError::sqlite("read the state of the file"))?;
@@ -189,7 +199,7 @@ fn calls_in(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// Goes from the write-ahead log to a rollback journal, where a commit is in the file itself when it returns; `false`
 /// when another program has the file open.
-fn leave_log(connection: &Connection) -> Result<bool, StoreError> {
+pub(super) fn leave_log(connection: &Connection) -> Result<bool, StoreError> {
     let doing = "leave the write-ahead log";
     connection.busy_timeout(PATIENCE).map_err(StoreError::sqlite(doing))?;
     let mode = connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0));
@@ -205,7 +215,13 @@ fn leave_log(connection: &Connection) -> Result<bool, StoreError> {
     }
 }
 
+/// A file that is marked is no snapshot any more; if it was one, that is a restore.
 fn set(connection: &Connection, mark: Option<&str>) -> Result<(), StoreError> {
-    let sql = "UPDATE meta SET serving = ?1, snapshot_at = NULL, snapshot_digest = NULL";
-    connection.execute(sql, [mark]).map_err(StoreError::sqlite("mark the file")).map(drop)
+    let set = || {
+        let transaction = connection.unchecked_transaction()?;
+        restore::record_if_snapshot(&transaction, Timestamp::now())?;
+        transaction.execute("UPDATE meta SET serving = ?1, snapshot_at = NULL, snapshot_digest = NULL", [mark])?;
+        transaction.commit()
+    };
+    set().map_err(StoreError::sqlite("mark the file"))
 }

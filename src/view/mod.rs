@@ -7,6 +7,7 @@
 
 pub mod code;
 pub mod exchange;
+pub mod gap;
 pub mod instance;
 pub mod job;
 pub mod license;

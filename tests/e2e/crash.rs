@@ -40,12 +40,13 @@ fn every_fault_point_of_the_source_is_tried_by_a_test() {
     let mut points = BTreeSet::new();
     collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut points);
     let here = include_str!("crash.rs");
-    // Starts, stops, restores, orders and pushes have points of their own, with tests of their own.
+    // Starts, stops, restores, migrations, orders and pushes have points of their own, with tests of their own.
     let elsewhere = [
         include_str!("storage/database.rs"),
         include_str!("storage/restores.rs"),
         include_str!("orders/crash.rs"),
         include_str!("usage/push/deaths.rs"),
+        include_str!("recovery/migration.rs"),
     ]
     .concat();
     for point in &points {

@@ -29,6 +29,7 @@ mod lifecycle;
 mod login;
 mod open_api;
 mod orders;
+mod recovery;
 mod refusals;
 mod replay;
 mod serve;

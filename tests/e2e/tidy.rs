@@ -13,9 +13,10 @@ use std::process::Command;
 use paths::named_paths;
 
 /// The core: bytes and values in, values out.
-const CORE: [&str; 31] = [
+const CORE: [&str; 32] = [
     "src/address.rs",
     "src/excerpt.rs",
+    "src/gap/",
     "src/protocol/",
     "src/kind.rs",
     "src/license.rs",

@@ -6,6 +6,7 @@
 
 mod digest;
 mod files;
+mod read;
 mod restore;
 mod take;
 mod verify;
@@ -16,20 +17,26 @@ use jiff::Timestamp;
 
 use super::{OpenError, StoreError};
 
-pub use restore::restore;
+pub use read::Copy;
+pub use restore::{Restored, restore};
 pub use take::take;
 pub use verify::verify;
 
 pub(super) use restore::incoming;
+pub(super) use take::keep;
 pub(super) use verify::{examine, open_alone};
 
 /// What is known of a copy after it was examined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
+    /// The version of its schema; an older one than [`super::SCHEMA_VERSION`] is migrated when it is restored.
+    pub schema_version: i64,
     /// When it was taken as a snapshot; `None`: it is a database that was stopped cleanly.
     pub snapshot_at: Option<Timestamp>,
     /// When its newest call came in.
     pub newest_exchange_at: Option<Timestamp>,
+    /// The last number that its journal has given.
+    pub last_exchange: i64,
     /// Rows in its journal.
     pub exchanges: i64,
     /// Its instances.

@@ -2,7 +2,8 @@
 //!
 //! Every step leaves either the old database, or a copy that is whole and a start that refuses until it is in place:
 //!
-//! 1. the copy is proved, copied beside the database and proved again;
+//! 1. the copy is proved, copied beside the database and proved again; there it is brought to this schema, if it is older,
+//!    the restore is written into it, and it is proved once more;
 //! 2. renamed to `.restoring`, it is decided: from now on nobody opens the database;
 //! 3. the old database and its log get a second name, then lose their first;
 //! 4. the copy gets the database's name.
@@ -12,16 +13,17 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags};
 
 use super::files::{copy_private, create_private, failed, folder_of, put_in_place, remove_if_there, sync};
 use super::take::write_copy;
 use super::verify::open_copy;
-use super::{SnapshotError, verify};
+use super::{SnapshotError, Verified, verify};
 use crate::fault;
 use crate::sealing::SealingKey;
 use crate::store::lock::{LockError, ServerLock, beside};
 use crate::store::torn::{self, InFile};
-use crate::store::{OpenError, wal};
+use crate::store::{OpenError, SCHEMA_VERSION, StoreError, migrate, millis, restore as record, wal};
 
 /// What belongs to a database. A log left behind would bring the old content back into the restored file.
 const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
@@ -31,33 +33,77 @@ pub(in crate::store) fn incoming(database: &Path) -> PathBuf {
     beside(database, ".restoring")
 }
 
-/// Puts a copy in the place of the database. The old database and its WAL are kept under a new name, which is returned.
+/// What a restore came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// The copy, as it was before.
+    pub copy: Verified,
+    /// What the database that was there is kept as, with its log.
+    pub replaced: Option<PathBuf>,
+}
+
+/// Puts a copy in the place of the database. The old database and its WAL are kept under a new name.
 ///
 /// # Errors
 /// When the copy is not whole or a server runs; then nothing has changed.
-pub fn restore(copy: &Path, database: &Path, sealing: &SealingKey) -> Result<Option<PathBuf>, SnapshotError> {
+pub fn restore(copy: &Path, database: &Path, sealing: &SealingKey) -> Result<Restored, SnapshotError> {
     let _lock = ServerLock::take(database).map_err(|error| match error {
         LockError::Held(holder) => SnapshotError::Open(OpenError::in_use(database, holder)),
         LockError::File(path, source) => SnapshotError::File { doing: "cannot lock", path, source },
     })?;
-    verify(copy, sealing)?;
+    let verified = verify(copy, sealing)?;
     let arriving = beside(database, ".arriving");
     remove_if_there(&arriving)?;
-    let arrived = bring(copy, &arriving).and_then(|()| verify(&arriving, sealing));
+    let (incoming, aside) = (incoming(database), database.exists().then(|| aside(database)));
+    // A restore that was interrupted has been written into its copy already.
+    let is_ready = is_same(copy, &incoming) && verified.schema_version == SCHEMA_VERSION;
+    let arrived = bring(copy, &arriving).and_then(|()| verify(&arriving, sealing)).and_then(|_| {
+        if is_ready {
+            return Ok(());
+        }
+        prepare(&arriving, &verified, aside.as_deref())?;
+        verify(&arriving, sealing).map(drop)
+    });
     if let Err(error) = arrived {
         let _ = remove_if_there(&arriving);
+        let _ = remove_if_there(&beside(&arriving, "-journal"));
         return Err(error);
     }
-    let incoming = incoming(database);
     put_in_place(&arriving, &incoming)?;
     fault::point("restore-decided");
-    let replaced = keep(database)?;
+    if let Some(aside) = &aside {
+        keep(database, aside)?;
+    }
     for suffix in &SUFFIXES[1..] {
         remove_if_there(&beside(database, suffix))?;
     }
     fault::point("restore-cleared");
     put_in_place(&incoming, database)?;
-    Ok(replaced)
+    Ok(Restored { copy: verified, replaced: aside })
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Makes a copy that has arrived the database that goes on from it: of this schema, and with the restore written down.
+fn prepare(arriving: &Path, copy: &Verified, aside: Option<&Path>) -> Result<(), SnapshotError> {
+    let failed = |problem| OpenError::Migration { path: arriving.to_owned(), found: copy.schema_version, problem };
+    let replaced = aside.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let doing = "write the restore down";
+    let connection =
+        Connection::open_with_flags(arriving, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(StoreError::sqlite(doing))?;
+    migrate::run_steps(&connection, copy.schema_version).map_err(failed)?;
+    let record = || {
+        // Nobody else has the file, and it is synced as a whole in the end.
+        connection.execute_batch("PRAGMA synchronous = OFF")?;
+        let transaction = connection.unchecked_transaction()?;
+        record::record(&transaction, copy.snapshot_at.map(millis), replaced.as_deref(), Timestamp::now())?;
+        transaction.execute("UPDATE meta SET snapshot_at = NULL, snapshot_digest = NULL", [])?;
+        transaction.commit()
+    };
+    record().map_err(StoreError::sqlite(doing))?;
+    connection.close().map_err(|(_, source)| StoreError::Sqlite { doing, source }.into())
 }
 
 /// Copies a file that was left whole byte for byte; a database that was left by a crash is written anew.
@@ -66,14 +112,11 @@ fn bring(copy: &Path, to: &Path) -> Result<(), SnapshotError> {
         return copy_private(copy, to);
     }
     create_private(to)?;
-    write_copy(open_copy(copy)?, to)
+    write_copy(&open_copy(copy)?, to)
 }
 
-/// Gives the old database and what belongs to it a second name, under which it opens. On disk when this returns.
-fn keep(database: &Path) -> Result<Option<PathBuf>, SnapshotError> {
-    if !database.exists() {
-        return Ok(None);
-    }
+/// A name for the old database that nobody has.
+fn aside(database: &Path) -> PathBuf {
     let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     let mut aside = beside(database, &format!(".replaced-{stamp}"));
     let mut number = 1;
@@ -81,8 +124,13 @@ fn keep(database: &Path) -> Result<Option<PathBuf>, SnapshotError> {
         number += 1;
         aside = beside(database, &format!(".replaced-{stamp}-{number}"));
     }
+    aside
+}
+
+/// Gives the old database and what belongs to it a second name, under which it opens. On disk when this returns.
+fn keep(database: &Path, aside: &Path) -> Result<(), SnapshotError> {
     for suffix in SUFFIXES {
-        let (from, to) = (beside(database, suffix), beside(&aside, suffix));
+        let (from, to) = (beside(database, suffix), beside(aside, suffix));
         // SQLite makes the index of the log anew.
         if suffix == "-shm" {
             continue;
@@ -96,6 +144,5 @@ fn keep(database: &Path) -> Result<Option<PathBuf>, SnapshotError> {
             _ => {}
         }
     }
-    sync(folder_of(database))?;
-    Ok(Some(aside))
+    sync(folder_of(database))
 }

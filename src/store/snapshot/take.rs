@@ -21,9 +21,27 @@ const UNFINISHED: (&str, &str) = (".koogate-snapshot-", ".tmp");
 /// # Errors
 /// When the disk is full, the target cannot be written, or the copy is not whole; an older copy stays as it was.
 pub fn take(database: &Path, target: &Path, sealing: &SealingKey) -> Result<Verified, SnapshotError> {
+    take_from(&open::read_only(database)?, target, sealing)
+}
+
+/// The same from a connection that has the database for itself, to a name that nobody has.
+///
+/// # Errors
+/// As [`take`], and when there is such a file.
+pub(in crate::store) fn keep(
+    source: &Connection,
+    target: &Path,
+    sealing: &SealingKey,
+) -> Result<Verified, SnapshotError> {
+    if target.exists() {
+        return Err(SnapshotError::Exists { path: target.to_owned() });
+    }
+    take_from(source, target, sealing)
+}
+
+fn take_from(source: &Connection, target: &Path, sealing: &SealingKey) -> Result<Verified, SnapshotError> {
     let folder = folder_of(target);
     remove_abandoned(folder);
-    let source = open::read_only(database)?;
     let unfinished = Unfinished::create(folder)?;
     write_copy(source, &unfinished.path)?;
     let verified = verify(&unfinished.path, sealing)?;
@@ -32,7 +50,7 @@ pub fn take(database: &Path, target: &Path, sealing: &SealingKey) -> Result<Veri
 }
 
 /// Writes all that a connection sees into the empty file at `copy`, marked and sealed as a snapshot of now.
-pub(super) fn write_copy(source: Connection, copy: &Path) -> Result<(), SnapshotError> {
+pub(super) fn write_copy(source: &Connection, copy: &Path) -> Result<(), SnapshotError> {
     let name = copy.to_str().ok_or_else(|| {
         let source = std::io::Error::other("SQLite writes only to files whose name is UTF-8");
         SnapshotError::File { doing: "cannot write", path: copy.to_owned(), source }
@@ -40,7 +58,6 @@ pub(super) fn write_copy(source: Connection, copy: &Path) -> Result<(), Snapshot
     let doing = "write the snapshot";
     source.execute_batch("PRAGMA query_only = 0").map_err(StoreError::sqlite(doing))?;
     source.execute("VACUUM INTO ?1", [name]).map_err(StoreError::sqlite(doing))?;
-    drop(source);
     let page = mark(copy).map_err(StoreError::sqlite("mark the snapshot"))?;
     let file = File::options().read(true).write(true).open(copy).map_err(failed("cannot open", copy))?;
     page.seal(&file).map_err(failed("cannot seal", copy))

@@ -30,13 +30,13 @@ pub fn verify(copy: &Path, sealing: &SealingKey) -> Result<Verified, SnapshotErr
         None => fs::metadata(copy),
     };
     let bytes = bytes.map_err(failed("cannot read", copy))?.len();
-    match open::version_of(&connection, copy) {
+    let schema_version = match open::version_of(&connection, copy) {
         Err(OpenError::Torn { problem, .. }) => return Err(damaged(vec![problem])),
         Err(error) => return Err(error.into()),
         Ok(None) => return Err(damaged(vec!["it is no koogate database".to_owned()])),
         Ok(Some(found)) if found > open::SCHEMA_VERSION => return Err(OpenError::newer(copy, found).into()),
-        Ok(Some(_)) => {}
-    }
+        Ok(Some(found)) => found,
+    };
     let mut problems = examine(&connection)?;
     if let Some(file) = &alone {
         problems.extend(examine_lone_file(&connection, copy, file)?);
@@ -47,14 +47,17 @@ pub fn verify(copy: &Path, sealing: &SealingKey) -> Result<Verified, SnapshotErr
     open::check_sealing_key(&connection, copy, sealing)?;
     let facts = connection.query_row(
         "SELECT snapshot_at, (SELECT received_at FROM exchange ORDER BY id DESC LIMIT 1), \
-         (SELECT count(*) FROM exchange), (SELECT count(*) FROM instance) FROM meta",
+         (SELECT count(*) FROM exchange), (SELECT count(*) FROM instance), \
+         coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'exchange'), 0) FROM meta",
         [],
         |row| {
             Ok(Verified {
+                schema_version,
                 snapshot_at: row.get::<_, Option<i64>>(0)?.map(instant).transpose()?,
                 newest_exchange_at: row.get::<_, Option<i64>>(1)?.map(instant).transpose()?,
                 exchanges: row.get(2)?,
                 instances: row.get(3)?,
+                last_exchange: row.get(4)?,
                 bytes,
             })
         },
@@ -63,7 +66,7 @@ pub fn verify(copy: &Path, sealing: &SealingKey) -> Result<Verified, SnapshotErr
 }
 
 /// SQLite's integrity and foreign key checks, and the journal's own: its rows are numbered without gaps, so what is
-/// there and what was purged must add up to the highest number given out.
+/// there, what was purged and what restores have skipped must add up to the highest number given out.
 pub(in crate::store) fn examine(connection: &Connection) -> Result<Vec<String>, StoreError> {
     let mut problems = Vec::new();
     let mut collect = |sql: &str, read: fn(&rusqlite::Row<'_>) -> rusqlite::Result<Option<String>>| {
@@ -87,16 +90,28 @@ pub(in crate::store) fn examine(connection: &Connection) -> Result<Vec<String>, 
         let rows: i64 = row.get(0)?;
         Ok((rows != 1).then(|| format!("it has {rows} rows of facts about itself")))
     });
-    collect(
-        "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'exchange'), 0), \
-         (SELECT count(*) FROM exchange), exchanges_purged FROM meta",
-        |row| {
-            let (given, there, purged): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok((given != there + purged)
-                .then(|| format!("the journal has gaps: {given} numbers given, {there} rows there, {purged} purged")))
-        },
-    );
+    collect(&journal_facts(connection), |row| {
+        let (given, there, purged, skipped): (i64, i64, i64, i64) =
+            (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        let restores = if skipped > 0 { format!(", {skipped} skipped by restores") } else { String::new() };
+        Ok((given != there + purged + skipped).then(|| {
+            format!("the journal has gaps: {given} numbers given, {there} rows there, {purged} purged{restores}")
+        }))
+    });
     Ok(problems)
+}
+
+/// The numbers that must add up. In version 1 there were no restores that anybody wrote down.
+fn journal_facts(connection: &Connection) -> String {
+    let version = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    let skipped = match version {
+        Ok(1) => "0",
+        _ => "(SELECT coalesce(sum(skipped), 0) FROM restore)",
+    };
+    format!(
+        "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'exchange'), 0), \
+         (SELECT count(*) FROM exchange), exchanges_purged, {skipped} FROM meta"
+    )
 }
 
 /// What can be said of a file that has no log beside it.

@@ -36,7 +36,7 @@ fn a_newer_database_is_refused_before_anything_is_written() {
         let newer = Connection::open(scratch.path(FILE)).unwrap();
         newer.execute_batch(&format!("PRAGMA journal_mode = {journal_mode}; PRAGMA user_version = 99;")).unwrap();
         newer.close().unwrap();
-        let error = check_refused(&scratch, "has schema version 99, this koogate knows up to 1");
+        let error = check_refused(&scratch, "has schema version 99, this koogate knows up to 2");
         assert!(matches!(error, OpenError::Newer { found: 99, .. }));
     }
 }
@@ -202,4 +202,9 @@ fn every_changed_byte_of_a_snapshot_is_found() {
         fs::write(&copy, &changed).unwrap();
         assert!(snapshot::verify(&copy, store.sealing()).is_err(), "byte {place}");
     }
+}
+
+#[test]
+fn the_sqlite_inside_is_one_without_the_known_faults_of_its_log() {
+    assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
 }

@@ -5,6 +5,7 @@ mod disk_full;
 mod file;
 mod log;
 mod login;
+mod migration;
 mod orders;
 mod plans;
 mod purge;

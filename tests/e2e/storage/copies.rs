@@ -99,6 +99,16 @@ fn a_backup_is_refused_over_the_database_and_leaves_nothing_where_it_cannot_be_w
     buy(&koogate, "CS2");
 }
 
+#[test]
+fn a_backup_without_a_name_refreshes_the_snapshot_beside_the_database() {
+    let scratch = scratch_with(QUIET);
+    let koogate = scratch.serve();
+    eventually(|| scratch.path(SNAPSHOT).exists().then_some(()), || koogate.log_text());
+    buy(&koogate, "CS1");
+    assert!(scratch.run_ok(&["backup"]).contains("koogate.snapshot.db is whole"));
+    assert_eq!(orders_in(&scratch.path(SNAPSHOT)), ["CS1"]);
+}
+
 /// A stopped server's folder with a backup in a folder of its own.
 fn backed_up(calls: usize) -> (Scratch, PathBuf) {
     let scratch = scratch_with(QUIET);
@@ -243,7 +253,7 @@ fn verify_tells_files_that_are_no_copies_of_ours() {
 fn verify_tells_a_copy_of_a_newer_koogate() {
     let (scratch, copy) = backed_up(1);
     Connection::open(&copy).unwrap().execute_batch("PRAGMA user_version = 7").unwrap();
-    check_found(&scratch, "has schema version 7, this koogate knows up to 1");
+    check_found(&scratch, "has schema version 7, this koogate knows up to 2");
 }
 
 #[test]

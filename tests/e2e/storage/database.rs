@@ -114,7 +114,7 @@ fn a_newer_database_is_refused_and_not_changed() {
     scratch.serve().stop();
     Connection::open(scratch.path(FILE)).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let before = fs::read(scratch.path(FILE)).unwrap();
-    assert!(refused_start(&scratch).contains("has schema version 99, this koogate knows up to 1"));
+    assert!(refused_start(&scratch).contains("has schema version 99, this koogate knows up to 2"));
     assert!(fs::read(scratch.path(FILE)).unwrap() == before);
 }
 

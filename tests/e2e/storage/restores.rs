@@ -141,6 +141,7 @@ fn a_restore_that_dies_in_the_middle_is_finished_before_anything_starts() {
         assert!(told.contains("was interrupted; finish it with `koogate restore koogate.db.restoring`"), "{told}");
         failure(&scratch.run(&["instance", "list"]));
         scratch.run_ok(&["restore", "koogate.db.restoring"]);
+        assert_eq!(crate::shop::count(&scratch, "restore"), 1, "{point}: it is one restore");
         let koogate = scratch.serve();
         assert_eq!(koogate.call(&new_instance("CS1")).verbatim(), first.verbatim());
         koogate.stop();
