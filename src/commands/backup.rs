@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::output;
-use crate::store::snapshot::{self, Verified};
+use crate::store::snapshot::{self, Origin, Verified};
 
 /// Said wherever a copy is made: without the key it is worth little.
 const KEY_REMINDER: &str = "Keep the sealing key (keys.sealing_key) too, in another place: without it nobody can read the passwords in the \
@@ -25,6 +25,9 @@ pub(super) struct BackupArgs {
 pub(super) struct VerifyArgs {
     /// The copy
     file: PathBuf,
+    /// Litestream has rebuilt it: that it looks like the file of a running koogate is no fault
+    #[arg(long)]
+    replica: bool,
     /// As a JSON object
     #[arg(long)]
     json: bool,
@@ -35,6 +38,13 @@ pub(super) struct VerifyArgs {
 pub(super) struct RestoreArgs {
     /// The copy
     file: PathBuf,
+    /// Litestream has rebuilt it: that it looks like the file of a running koogate is no fault
+    #[arg(long)]
+    replica: bool,
+}
+
+fn origin(is_replica: bool) -> Origin {
+    if is_replica { Origin::Replica } else { Origin::Copy }
 }
 
 pub(super) fn backup(config: &Path, args: &BackupArgs) -> anyhow::Result<ExitCode> {
@@ -59,7 +69,7 @@ pub(super) fn backup(config: &Path, args: &BackupArgs) -> anyhow::Result<ExitCod
 pub(super) fn verify(config: &Path, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let config = super::load(config)?;
     let progress = output::progress(None, "checking");
-    let verified = snapshot::verify(&args.file, &config.keys.sealing);
+    let verified = snapshot::verify(&args.file, &config.keys.sealing, origin(args.replica));
     progress.finish_and_clear();
     tell(&args.file, &verified?, args.json)?;
     Ok(ExitCode::SUCCESS)
@@ -68,7 +78,7 @@ pub(super) fn verify(config: &Path, args: &VerifyArgs) -> anyhow::Result<ExitCod
 pub(super) fn restore(config: &Path, args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     let config = super::load(config)?;
     let progress = output::progress(None, "checking and copying");
-    let replaced = snapshot::restore(&args.file, &config.database.path, &config.keys.sealing);
+    let replaced = snapshot::restore(&args.file, &config.database.path, &config.keys.sealing, origin(args.replica));
     progress.finish_and_clear();
     let database = config.database.path.display();
     match replaced? {

@@ -79,7 +79,7 @@ fn open_alone(path: &Path, mut lock: ServerLock, sealing: &SealingKey) -> Result
     make_file(path)?;
     let in_file = torn::in_file(path);
     let connection = connect(path)?;
-    torn::refuse_strange_log(&connection, path, &in_file)?;
+    torn::refuse_strange_log(&connection, path, &lock, &in_file)?;
     match kind(&connection, path)? {
         Kind::New => create(&connection, sealing, &torn::next_mark(&mut lock)?)?,
         Kind::Ours(SCHEMA_VERSION) => {
@@ -205,7 +205,8 @@ fn set_up(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     }
     let pragmas = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;
                    PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;";
-    Ok(connection.execute_batch(pragmas).map_err(StoreError::sqlite(doing))?)
+    connection.execute_batch(pragmas).map_err(StoreError::sqlite(doing))?;
+    Ok(wal::heed_follower(connection)?)
 }
 
 /// Writes the schema in one commit, into the file itself: it has no log yet.

@@ -16,10 +16,10 @@ use jiff::Timestamp;
 use super::files::{copy_private, create_private, failed, folder_of, put_in_place, remove_if_there, sync};
 use super::take::write_copy;
 use super::verify::open_copy;
-use super::{SnapshotError, verify};
+use super::{Origin, SnapshotError, verify};
 use crate::fault;
 use crate::sealing::SealingKey;
-use crate::store::lock::{LockError, ServerLock, beside};
+use crate::store::lock::{LockError, ServerLock, beside, opened_by};
 use crate::store::torn::{self, InFile};
 use crate::store::{OpenError, wal};
 
@@ -34,16 +34,24 @@ pub(in crate::store) fn incoming(database: &Path) -> PathBuf {
 /// Puts a copy in the place of the database. The old database and its WAL are kept under a new name, which is returned.
 ///
 /// # Errors
-/// When the copy is not whole or a server runs; then nothing has changed.
-pub fn restore(copy: &Path, database: &Path, sealing: &SealingKey) -> Result<Option<PathBuf>, SnapshotError> {
+/// When the copy is not whole, a server runs or another program has the database open; then nothing has changed.
+pub fn restore(
+    copy: &Path,
+    database: &Path,
+    sealing: &SealingKey,
+    origin: Origin,
+) -> Result<Option<PathBuf>, SnapshotError> {
     let _lock = ServerLock::take(database).map_err(|error| match error {
         LockError::Held(holder) => SnapshotError::Open(OpenError::in_use(database, holder)),
         LockError::File(path, source) => SnapshotError::File { doing: "cannot lock", path, source },
     })?;
-    verify(copy, sealing)?;
+    if let Some(process) = opened_by(database) {
+        return Err(SnapshotError::OpenElsewhere { path: database.to_owned(), process });
+    }
+    verify(copy, sealing, origin)?;
     let arriving = beside(database, ".arriving");
     remove_if_there(&arriving)?;
-    let arrived = bring(copy, &arriving).and_then(|()| verify(&arriving, sealing));
+    let arrived = bring(copy, &arriving).and_then(|()| verify(&arriving, sealing, Origin::Copy));
     if let Err(error) = arrived {
         let _ = remove_if_there(&arriving);
         return Err(error);
