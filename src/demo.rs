@@ -23,6 +23,7 @@ use crate::simulate::{
     self, Generation, Kit, KitGenerations, Observed, ObservedDirectory, Observer, Options, Outcome, Target, report,
 };
 use crate::store::{Store, StoreError, Tx};
+use crate::supervisor::Supervisor;
 
 /// The made-up access keys of the demo; good for nothing else.
 const BASIC_KEY: &str = "demo-access-key-0000-not-a-secret";
@@ -56,7 +57,7 @@ pub fn run(
     write_private(&folder.0.join(PRIVATE_KEY_FILE), &pair.private_key)?;
     let kit = Kit::new(&pair.public_key, KitGenerations::Both)?;
     let config = configure(&folder.0, application.address, free_port(port))?;
-    let server = Server::start(&config)?;
+    let server = Server::start(&config, Supervisor::default())?;
     let url = format!("http://{}{}", server.address(), config.server.base_path);
     output::line(&format!("koogate {} demo: a simulated KooGallery calls {url}", env!("CARGO_PKG_VERSION")))?;
     let mut accepted = true;

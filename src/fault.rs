@@ -1,6 +1,7 @@
 //! Named points at which tests and benchmarks stop or delay the process: `KOOGATE_FAULT=name:n` kills it at the n-th
 //! passage of the point (n counts from 1; `name` alone means the first), `KOOGATE_FAULT_DELAY=name:milliseconds` waits
-//! there at every passage. Debug builds have them, release builds only with the feature `fault-points`.
+//! there at every passage, `KOOGATE_FAULT_PACE=name:milliseconds` makes what happens at a fixed pace happen at this one.
+//! Debug builds have them, release builds only with the feature `fault-points`.
 
 /// A point that a test may want to be the last one reached.
 #[cfg(any(debug_assertions, feature = "fault-points"))]
@@ -41,3 +42,18 @@ pub fn point(name: &'static str) {
 #[cfg(not(any(debug_assertions, feature = "fault-points")))]
 #[inline(always)]
 pub fn point(_name: &'static str) {}
+
+/// How often something happens, or as often as a test wants it.
+#[cfg(any(debug_assertions, feature = "fault-points"))]
+pub fn pace(name: &'static str, usual: std::time::Duration) -> std::time::Duration {
+    let wanted = std::env::var("KOOGATE_FAULT_PACE").ok();
+    let of_name = wanted.as_deref().and_then(|wanted| wanted.strip_prefix(name)?.strip_prefix(':')?.parse().ok());
+    of_name.map_or(usual, std::time::Duration::from_millis)
+}
+
+/// How often it usually does, in builds for use.
+#[cfg(not(any(debug_assertions, feature = "fault-points")))]
+#[inline(always)]
+pub fn pace(_name: &'static str, usual: std::time::Duration) -> std::time::Duration {
+    usual
+}

@@ -15,6 +15,7 @@ use crate::certificates::{self, CertificateError, Keeper};
 use crate::codes::CodeDesk;
 use crate::config::{self, Config};
 use crate::dispatch::{Dispatcher, Waiters};
+use crate::health::{CallError, Caller, Health, Subjects, Watchdog};
 use crate::http::{Door, DoorError, DoorSettings, Tls};
 use crate::jobs::{self, JobBell, JobRunner};
 use crate::login::LoginDesk;
@@ -23,6 +24,7 @@ use crate::site::PublicSite;
 use crate::snapshots::SnapshotKeeper;
 use crate::snapshots::age::Ages;
 use crate::store::{self, OpenError, Role, Store, StoreError};
+use crate::supervisor::Supervisor;
 use crate::usage::pusher::Pusher;
 
 /// Requests in flight have so long at the end, beyond their own time for an answer.
@@ -46,6 +48,7 @@ pub struct Server {
     snapshots: SnapshotKeeper,
     store: Arc<Store>,
     certificates: Option<Keeper>,
+    watchdog: Watchdog,
     config: Config,
 }
 
@@ -81,17 +84,21 @@ pub enum StartError {
     /// A listener.
     #[error("{}: {source}", .0, source = std::error::Error::source(.0).map(ToString::to_string).unwrap_or_default())]
     Door(#[source] DoorError),
+    /// The watchdog's call of the public listener.
+    #[error("the watchdog cannot call the public listener: {0}")]
+    Watchdog(CallError),
     /// A thread.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
 }
 
 impl Server {
-    /// Builds and starts everything; when it returns, requests are served.
+    /// Builds and starts everything; when it returns, requests are served. From then on the supervisor hears that the
+    /// process is alive, and the process ends with [`EXIT_UNHEALTHY`](crate::health::EXIT_UNHEALTHY) when it is not.
     ///
     /// # Errors
     /// What is in the way, in words that say the mend.
-    pub fn start(config: &Config) -> Result<Self, StartError> {
+    pub fn start(config: &Config, supervisor: Supervisor) -> Result<Self, StartError> {
         let settings = Arc::new(Settings::new(config)?);
         let certificates =
             config.server.tls.as_ref().map(|files| Keeper::start(files, Timestamp::now())).transpose()?;
@@ -116,12 +123,15 @@ impl Server {
         };
         let login = config.login.as_ref().map(desk).transpose().map_err(StartError::Thread)?.map(Arc::new);
         // The listeners first: where one cannot be opened, nothing has happened yet.
-        let site = PublicSite::new(Arc::clone(&dispatcher), config.server.base_path.clone()).with_login(login.clone());
+        let health = Arc::new(Health::new(Watchdog::pace(&supervisor)));
+        let site = PublicSite::new(Arc::clone(&dispatcher), config.server.base_path.clone(), Arc::clone(&health))
+            .with_login(login.clone());
         let public = Door::open(public_door(config, tls.clone()), Arc::new(site)).map_err(StartError::Door)?;
         let admin = match &config.admin {
             Some(admin) => {
                 let context = admin::Context {
                     dispatcher: Arc::clone(&dispatcher),
+                    health: Arc::clone(&health),
                     store: Arc::clone(&store),
                     waiters: Arc::clone(&waiters),
                     bell: Arc::clone(&bell),
@@ -148,8 +158,17 @@ impl Server {
         let usage = Pusher::start(Arc::clone(&store), Arc::clone(&dispatcher), backoff).map_err(StartError::Thread)?;
         let snapshots =
             SnapshotKeeper::start(Arc::clone(&store), config.database.clone(), ages).map_err(StartError::Thread)?;
+        let subjects = Subjects {
+            health,
+            caller: Caller::new(public.local_addr(), certificates.is_some()).map_err(StartError::Watchdog)?,
+            counters: public.counters(),
+            max_connections: config.server.max_connections,
+            store: Arc::clone(&store),
+            supervisor,
+        };
+        let watchdog = Watchdog::start(subjects).map_err(StartError::Thread)?;
         let config = config.clone();
-        Ok(Self { public, admin, login, dispatcher, jobs, usage, snapshots, store, certificates, config })
+        Ok(Self { public, admin, login, dispatcher, jobs, usage, snapshots, store, certificates, watchdog, config })
     }
 
     /// Where KooGallery's calls are answered.
@@ -207,8 +226,9 @@ impl Server {
     /// # Errors
     /// When the last checkpoint fails; nothing is lost then, the WAL stays beside the file.
     pub fn stop(self) -> Result<(), StoreError> {
-        let Self { public, admin, login, dispatcher, jobs, usage, snapshots, store, certificates: _, config: _ } = self;
+        let Self { public, admin, login, dispatcher, jobs, usage, snapshots, store, watchdog, .. } = self;
         let begun = Timestamp::now();
+        watchdog.stopping();
         let grace = dispatcher.settings().answer_within + DOOR_GRACE;
         let unanswered = public.close(grace) + admin.map_or(0, |admin| admin.close(DOOR_GRACE));
         if unanswered > 0 {
@@ -226,7 +246,9 @@ impl Server {
             counts.works,
             counts.commits
         );
-        store.close()
+        let closed = store.close();
+        watchdog.end();
+        closed
     }
 }
 

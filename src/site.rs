@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::dispatch::Dispatcher;
+use crate::health::Health;
 use crate::http::{Handler, Method, Reply, Request};
 use crate::kind::Kind;
 use crate::login::LoginDesk;
@@ -24,6 +25,7 @@ use crate::settings::Settings;
 pub struct PublicSite {
     dispatcher: Arc<Dispatcher>,
     base_path: String,
+    health: Arc<Health>,
     login: Option<Arc<LoginDesk>>,
 }
 
@@ -40,8 +42,8 @@ enum Route {
 
 impl PublicSite {
     /// `base_path` is the path of the production address.
-    pub fn new(dispatcher: Arc<Dispatcher>, base_path: String) -> Self {
-        Self { dispatcher, base_path, login: None }
+    pub fn new(dispatcher: Arc<Dispatcher>, base_path: String, health: Arc<Health>) -> Self {
+        Self { dispatcher, base_path, health, login: None }
     }
 
     /// With the login helper, where it is wanted.
@@ -129,7 +131,7 @@ impl Handler for PublicSite {
         match self.route(&request) {
             Route::Call(family, other) => self.dispatcher.answer(family, other, request),
             Route::NothingAsked(family) => self.dispatcher.answer_nothing_asked(family, &request),
-            Route::NotOurs if request.path() == "/healthz" => Reply::new(200, "text/plain; charset=utf-8", "ok\n"),
+            Route::NotOurs if request.path() == "/healthz" => self.health.answer(&request.method),
             Route::NotOurs => Reply::new(404, "text/plain; charset=utf-8", "404 Not Found\n"),
         }
     }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use self::age::{Ages, minutes};
 use crate::config::{Database, OpenApi, SnapshotSeries};
-use crate::store::snapshot::{self, SnapshotError};
+use crate::store::snapshot::{self, Origin, SnapshotError};
 use crate::store::{Store, StoreError, Tx};
 
 /// Rows are purged at most so many at a time, so that no answer waits for the purge.
@@ -129,7 +129,7 @@ impl Keeper {
     /// Proves the snapshot again; one that is not what it was is taken anew at once.
     fn drill(&mut self) {
         let target = self.settings.snapshot_path();
-        if let Err(error) = snapshot::verify(&target, self.store.sealing()) {
+        if let Err(error) = snapshot::verify(&target, self.store.sealing(), Origin::Copy) {
             log::error!(
                 "ALERT the snapshot was whole when it was written and is not any more, is the disk failing? {error}"
             );
@@ -143,7 +143,7 @@ impl Keeper {
         let copies = series_of(&series.directory).unwrap_or_default();
         let after_last = copies.iter().find(|copy| Some(*copy) > self.drilled.as_ref());
         let Some(next) = after_last.or(copies.first()) else { return };
-        if let Err(error) = snapshot::verify(next, self.store.sealing()) {
+        if let Err(error) = snapshot::verify(next, self.store.sealing(), Origin::Copy) {
             log::error!("ALERT a copy of the series was whole when it was written and is not any more: {error}");
         }
         self.drilled = Some(next.clone());
@@ -284,10 +284,10 @@ mod tests {
         file.write_all_at(&[whole[5000] ^ 1], 5000).unwrap();
         keeper.refresh();
         assert!(
-            snapshot::verify(&snapshot, keeper.store.sealing()).is_err(),
+            snapshot::verify(&snapshot, keeper.store.sealing(), Origin::Copy).is_err(),
             "nothing has changed, so it is not written"
         );
         keeper.drill();
-        snapshot::verify(&snapshot, keeper.store.sealing()).unwrap();
+        snapshot::verify(&snapshot, keeper.store.sealing(), Origin::Copy).unwrap();
     }
 }

@@ -35,6 +35,7 @@ use self::call::Call;
 use self::reply::Problem;
 use crate::codes::CodeDesk;
 use crate::dispatch::{Dispatcher, Waiters};
+use crate::health::Health;
 use crate::http::{Handler, Reply, Request, Tls};
 use crate::jobs::JobBell;
 use crate::login::LoginDesk;
@@ -46,6 +47,8 @@ use crate::store::Store;
 pub struct Context {
     /// The path of a call: its settings, and what it turned away.
     pub dispatcher: Arc<Dispatcher>,
+    /// What the watchdog says.
+    pub health: Arc<Health>,
     /// The database.
     pub store: Arc<Store>,
     /// To be told when an operation has ended.

@@ -10,7 +10,7 @@ use super::{Finding, Level, Tell, bad, good};
 use crate::config::{Config, Database};
 use crate::snapshots::{self, age::PERIODS};
 use crate::store::Store;
-use crate::store::snapshot::{self, Verified};
+use crate::store::snapshot::{self, Origin, Verified};
 
 const SUBJECT: &str = "snapshot";
 
@@ -44,7 +44,7 @@ fn limit(every: Duration) -> SignedDuration {
 }
 
 fn verified(config: &Config, path: &Path) -> Result<Verified, Finding> {
-    snapshot::verify(path, &config.keys.sealing).map_err(|error| {
+    snapshot::verify(path, &config.keys.sealing, Origin::Copy).map_err(|error| {
         bad(SUBJECT, error.to_string(), "it cannot be restored: remove it, and look whether the disk is failing")
     })
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::output;
 use crate::store::SCHEMA_VERSION;
-use crate::store::snapshot::{self, Verified};
+use crate::store::snapshot::{self, Origin, Verified};
 
 /// Said wherever a copy is made: without the key it is worth little.
 const KEY_REMINDER: &str = "Keep the sealing key (keys.sealing_key) too, in another place: without it nobody can read the passwords in the \
@@ -26,9 +26,17 @@ pub(super) struct BackupArgs {
 pub(super) struct VerifyArgs {
     /// The copy
     file: PathBuf,
+    /// Litestream has rebuilt it: that it looks like the file of a running koogate is no fault
+    #[arg(long)]
+    replica: bool,
     /// As a JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// Where a copy comes from, as `--replica` says.
+pub(super) fn origin(is_replica: bool) -> Origin {
+    if is_replica { Origin::Replica } else { Origin::Copy }
 }
 
 pub(super) fn backup(config: &Path, args: &BackupArgs) -> anyhow::Result<ExitCode> {
@@ -54,7 +62,7 @@ pub(super) fn backup(config: &Path, args: &BackupArgs) -> anyhow::Result<ExitCod
 pub(super) fn verify(config: &Path, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let config = super::load(config)?;
     let progress = output::progress(None, "checking");
-    let verified = snapshot::verify(&args.file, &config.keys.sealing);
+    let verified = snapshot::verify(&args.file, &config.keys.sealing, origin(args.replica));
     progress.finish_and_clear();
     tell(&args.file, &verified?, args.json)?;
     Ok(ExitCode::SUCCESS)

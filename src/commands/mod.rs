@@ -4,6 +4,7 @@
 mod backup;
 mod check;
 mod exchange;
+mod healthcheck;
 mod init;
 mod instance;
 mod key;
@@ -57,6 +58,8 @@ enum Command {
     Init(init::Args),
     /// Look for what is wrong with configuration, database, work and KooGallery, and say the mend 检查
     Check(check::Args),
+    /// Ask the running server whether it is well: exit code 0 or 1, for scripts 健康检查
+    Healthcheck(healthcheck::Args),
     /// Play KooGallery's debugging cases against a seller's server, koogate or any other 模拟调试
     Simulate(simulate::Args),
     /// Look into the journal of calls 接口调用记录
@@ -102,6 +105,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&config, &args),
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&config, &args),
+        Command::Healthcheck(args) => healthcheck::run(&config, &args),
         Command::Simulate(args) => simulate::run(&config, &args),
         Command::Exchange(command) => exchange::run(&config, &command),
         Command::Instance(command) => instance::run(&config, &command),

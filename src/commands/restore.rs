@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 
+use super::backup::origin;
 use super::output;
 use crate::config::Config;
 use crate::fulfilment::adopt::{self, Adopted};
 use crate::fulfilment::event::Event;
 use crate::gap::{self, Finding, Gap, told};
-use crate::store::snapshot::{self, Copy};
+use crate::store::snapshot::{self, Copy, Origin};
 use crate::store::{SCHEMA_VERSION, Store, StoreError, Tx};
 use crate::view;
 
@@ -27,6 +28,9 @@ pub(super) struct Args {
     /// The copy
     #[arg(required_unless_present_any = ["report", "adopt"])]
     file: Option<PathBuf>,
+    /// Litestream has rebuilt it: that it looks like the file of a running koogate is no fault
+    #[arg(long, requires = "file")]
+    replica: bool,
     /// Restore nothing, and tell what KooGallery and your application may know that the copy does not: FILE, or without it the copy that was restored last 缺口报告
     #[arg(long)]
     report: bool,
@@ -49,14 +53,14 @@ pub(super) fn run(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     let config = super::load(config)?;
     match (&args.file, &args.adopt) {
         (_, Some(events)) => adopt(&config, events),
-        (Some(file), None) if !args.report => restore(&config, file),
+        (Some(file), None) if !args.report => restore(&config, file, origin(args.replica)),
         _ => report(&config, args),
     }
 }
 
-fn restore(config: &Config, file: &Path) -> anyhow::Result<ExitCode> {
+fn restore(config: &Config, file: &Path, origin: Origin) -> anyhow::Result<ExitCode> {
     let progress = output::progress(None, "checking and copying");
-    let restored = snapshot::restore(file, &config.database.path, &config.keys.sealing);
+    let restored = snapshot::restore(file, &config.database.path, &config.keys.sealing, origin);
     progress.finish_and_clear();
     let (restored, database) = (restored?, config.database.path.display());
     match &restored.replaced {
@@ -131,7 +135,7 @@ fn report(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     let told = args.events.as_deref().map(read_told).transpose()?;
     let (base, gap, aside) = match &args.file {
         Some(file) => {
-            let verified = snapshot::verify(file, &config.keys.sealing)?;
+            let verified = snapshot::verify(file, &config.keys.sealing, origin(args.replica))?;
             let gap = Gap {
                 copy_at: verified.snapshot_at,
                 last_exchange: verified.last_exchange,
@@ -206,7 +210,7 @@ fn find(
                     file.display(),
                     found.len()
                 );
-                if !found.is_empty() && snapshot::verify(file, &config.keys.sealing).is_ok() {
+                if !found.is_empty() && snapshot::verify(file, &config.keys.sealing, Origin::Copy).is_ok() {
                     text += &format!("\nIt is whole: `koogate restore {}` loses less than the copy.", file.display());
                 }
                 (found, Lost { is_at_hand: true, text })

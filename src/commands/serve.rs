@@ -16,6 +16,7 @@ use crate::certificates;
 use crate::config::Config;
 use crate::demo;
 use crate::run::Server;
+use crate::supervisor::Supervisor;
 
 /// Exit code when a second signal ends the process before it has stopped by itself.
 const EXIT_FORCED: i32 = 1;
@@ -46,18 +47,26 @@ pub(super) fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     if args.demo {
         return demo::run(args.port, args.once, &mut || signals.wait_for_end());
     }
+    let supervisor = Supervisor::from_environment();
     let config = super::load(path)?;
     warn(&config);
-    let server = Server::start(&config)?;
-    announce(&config, &server);
+    supervisor.status("opening the database; after a crash all of it may be checked");
+    let server = Server::start(&config, supervisor.clone())?;
+    let serving = announce(&config, &server);
+    supervisor.ready(&serving);
     let look_every = server.certificates().map(|_| certificates::LOOK_EVERY);
     loop {
         match signals.wait(look_every)? {
-            Some(Signal::Reload) => reload(path, &server),
+            Some(Signal::Reload) => {
+                supervisor.reloading();
+                reload(path, &server);
+                supervisor.ready(&serving);
+            }
             Some(Signal::End) => break,
             None => server.certificates().into_iter().for_each(|keeper| keeper.look(Timestamp::now())),
         }
     }
+    supervisor.stopping();
     log::info!("stopping; a second signal ends at once");
     server.stop().context("the database could not be closed cleanly; nothing is lost, its WAL stays beside it")?;
     Ok(ExitCode::SUCCESS)
@@ -69,7 +78,8 @@ fn warn(config: &Config) {
     }
 }
 
-fn announce(config: &Config, server: &Server) {
+/// Tells where what is served; returns it in short.
+fn announce(config: &Config, server: &Server) -> String {
     let (address, path) = (server.address(), &config.server.base_path);
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     log::info!(
@@ -82,6 +92,7 @@ fn announce(config: &Config, server: &Server) {
     if let Some(admin) = server.admin_address() {
         log::info!("admin API on http://{admin}");
     }
+    format!("serving {scheme}://{address}{path}")
 }
 
 /// Products, keys, settings of the protocol and of products change all or nothing; the rest needs a restart.

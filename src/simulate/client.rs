@@ -4,7 +4,6 @@
 //! One connection per call, everything bounded: size, and time from the first packet to the last byte. What a reply
 //! means is not judged here.
 
-mod deadline;
 mod response;
 mod url;
 
@@ -16,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 
-use deadline::DeadlineStream;
+use crate::deadline::DeadlineStream;
 pub use response::Answer;
 use url::Endpoint;
 pub use url::UrlError;

@@ -145,6 +145,12 @@ impl Store {
         self.writer.counts()
     }
 
+    /// A number that is another one whenever the writer has got any further in between: has done a piece of work, moved
+    /// the WAL, or found that another program is still writing. While it stays, the writer hangs, or waits for the disk.
+    pub fn writer_turns(&self) -> u64 {
+        self.writer.turns()
+    }
+
     /// Finishes what is queued, moves the WAL into the file and closes it: one file is left. Whoever still holds the
     /// store finds it closed.
     ///

@@ -88,7 +88,7 @@ fn open_alone(
     make_file(path)?;
     let (in_file, had_log) = (torn::in_file(path), beside(path, "-wal").exists());
     let connection = connect(path)?;
-    torn::refuse_strange_log(&connection, path, &in_file)?;
+    torn::refuse_strange_log(&connection, path, &lock, &in_file)?;
     match kind(&connection, path)? {
         Kind::New => create(&connection, sealing, &torn::next_mark(&mut lock)?)?,
         Kind::Ours(found) if found > SCHEMA_VERSION => return Err(OpenError::newer(path, found)),
@@ -221,7 +221,8 @@ fn set_up(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     }
     let pragmas = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;
                    PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;";
-    Ok(connection.execute_batch(pragmas).map_err(StoreError::sqlite(doing))?)
+    connection.execute_batch(pragmas).map_err(StoreError::sqlite(doing))?;
+    Ok(wal::heed_follower(connection)?)
 }
 
 /// Writes the schema in one commit, into the file itself: it has no log yet.

@@ -9,6 +9,7 @@
 //! | --- | --- | --- | --- |
 //! | none | | none | was closed, or is a snapshot: whole |
 //! | none | none, and other calls | there | the log is another database's: refused |
+//! | none | the lock's, which notes that it is set by way of the log | there | left by a crash while Litestream kept the log from being moved: all of it is checked |
 //! | the lock's | the lock's | there, of the lock's lineage | was left by a crash: the log has the newest commits |
 //! | the lock's | | none | left by a crash, and another program has moved the log: all of it is checked |
 //! | another | | none | a copy of a live database without its log: refused |
@@ -27,7 +28,7 @@ use crate::fault;
 
 /// Said of a copy that misses its log.
 pub(super) const WITHOUT_LOG: &str = "it was copied while koogate had it open, without its -wal, so the newest changes \
-    may be missing; the file to copy is koogate.snapshot.db";
+    may be missing; the file to copy is koogate.snapshot.db. What Litestream has rebuilt needs `koogate restore --replica`";
 
 /// Said of a file under a log that is not its own.
 const STRANGE_LOG: &str = "the -wal beside it belongs to another database: a copy was put here by hand";
@@ -69,9 +70,17 @@ pub(super) fn in_file(path: &Path) -> InFile {
 }
 
 /// Refuses a log of ours that belongs to another file: what a connection sees of the two together is neither's.
-pub(super) fn refuse_strange_log(connection: &Connection, path: &Path, in_file: &InFile) -> Result<(), OpenError> {
+pub(super) fn refuse_strange_log(
+    connection: &Connection,
+    path: &Path,
+    lock: &ServerLock,
+    in_file: &InFile,
+) -> Result<(), OpenError> {
+    let is_ours = || lock.is_by_log() && mark_in(connection).is_ok_and(|mark| mark.as_deref() == lock.mark());
     match in_file {
-        InFile::Unmarked { calls } if wal::is_beside(path) && calls_in(connection).ok() != Some(*calls) => {
+        InFile::Unmarked { calls }
+            if wal::is_beside(path) && calls_in(connection).ok() != Some(*calls) && !is_ours() =>
+        {
             Err(OpenError::Torn { path: path.to_owned(), problem: STRANGE_LOG.to_owned() })
         }
         _ => Ok(()),
@@ -117,8 +126,12 @@ pub(super) fn refuse(
 /// The mark that a file is going to carry, noted in the lock file. That comes first: a crash in between leaves a file
 /// without a mark or with an old log, and neither is refused.
 pub(super) fn next_mark(lock: &mut ServerLock) -> Result<String, OpenError> {
+    noted_mark(lock, false)
+}
+
+fn noted_mark(lock: &mut ServerLock, by_log: bool) -> Result<String, OpenError> {
     let mark = Uuid::new_v4().to_string();
-    lock.set_mark(&mark)?;
+    lock.set_mark(&mark, by_log)?;
     fault::point("marking");
     Ok(mark)
 }
@@ -127,7 +140,7 @@ pub(super) fn next_mark(lock: &mut ServerLock) -> Result<String, OpenError> {
 /// before the log is left: without it only the lock's mark tells them from a torn copy.
 pub(super) fn adopt(connection: &Connection, lock: &mut ServerLock) -> Result<(), OpenError> {
     match mark_in(connection).map_err(StoreError::sqlite("read the state of the file"))? {
-        Some(mark) if lock.mark() != Some(&mark) => Ok(lock.set_mark(&mark)?),
+        Some(mark) if lock.mark() != Some(&mark) => Ok(lock.set_mark(&mark, false)?),
         _ => Ok(()),
     }
 }
@@ -138,14 +151,15 @@ pub(super) fn mark_open(connection: &Connection, lock: &mut ServerLock) -> Resul
     if before.is_some() && before.as_deref() == lock.mark() {
         return Ok(());
     }
-    let mark = next_mark(lock)?;
     let without_log = before.is_none() && leave_log(connection)?;
+    let mark = noted_mark(lock, !without_log)?;
     set(connection, Some(&mark))?;
     fault::point("marked");
     if !without_log {
         // Set by way of the log. The file itself must have it, or a copy of it alone would look like one that was closed.
         let progress = wal::move_now(connection)?;
-        if progress.moved < progress.pages {
+        // Litestream lets go within a minute or so, and moves the log itself.
+        if progress.moved < progress.pages && !wal::is_followed(connection)? {
             log::warn!(
                 "another program reads the database; until it lets go, a copy of the file alone may be torn unseen"
             );
@@ -171,8 +185,14 @@ pub(super) fn note_log(connection: &Connection, path: &Path, lock: &mut ServerLo
 
 /// Marks the file as closed, with everything in it: what is left is one file that can be copied.
 pub(super) fn leave_clean(connection: &Connection, lock: &mut ServerLock) -> Result<(), StoreError> {
+    // Litestream lets go only when it ends, which is after koogate, so that it has everything.
+    let is_followed = wal::is_followed(connection)?;
+    if is_followed {
+        connection.busy_timeout(PATIENCE).map_err(StoreError::sqlite("empty the WAL"))?;
+    }
     if !wal::empty(connection)? {
-        log::warn!("another program reads the database all the time: its WAL stays beside it and belongs to it");
+        let level = if is_followed { log::Level::Info } else { log::Level::Warn };
+        log::log!(level, "another program reads the database all the time: its WAL stays beside it and belongs to it");
         return Ok(());
     }
     lock.set_lineage(None)?;

@@ -3,6 +3,11 @@
 //! SQLite's own checkpoints are off. The one process that has the database alone moves the log after a number of pages
 //! and when there is nothing else to do. A reader that stays (a snapshot, a forgotten shell) holds the move back and the
 //! log grows; once it has become large, it is cut as soon as the readers let go.
+//!
+//! Litestream follows the log and copies it elsewhere. While it runs it reads all the time, and moves the log itself. When
+//! it comes back after a time away, it finds its place again by a frame that it knows; a log that was moved and written over
+//! from its beginning meanwhile still has that frame, and Litestream goes on as if it had missed nothing (0.5.17; its
+//! `reset` does not help either). So where Litestream has ever been, a log that is written over is cut first.
 
 use std::path::Path;
 use std::time::Duration;
@@ -26,6 +31,11 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long answers may be held up to wait for readers, so that a large log can be cut.
 const CUT_PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long nothing is written when the log has grown under Litestream's eyes. It moves the log by itself, but needs the
+/// write lock for it, and commits that follow one another without a pause would never let it have that. SQLite asks again
+/// after 100 ms at the latest.
+const FOLLOWER_TURN: Duration = Duration::from_millis(110);
 
 /// How far the log has been moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +65,11 @@ impl Checkpointer {
             return Ok(());
         }
         self.tried_at = pages;
-        self.run(connection)
+        self.run(connection)?;
+        if is_followed(connection)? && progress(connection)?.pages >= pages {
+            std::thread::sleep(FOLLOWER_TURN);
+        }
+        Ok(())
     }
 
     /// Nothing else to do: moves what there is.
@@ -68,6 +82,7 @@ impl Checkpointer {
     }
 
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
+        heed_follower(connection)?;
         let Progress { pages, moved } = checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
         if pages < CUT_FROM {
             return Ok(());
@@ -79,11 +94,25 @@ impl Checkpointer {
             let (size, held) = (pages / 256, (pages - moved) / 256);
             log::warn!(
                 "the WAL has grown to {size} MiB, {held} MiB of it held back by a reader: is a sqlite3 shell or another \
-                 program reading the database all the time?"
+                 program reading the database all the time? Is Litestream stuck?"
             );
         }
         Ok(())
     }
+}
+
+/// Whether Litestream follows this log, or has done so: it keeps a table of its own in the database.
+pub(super) fn is_followed(connection: &Connection) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_litestream_seq')";
+    connection.query_row(sql, [], |row| row.get(0)).map_err(StoreError::sqlite("look for Litestream"))
+}
+
+/// Has a log that Litestream follows cut before it is written over: nothing of what was there is mistaken for its present
+/// content. For others that would only cost time. Each connection that writes must know it.
+pub(super) fn heed_follower(connection: &Connection) -> Result<(), StoreError> {
+    let limit = if is_followed(connection)? { 0 } else { -1 };
+    let set = connection.query_row(&format!("PRAGMA journal_size_limit = {limit}"), [], |row| row.get::<_, i64>(0));
+    set.map_err(StoreError::sqlite("limit the WAL")).map(drop)
 }
 
 /// Moves what it can without waiting for readers.

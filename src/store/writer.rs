@@ -60,6 +60,8 @@ struct Queue {
     arrived: Condvar,
     commits: AtomicU64,
     works: AtomicU64,
+    /// Grows whenever the thread has done something, or has found out that it must go on waiting.
+    turns: AtomicU64,
 }
 
 struct Waiting {
@@ -77,6 +79,7 @@ impl Writer {
             arrived: Condvar::new(),
             commits: AtomicU64::new(0),
             works: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
         });
         let state = State {
             opened,
@@ -102,6 +105,11 @@ impl Writer {
 
     pub(super) fn counts(&self) -> Counts {
         Counts { commits: self.queue.commits.load(Ordering::Relaxed), works: self.queue.works.load(Ordering::Relaxed) }
+    }
+
+    /// A number that is another one whenever the thread has got any further in between.
+    pub(super) fn turns(&self) -> u64 {
+        self.queue.turns.load(Ordering::Relaxed)
     }
 
     /// How much work waits.
@@ -195,9 +203,15 @@ impl State {
             if !idle {
                 self.commit(works);
             }
+            self.turn();
             self.checkpoint(idle);
+            self.turn();
         }
         open::close(self.opened, &self.path)
+    }
+
+    fn turn(&self) {
+        self.queue.turns.fetch_add(1, Ordering::Relaxed);
     }
 
     fn commit(&mut self, mut works: Vec<Box<dyn Work>>) {
@@ -298,6 +312,7 @@ impl State {
                         "another process has been writing to the database for {:?}; still waiting",
                         wal::PATIENCE
                     );
+                    self.turn();
                 }
                 begun => return begun,
             }

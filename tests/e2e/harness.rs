@@ -66,7 +66,11 @@ impl Scratch {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_koogate"));
         command.current_dir(self.folder.path()).args(args).stdin(Stdio::null());
-        command.env_remove("RUST_LOG").env_remove("KOOGATE_FAULT").env_remove("KOOGATE_FAULT_DELAY");
+        for name in
+            ["RUST_LOG", "KOOGATE_FAULT", "KOOGATE_FAULT_DELAY", "KOOGATE_FAULT_PACE", "NOTIFY_SOCKET", "WATCHDOG_USEC"]
+        {
+            command.env_remove(name);
+        }
         command
     }
 

@@ -3,5 +3,5 @@
 mod close;
 mod cost;
 mod door;
-mod peer;
+pub mod peer;
 mod serve;

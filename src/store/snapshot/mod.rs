@@ -20,7 +20,7 @@ use super::{OpenError, StoreError};
 pub use read::Copy;
 pub use restore::{Restored, restore};
 pub use take::take;
-pub use verify::verify;
+pub use verify::{Origin, verify};
 
 pub(super) use restore::incoming;
 pub(super) use take::keep;
@@ -61,6 +61,14 @@ pub enum SnapshotError {
     Exists {
         /// The file in the way.
         path: PathBuf,
+    },
+    /// A program that goes on reading and writing what is no longer the database, or, like Litestream, mixes both.
+    #[error("{path} is open in another program (process {process}), such as Litestream: stop it first", path = path.display())]
+    OpenElsewhere {
+        /// The database.
+        path: PathBuf,
+        /// The program's process.
+        process: u32,
     },
     /// The same reasons for which a database cannot be opened.
     #[error(transparent)]

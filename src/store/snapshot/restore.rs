@@ -18,10 +18,10 @@ use rusqlite::{Connection, OpenFlags};
 use super::files::{copy_private, create_private, failed, folder_of, put_in_place, remove_if_there, sync};
 use super::take::write_copy;
 use super::verify::open_copy;
-use super::{SnapshotError, Verified, verify};
+use super::{Origin, SnapshotError, Verified, verify};
 use crate::fault;
 use crate::sealing::SealingKey;
-use crate::store::lock::{LockError, ServerLock, beside};
+use crate::store::lock::{LockError, ServerLock, beside, opened_by};
 use crate::store::torn::{self, InFile};
 use crate::store::{OpenError, SCHEMA_VERSION, StoreError, migrate, millis, restore as record, wal};
 
@@ -45,24 +45,28 @@ pub struct Restored {
 /// Puts a copy in the place of the database. The old database and its WAL are kept under a new name.
 ///
 /// # Errors
-/// When the copy is not whole or a server runs; then nothing has changed.
-pub fn restore(copy: &Path, database: &Path, sealing: &SealingKey) -> Result<Restored, SnapshotError> {
+/// When the copy is not whole, a server runs or another program has the database open; then nothing has changed.
+pub fn restore(copy: &Path, database: &Path, sealing: &SealingKey, origin: Origin) -> Result<Restored, SnapshotError> {
     let _lock = ServerLock::take(database).map_err(|error| match error {
         LockError::Held(holder) => SnapshotError::Open(OpenError::in_use(database, holder)),
         LockError::File(path, source) => SnapshotError::File { doing: "cannot lock", path, source },
     })?;
-    let verified = verify(copy, sealing)?;
+    if let Some(process) = opened_by(database) {
+        return Err(SnapshotError::OpenElsewhere { path: database.to_owned(), process });
+    }
+    let verified = verify(copy, sealing, origin)?;
     let arriving = beside(database, ".arriving");
     remove_if_there(&arriving)?;
     let (incoming, aside) = (incoming(database), database.exists().then(|| aside(database)));
     // A restore that was interrupted has been written into its copy already.
     let is_ready = is_same(copy, &incoming) && verified.schema_version == SCHEMA_VERSION;
-    let arrived = bring(copy, &arriving).and_then(|()| verify(&arriving, sealing)).and_then(|_| {
+    let proved = || verify(&arriving, sealing, Origin::Copy).map(drop);
+    let arrived = bring(copy, &arriving).and_then(|()| proved()).and_then(|()| {
         if is_ready {
             return Ok(());
         }
         prepare(&arriving, &verified, aside.as_deref())?;
-        verify(&arriving, sealing).map(drop)
+        proved()
     });
     if let Err(error) = arrived {
         let _ = remove_if_there(&arriving);

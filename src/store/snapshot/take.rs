@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::files::{create_private, failed, folder_of, put_in_place, remove_if_there};
-use super::{SnapshotError, Verified, digest, verify};
+use super::{Origin, SnapshotError, Verified, digest, verify};
 use crate::sealing::SealingKey;
 use crate::store::{StoreError, millis, open};
 
@@ -44,7 +44,7 @@ fn take_from(source: &Connection, target: &Path, sealing: &SealingKey) -> Result
     remove_abandoned(folder);
     let unfinished = Unfinished::create(folder)?;
     write_copy(source, &unfinished.path)?;
-    let verified = verify(&unfinished.path, sealing)?;
+    let verified = verify(&unfinished.path, sealing, Origin::Copy)?;
     put_in_place(&unfinished.path, target)?;
     Ok(verified)
 }

@@ -17,12 +17,22 @@ use crate::store::{OpenError, StoreError, instant, open, torn, wal};
 /// What would end the path in a `file:` URI, or be taken for an escape.
 const URI_PATH: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
 
+/// Where a copy comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It was made as a copy: by koogate, or of a database that was closed.
+    Copy,
+    /// It was rebuilt from what a program streamed while koogate ran. Being what a running koogate had, it carries the
+    /// mark of one, and has no log: only who has rebuilt it can tell it from a file that was torn from its log.
+    Replica,
+}
+
 /// Proves a copy: every byte of a snapshot, SQLite's own integrity check, every reference, a journal without gaps, the
 /// right sealing key. Writes nothing.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn verify(copy: &Path, sealing: &SealingKey) -> Result<Verified, SnapshotError> {
+pub fn verify(copy: &Path, sealing: &SealingKey, origin: Origin) -> Result<Verified, SnapshotError> {
     let damaged = |problems| SnapshotError::Damaged { path: copy.to_owned(), problems };
     let (connection, alone) = open_for_proof(copy)?;
     let bytes = match &alone {
@@ -39,7 +49,7 @@ pub fn verify(copy: &Path, sealing: &SealingKey) -> Result<Verified, SnapshotErr
     };
     let mut problems = examine(&connection)?;
     if let Some(file) = &alone {
-        problems.extend(examine_lone_file(&connection, copy, file)?);
+        problems.extend(examine_lone_file(&connection, copy, file, origin)?);
     }
     if !problems.is_empty() {
         return Err(damaged(problems));
@@ -115,11 +125,18 @@ fn journal_facts(connection: &Connection) -> String {
 }
 
 /// What can be said of a file that has no log beside it.
-fn examine_lone_file(connection: &Connection, copy: &Path, file: &File) -> Result<Vec<String>, SnapshotError> {
+fn examine_lone_file(
+    connection: &Connection,
+    copy: &Path,
+    file: &File,
+    origin: Origin,
+) -> Result<Vec<String>, SnapshotError> {
     let mut problems = Vec::new();
     match torn::mark_in(connection) {
         // A database that was left by a crash, and whose log another program has moved, is still beside its lock file.
-        Ok(Some(mark)) if mark_beside(copy).as_ref() != Some(&mark) => problems.push(torn::WITHOUT_LOG.to_owned()),
+        Ok(Some(mark)) if origin == Origin::Copy && mark_beside(copy).as_ref() != Some(&mark) => {
+            problems.push(torn::WITHOUT_LOG.to_owned())
+        }
         Ok(_) => {}
         Err(error) => problems.push(error.to_string()),
     }

@@ -193,14 +193,14 @@ fn every_changed_byte_of_a_snapshot_is_found() {
     store.write(None, |tx| create(tx, "CS1")).unwrap();
     let copy = scratch.path("copy.db");
     let taken = snapshot::take(store.path(), &copy, store.sealing()).unwrap();
-    assert_eq!(snapshot::verify(&copy, store.sealing()).unwrap(), taken);
+    assert_eq!(snapshot::verify(&copy, store.sealing(), snapshot::Origin::Copy).unwrap(), taken);
     let whole = fs::read(&copy).unwrap();
     // A prime step: all parts of all pages, unused space and the digest itself included.
     for place in (0..whole.len()).step_by(997) {
         let mut changed = whole.clone();
         changed[place] ^= 0x10;
         fs::write(&copy, &changed).unwrap();
-        assert!(snapshot::verify(&copy, store.sealing()).is_err(), "byte {place}");
+        assert!(snapshot::verify(&copy, store.sealing(), snapshot::Origin::Copy).is_err(), "byte {place}");
     }
 }
 

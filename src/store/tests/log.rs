@@ -44,6 +44,25 @@ fn a_log_that_a_reader_has_made_large_is_cut_when_the_reader_lets_go() {
 }
 
 #[test]
+fn a_log_that_litestream_follows_is_cut_before_it_is_written_over() {
+    for (follow, is_cut) in
+        [("SELECT 1", false), ("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)", true)]
+    {
+        let scratch = Scratch::new();
+        let store = scratch.open();
+        // It may come at any time.
+        let follower = rusqlite::Connection::open(store.path()).unwrap();
+        follower.execute_batch(&format!("PRAGMA wal_autocheckpoint = 0; {follow}")).unwrap();
+        // So much that it is moved.
+        write_mib(&store, 17);
+        store.write(None, |tx| insert_call(tx, "CS")).unwrap();
+        let begun = log_bytes(&scratch);
+        write_mib(&store, 1);
+        assert_eq!(begun < 8 << 20, is_cut, "{begun} bytes");
+    }
+}
+
+#[test]
 fn a_clean_stop_leaves_the_database_and_its_lock_file() {
     let scratch = Scratch::new();
     let store = scratch.open();

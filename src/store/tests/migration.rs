@@ -91,7 +91,7 @@ fn the_old_database_is_kept_under_a_name_of_its_own_and_overwrites_none() {
     open(&scratch, &key).unwrap().close().unwrap();
     assert_eq!(fs::read(scratch.path("koogate.schema-1.db")).unwrap(), b"precious");
     let kept = scratch.path("koogate.schema-1.2.db");
-    let verified = snapshot::verify(&kept, &key).unwrap();
+    let verified = snapshot::verify(&kept, &key, snapshot::Origin::Copy).unwrap();
     assert!(verified.schema_version == 1 && verified.snapshot_at.is_some(), "{verified:?}");
     let mut kept = rows_of(&kept);
     assert!(kept.remove("meta").is_some());
@@ -173,7 +173,7 @@ fn a_restore_is_written_down_and_its_numbers_go_to_no_call() {
     store.write(None, |tx| insert_call(tx, "CS1")).unwrap();
     let taken = snapshot::take(store.path(), &to.path("copy.db"), store.sealing()).unwrap();
     store.write(None, |tx| insert_call(tx, "CS2")).unwrap();
-    snapshot::restore(&to.path("copy.db"), &to.path(FILE), store.sealing()).unwrap();
+    snapshot::restore(&to.path("copy.db"), &to.path(FILE), store.sealing(), snapshot::Origin::Copy).unwrap();
     for times in 1..=2 {
         let restored = to.open();
         let row = restored.read(|tx| tx.last_restore()).unwrap().unwrap();
@@ -196,7 +196,7 @@ fn a_snapshot_put_in_place_by_hand_is_a_restore_too() {
     assert_eq!((row.copy_at, row.last_exchange, row.last_exchange_at), (taken.snapshot_at, 0, None));
     assert_eq!(opened.write(None, |tx| insert_call(tx, "CS1")).unwrap(), 1_000_001);
     opened.close().unwrap();
-    snapshot::verify(&to.path(FILE), store.sealing()).unwrap();
+    snapshot::verify(&to.path(FILE), store.sealing(), snapshot::Origin::Copy).unwrap();
     let reopened = to.open();
     assert_eq!(rows(&reopened, "restore"), 1);
 }

@@ -274,7 +274,8 @@ fn use_everything(scratch: &Scratch, mock: &KooGallery) {
 
 /// What needs more than a call: a login, and a call so old that it is purged.
 fn write_by_hand(scratch: &Scratch) {
-    let settings = Settings { path: scratch.path("koogate.db"), commit_batch: 512 };
+    let (path, snapshot) = (scratch.path("koogate.db"), scratch.path("koogate.snapshot.db"));
+    let settings = Settings { path, snapshot, commit_batch: 512 };
     let sealing = std::sync::Arc::new(SealingKey::from_hex(SEALING_KEY).unwrap());
     let store = Store::open(&settings, Role::Command, sealing).unwrap();
     store

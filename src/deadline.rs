@@ -5,13 +5,13 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// Sets the socket's time-out to what is left before every operation.
-pub(super) struct DeadlineStream {
+pub(crate) struct DeadlineStream {
     stream: TcpStream,
     deadline: Instant,
 }
 
 impl DeadlineStream {
-    pub(super) fn new(stream: TcpStream, deadline: Instant) -> Self {
+    pub(crate) fn new(stream: TcpStream, deadline: Instant) -> Self {
         Self { stream, deadline }
     }
 
