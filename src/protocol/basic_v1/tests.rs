@@ -212,6 +212,58 @@ fn only_a_trial_that_becomes_on_demand_needs_no_date() {
     }
 }
 
+/// Type and charging mode of the order that a call tells of, in the words of the order query.
+#[test]
+fn an_order_is_told_in_the_words_of_the_order_query() {
+    let renewal = |more: &[(&'static str, &'static str)]| {
+        let base = [
+            ("activity", "refreshInstance"),
+            ("instanceId", "i"),
+            ("orderId", "CS2"),
+            ("expireTime", "20280131000000"),
+        ];
+        [&base[..], more].concat()
+    };
+    let about = |activity, more: &[(&'static str, &'static str)]| {
+        [&[("activity", activity), ("instanceId", "i"), ("orderId", "CS3")], more].concat()
+    };
+    for (parameters, order_type, charging_mode) in [
+        (purchase(&[("chargingMode", "0")]), Some("NEW"), Some("ON_DEMAND")),
+        (purchase(&[("chargingMode", "1")]), Some("NEW"), Some("PERIOD")),
+        (purchase(&[("chargingMode", "3")]), Some("NEW"), Some("ONE_TIME")),
+        (purchase(&[("chargingMode", "5")]), Some("NEW"), Some("ON_DEMAND_PKG")),
+        (purchase(&[("chargingMode", "9")]), Some("NEW"), Some("9")),
+        (purchase(&[("trialFlag", "0")]), Some("NEW"), None),
+        (purchase(&[("trialFlag", "1")]), Some("TRIAL"), None),
+        (renewal(&[]), Some("RENEW"), None),
+        (renewal(&[("trialToFormal", "0")]), Some("RENEW"), None),
+        (renewal(&[("trialToFormal", "1")]), Some("TRIAL_TO_FORMAL"), None),
+        (renewal(&[("trialToFormal", "2")]), Some("TRIAL_TO_FORMAL"), Some("ON_DEMAND")),
+        (renewal(&[("trialToFormal", "2"), ("chargingMode", "5")]), Some("TRIAL_TO_FORMAL"), Some("ON_DEMAND_PKG")),
+        (renewal(&[("orderAmount", "-1")]), Some("UNSUBSCRIBE"), None),
+        (about("upgrade", &[("skuCode", "S"), ("productId", "P")]), Some("CHANGE"), None),
+        (about("expireInstance", &[]), None, None),
+        (about("releaseInstance", &[]), None, None),
+        (about("instanceStatus", &[("instanceStatus", "FREEZE")]), None, None),
+    ] {
+        let order = read(&parameters).unwrap().order.unwrap();
+        assert_eq!((order.order_type, order.charging_mode.as_deref()), (order_type, charging_mode), "{parameters:?}");
+    }
+}
+
+#[test]
+fn a_conversion_that_is_not_documented_is_remarked() {
+    let remarks = |value| {
+        let refresh =
+            [("activity", "refreshInstance"), ("instanceId", "i"), ("orderId", "o"), ("trialToFormal", value)];
+        read(&[&refresh[..], &[("expireTime", "20280131000000")]].concat()).unwrap().remarks
+    };
+    for documented in ["", "0", "1", "2"] {
+        assert_eq!(remarks(documented), Vec::<String>::new(), "{documented:?}");
+    }
+    assert_eq!(remarks("3"), ["trialToFormal has a value that is not documented and was read as 1"]);
+}
+
 #[test]
 fn dates_are_read_in_the_configured_zone() {
     let beijing = Rules { v1_expire_time_offset: jiff::tz::Offset::constant(8), ..rules() };
