@@ -361,3 +361,33 @@ fn user_name_and_password_leave_encrypted_and_the_rest_as_it_is() {
     assert!(reply.contains(r#""encryptType":"1","info":[{"instanceId":"i","#), "{reply}");
     assert!(reply.contains(r#""password":"<1:P@ssw0rd!>""#), "{reply}");
 }
+
+#[test]
+fn the_size_of_key_is_told_exactly_where_something_is_encrypted() {
+    let reply = |detail| {
+        let outcome = Outcome::success().with(detail);
+        String::from_utf8(BASIC_V1.reply(None, &outcome, &|_, text| format!("<{text}>"))).unwrap()
+    };
+    let with = |user_name: Option<&str>, password: Option<&str>| {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let (user_name, password) = (user_name.map(secret), password.map(secret));
+        let parts =
+            AccessParts { front_end_url: "https://a.example".into(), user_name, password, ..AccessParts::default() };
+        Access::accept(parts).ok()
+    };
+    for (access, expected) in [
+        (with(Some("u"), None), true),
+        (with(None, Some("p")), true),
+        (with(Some("u"), Some("p")), true),
+        (with(None, None), false),
+        (None, false),
+    ] {
+        let (instance_id, encrypt_type) = ("i".to_owned(), EncryptType::Aes128);
+        let found = vec![InstanceInfo { instance_id: "i".to_owned(), access: access.clone(), usage: Vec::new() }];
+        let created = Detail::Created { instance_id, access: access.clone(), license: None, encrypt_type };
+        for reply in [reply(created), reply(Detail::Instances { found, encrypt_type })] {
+            assert_eq!(reply.contains(r#""encryptType":"2""#), expected, "{reply}");
+            assert_eq!(reply.contains("appInfo"), access.is_some(), "{reply}");
+        }
+    }
+}
