@@ -61,8 +61,8 @@ fn names_are_ordered_by_utf16_code_units() {
 #[test]
 fn strings_are_unescaped_and_escaped_again_in_one_spelling() {
     check_same(
-        r#"{"k\"\\\/\u00e9":"\u6d4b\ud83d\ude80\/\u0022\u005c\u0008\u000c\u000a\u000d\u0009\u001f\u0000\u007f\u000b"}"#,
-        "{\"k\\\"\\\\/é\":\"测🚀/\\\"\\\\\\b\\f\\n\\r\\t\\u001F\\u0000\u{7f}\\u000B\"}",
+        r#"{"k\"\\\/\u00e9":"\u6d4b\ud83d\ude80\/\u0022\u005c\u0008\u000c\u000a\u000d\u0009\u001f\u0000\u007f\u000b\u000f\u0010"}"#,
+        "{\"k\\\"\\\\/é\":\"测🚀/\\\"\\\\\\b\\f\\n\\r\\t\\u001F\\u0000\u{7f}\\u000B\\u000F\\u0010\"}",
     );
 }
 
