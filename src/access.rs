@@ -248,6 +248,49 @@ mod tests {
     }
 
     #[test]
+    fn what_is_accepted_is_told_part_by_part_and_an_empty_part_is_none() {
+        let secret = |text: &str| Some(Secret::new(text.to_owned()));
+        let whole = AccessParts {
+            admin_url: Some("https://app.example.com/admin".into()),
+            user_name: secret("u"),
+            password: secret("p"),
+            memo: Some("m".into()),
+            ..parts()
+        };
+        let access = Access::accept(whole.clone()).unwrap();
+        assert_eq!(access.front_end_url(), whole.front_end_url);
+        assert_eq!(access.admin_url(), whole.admin_url.as_deref());
+        assert_eq!(access.user_name(), whole.user_name.as_ref());
+        assert_eq!(access.password(), whole.password.as_ref());
+        assert_eq!(access.memo(), whole.memo.as_deref());
+        assert_eq!(access.into_parts(), whole);
+
+        let (empty, nothing) = (Some(String::new()), secret(""));
+        let hollow = AccessParts {
+            admin_url: empty.clone(),
+            user_name: nothing.clone(),
+            password: nothing,
+            memo: empty,
+            ..parts()
+        };
+        assert_eq!(Access::accept(hollow).unwrap().into_parts(), parts());
+    }
+
+    #[test]
+    fn the_journals_copy_is_blanked_where_there_is_a_secret_and_nowhere_else() {
+        let whole = AccessParts {
+            user_name: Some(Secret::new("u".to_owned())),
+            password: Some(Secret::new("p".to_owned())),
+            memo: Some("m".into()),
+            ..parts()
+        };
+        let blanked = Access::accept(whole.clone()).unwrap().blanked();
+        let blank = Some(Secret::new("***".to_owned()));
+        assert_eq!(blanked.into_parts(), AccessParts { user_name: blank.clone(), password: blank, ..whole });
+        assert_eq!(Access::accept(parts()).unwrap().blanked().into_parts(), parts());
+    }
+
+    #[test]
     fn v1_has_room_for_79_bytes_before_encryption() {
         let with = |password: String| {
             Access::accept(AccessParts { password: Some(Secret::new(password)), ..parts() }).unwrap().check_v1()

@@ -270,6 +270,7 @@ mod tests {
         let table = [
             (renew(50, false), ["000005", "renewed", "renewed+unfreeze", "000003"]),
             (renew(-50, false), ["000005", "renewed", "renewed", "000003"]),
+            (renew(0, false), ["000005", "renewed", "renewed", "000003"]),
             (renew(50, true), ["000005", "renewed", "renewed", "000003"]),
             (Request::Freeze, ["000005", "frozen", "-", "000003"]),
             (Request::Unfreeze, ["000005", "-", "unfrozen", "000003"]),
@@ -291,6 +292,64 @@ mod tests {
                 assert_eq!(found, expected, "{request:?} on {status}");
             }
         }
+    }
+
+    /// Row by row: a change, then the status it leads to from creating, active, frozen, released.
+    #[test]
+    fn a_change_that_no_longer_fits_the_status_leaves_it_as_it_is() {
+        use Status::{Active, Creating, Frozen, Released};
+        let renewed = |unfreeze| Change::Renew { expire_time: None, product_id: None, sku_code: None, unfreeze };
+        let table = [
+            (Change::Ready, [Active, Active, Frozen, Released]),
+            (Change::Freeze, [Creating, Frozen, Frozen, Released]),
+            (Change::Unfreeze, [Creating, Active, Active, Released]),
+            (renewed(true), [Creating, Active, Active, Released]),
+            (renewed(false), [Creating, Active, Frozen, Released]),
+            (Change::Upgrade { product_id: None, sku_code: None }, [Creating, Active, Frozen, Released]),
+            (Change::Supervise { expire_time: None, terms: Terms::new() }, [Creating, Active, Frozen, Released]),
+            (Change::License, [Creating, Active, Frozen, Released]),
+            (Change::Upload, [Creating, Active, Frozen, Released]),
+            (Change::Release, [Released, Released, Released, Released]),
+        ];
+        for (change, expected) in table {
+            for (status, expected) in [Creating, Active, Frozen, Released].into_iter().zip(expected) {
+                let (before, after) = (instance(status), instance(status).after(&change));
+                assert_eq!(after.status, expected, "{change:?} on {status}");
+                assert_eq!(after.status_serial - before.status_serial, i64::from(expected != status), "{change:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn supervision_sets_the_date_it_tells_and_keeps_the_one_it_does_not() {
+        let supervised =
+            |expire_time| instance(Status::Frozen).after(&Change::Supervise { expire_time, terms: Terms::new() });
+        assert_eq!(supervised(Some(at(7))).expire_time, Some(at(7)));
+        assert_eq!(supervised(None).expire_time, Some(at(100)));
+    }
+
+    #[test]
+    fn time_is_paid_until_its_end_and_not_where_no_end_is_known() {
+        let ends = |expire_time| Instance { expire_time, ..instance(Status::Active) };
+        assert!(ends(Some(at(1))).is_paid_beyond(at(0)));
+        assert!(!ends(Some(at(0))).is_paid_beyond(at(0)));
+        assert!(!ends(Some(at(-1))).is_paid_beyond(at(0)));
+        assert!(!ends(None).is_paid_beyond(at(0)));
+    }
+
+    #[test]
+    fn a_status_has_one_word_everywhere() {
+        for (status, word) in [
+            (Status::Creating, "creating"),
+            (Status::Active, "active"),
+            (Status::Frozen, "frozen"),
+            (Status::Released, "released"),
+        ] {
+            assert_eq!((status.as_str(), status.to_string().as_str()), (word, word));
+            assert_eq!(word.parse(), Ok(status));
+            assert_eq!(serde_json::to_string(&status).unwrap(), format!("\"{word}\""));
+        }
+        assert!("Active".parse::<Status>().is_err() && "".parse::<Status>().is_err());
     }
 
     #[test]

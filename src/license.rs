@@ -121,6 +121,7 @@ mod tests {
     fn texts_and_files_are_accepted_up_to_their_limits() {
         assert!(text("A-1").is_ok() && text(&"x".repeat(TEXT_LIMIT)).is_ok());
         assert!(file("a.lic", FILE_LIMIT).is_ok() && file("许可证.dat", 1).is_ok());
+        assert!(file(&"名".repeat(1024), 1).is_ok());
         assert_eq!(text(""), Err(LicenseFault::Empty));
         assert_eq!(file("a.lic", 0), Err(LicenseFault::Empty));
         let (length, limit) = (TEXT_LIMIT + 1, TEXT_LIMIT);

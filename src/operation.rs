@@ -228,6 +228,66 @@ mod tests {
         assert_ne!(call(Request::Freeze), first);
     }
 
+    /// What stands in the database already: another text would make the next retry a new operation.
+    #[test]
+    fn an_identity_is_the_text_that_earlier_versions_have_stored() {
+        let id = Identity::new(Environment::Test, Kind::LicenseCode, "create", ["a\"b", ""]);
+        assert_eq!(id.as_str(), r#"["test","license-code","create","a\"b",""]"#);
+        assert_eq!(id.to_string(), id.as_str());
+
+        let current =
+            Instance { status: Status::Frozen, status_serial: 3, expire_time: None, product_id: None, sku_code: None };
+        let fields = ["F".to_owned()];
+        let identity = |request: &Request| {
+            let verdict = current.decide(request, jiff::Timestamp::UNIX_EPOCH, Rules { refresh_unfreezes: true });
+            let (real, saas) = (Environment::Real, Kind::Saas);
+            Identity::of_change(real, saas, "i", &current, request, &verdict, &fields).to_string()
+        };
+        let renew = Request::Renew { expire_time: None, product_id: None, cancels_renewal: false };
+        for (request, expected) in [
+            (renew, r#"["real","saas","renew","i","F"]"#),
+            (Request::Freeze, r#"["real","saas","freeze","i","3"]"#),
+            (Request::Unfreeze, r#"["real","saas","unfreeze","i","4"]"#),
+            (Request::Upgrade { product_id: None, sku_code: None }, r#"["real","saas","upgrade","i","F"]"#),
+            (Request::Release, r#"["real","saas","release","i","F"]"#),
+            (Request::CheckChange, r#"["real","saas","check","i","F"]"#),
+        ] {
+            assert_eq!(identity(&request), expected);
+        }
+    }
+
+    #[test]
+    fn real_and_test_calls_are_told_apart_by_their_flag_and_share_nothing() {
+        assert_eq!(
+            (Environment::of_test_flag(true), Environment::of_test_flag(false)),
+            (Environment::Test, Environment::Real)
+        );
+        let identity = |environment| Identity::new(environment, Kind::Saas, "create", ["a"]);
+        assert_ne!(identity(Environment::Real), identity(Environment::Test));
+        for environment in [Environment::Real, Environment::Test] {
+            assert_eq!(serde_json::to_string(&environment).unwrap(), format!("\"{}\"", environment.as_str()));
+        }
+    }
+
+    #[test]
+    fn success_alone_ends_an_operation_for_good() {
+        assert!(is_final(ResultCode::SUCCESS));
+        for code in [ResultCode::PROCESSING, ResultCode::INTERNAL, ResultCode::UNKNOWN_INSTANCE, ResultCode::PARAMETER]
+        {
+            assert!(!is_final(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_digest_depends_on_every_member_and_not_on_their_order() {
+        let digest = |text: &str| content_digest(&serde_json::from_str(text).unwrap());
+        assert_eq!(digest(r#"{"a":1,"b":"x"}"#), digest(r#"{"b":"x","a":1}"#));
+        let all = [r#"{}"#, r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":"1"}"#, r#"{"b":1}"#, r#"{"a":1,"b":"x"}"#].map(digest);
+        assert_eq!(HashSet::from(all).len(), all.len());
+        // The first half of SHA-256 of the canonical text; digests in the database must stay comparable.
+        assert_eq!(digest("{}").map(|byte| format!("{byte:02x}")).concat(), "44136fa355b3678a1146ad16f7e8649e");
+    }
+
     #[test]
     fn a_difference_names_the_members_and_both_values() {
         let (first, now) = (json!({"a": 1, "b": "x"}), json!({"a": 2, "c": "y"}));

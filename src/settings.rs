@@ -244,3 +244,6 @@ fn signature_rules(signature: &config::Signature) -> SignatureRules {
         candidates: candidates.collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,8 +143,14 @@ impl Handler for PublicSite {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
-    use crate::config::Config;
+    use crate::config::{self, Config};
+    use crate::secret::Secret;
+    use crate::store::{self, Store};
+
+    const PRODUCT: &str = "[[product]]\nfulfilment = 'manual'\n";
 
     /// The families of a POST where these kinds are sold.
     fn posted_names(kinds: &[&str], body: &str) -> Vec<&'static str> {
@@ -198,5 +204,93 @@ mod tests {
         // Where no SaaS is sold there need be no basic key, and refusals are signed all the same.
         assert_eq!(names("activity=nothing", false), Some(vec!["license", "basic-v1"]));
         assert_eq!(names("activity=newInstance", false), Some(vec!["basic-v1"]));
+    }
+
+    #[test]
+    fn the_kits_calls_come_below_the_address_with_or_without_a_slash_at_its_end() {
+        for (rest, expected) in [("/a/b", "/a/b"), ("//a/b", "/a/b"), ("a", "a"), ("/", "/"), ("///a", "//a")] {
+            assert_eq!(sub_path(rest), expected);
+        }
+    }
+
+    fn scratch() -> (Arc<Store>, Arc<Dispatcher>, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("[keys]\nbasic = 'basic-key'\nsealing_key = '{}'\n{PRODUCT}", "00".repeat(32));
+        let config = Config::from_toml(&text, folder.path()).unwrap();
+        let file = store::Settings { path: folder.path().join("koogate.db"), commit_batch: 512 };
+        let sealing = Arc::new(config.keys.sealing.clone());
+        let store = Arc::new(Store::open(&file, store::Role::Server, sealing).unwrap());
+        let settings = Arc::new(Settings::new(&config).unwrap());
+        let waiters = Arc::default();
+        let dispatcher = Dispatcher::new(Arc::clone(&store), settings, waiters, Box::new(|| ())).unwrap();
+        (store, Arc::new(dispatcher), folder)
+    }
+
+    fn request(method: Method, target: &str, body: &str) -> Request {
+        Request {
+            method,
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: body.as_bytes().to_vec(),
+            peer: IpAddr::from([192, 0, 2, 1]),
+            received: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn a_request_leads_to_one_family_or_nowhere() {
+        let (_store, dispatcher, _folder) = scratch();
+        let site = PublicSite::new(dispatcher, "/saasproduce".to_owned());
+        let purchase = r#"{"activity":"newInstance"}"#;
+        for (method, target, body, expected) in [
+            (Method::Post, "/saasproduce", purchase, "basic-v2 or license-code"),
+            (Method::Post, "/saasproduce/?a=b", purchase, "basic-v2 or license-code"),
+            (Method::Get, "/saasproduce?activity=newInstance&authToken=x", "", "basic-v1"),
+            (Method::Get, "/saasproduce/", "", "nothing asked of basic-v2"),
+            (Method::Head, "/saasproduce", "", "nothing asked of basic-v2"),
+            (Method::Post, "/saasproduce/oauth/tenant", "{}", "nowhere"),
+            (Method::Post, "/healthz", "", "nowhere"),
+            (Method::Post, "/", purchase, "nowhere"),
+        ] {
+            let found = match site.route(&request(method.clone(), target, body)) {
+                Route::Call(family, None) => family.name().to_owned(),
+                Route::Call(family, Some(other)) => format!("{} or {}", family.name(), other.name()),
+                Route::NothingAsked(family) => format!("nothing asked of {}", family.name()),
+                Route::NotOurs => "nowhere".to_owned(),
+            };
+            assert_eq!(found, expected, "{method:?} {target}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_404_and_health_is_told() {
+        let (store, dispatcher, _folder) = scratch();
+        let site = |login| PublicSite::new(Arc::clone(&dispatcher), "/saasproduce".to_owned()).with_login(login);
+        let get = |site: &PublicSite, target: &str| site.handle(request(Method::Get, target, "")).status;
+        assert_eq!(site(None).handle(request(Method::Get, "/healthz", "")).body, b"ok\n");
+        for target in ["/", "/healthz/x", "/metrics", "/saasproduce/login"] {
+            assert_eq!(get(&site(None), target), 404, "{target}");
+        }
+        let login = config::Login {
+            app_id: "A".to_owned(),
+            application_url: "https://app.example.com/sso".to_owned(),
+            secret: Secret::new("0123456789abcdef".repeat(2)),
+            callback_url: None,
+            login_page: "https://login.example.com/?appId={appId}".to_owned(),
+            token_lifetime: Duration::from_secs(60),
+            session_lifetime: Duration::from_secs(3600),
+        };
+        let desk = LoginDesk::start(login, "/saasproduce", store, Arc::clone(&dispatcher)).unwrap();
+        assert_eq!(get(&site(Some(Arc::new(desk))), "/saasproduce/login"), 302);
+    }
+
+    #[test]
+    fn what_the_door_turns_away_is_counted_with_its_peer() {
+        let (_store, dispatcher, _folder) = scratch();
+        let site = PublicSite::new(Arc::clone(&dispatcher), "/saasproduce".to_owned());
+        site.refused(IpAddr::from([192, 0, 2, 7]), "too long");
+        let last = dispatcher.refused().last();
+        assert_eq!((dispatcher.refused().total(), last.len()), (1, 1));
+        assert_eq!((last[0].peer.as_str(), last[0].reason.as_str()), ("192.0.2.7", "too long"));
     }
 }

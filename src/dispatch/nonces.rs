@@ -13,9 +13,15 @@ use ring::digest;
 const MOST: usize = 4_000_000;
 
 /// Two periods of nonces: a nonce is looked up in both, and remembered for one to two periods.
-#[derive(Default)]
 pub(super) struct Nonces {
     periods: Mutex<Periods>,
+    most: usize,
+}
+
+impl Default for Nonces {
+    fn default() -> Self {
+        Self { periods: Mutex::default(), most: MOST }
+    }
 }
 
 #[derive(Default)]
@@ -35,7 +41,7 @@ impl Nonces {
         let now = now.as_millisecond();
         if now - periods.began_ms >= window_ms.saturating_mul(2)
             || now < periods.began_ms
-            || periods.current.len() >= MOST
+            || periods.current.len() >= self.most
         {
             periods.previous = std::mem::take(&mut periods.current);
             periods.began_ms = now;
@@ -74,6 +80,29 @@ mod tests {
         assert!(is_new("k1", "other", 2 * window));
         assert!(!is_new("k1", "n", 2 * window), "remembered into the next period");
         assert!(is_new("k1", "n", 6 * window), "and forgotten at last");
+    }
+
+    #[test]
+    fn a_period_begins_anew_when_the_clock_is_set_back() {
+        let window = 60_000;
+        let nonces = Nonces::default();
+        assert!(nonces.is_new("k", "n", at(100 * window), window));
+        assert!(nonces.is_new("k", "m", at(0), window));
+        // Measured from the old beginning these two periods would last for a hundred windows more.
+        assert!(!nonces.is_new("k", "n", at(2 * window - 1), window));
+        assert!(nonces.is_new("k", "n", at(4 * window), window));
+    }
+
+    #[test]
+    fn a_flood_shortens_the_memory_and_does_not_let_it_grow() {
+        let nonces = Nonces { most: 2, ..Nonces::default() };
+        let is_new = |nonce: &str| nonces.is_new("k", nonce, at(0), 60_000);
+        assert!(is_new("1") && is_new("2") && is_new("3"));
+        assert!(!is_new("1") && !is_new("2") && !is_new("3"), "two periods are remembered");
+        assert!(is_new("4") && is_new("5"));
+        assert!(!is_new("3") && is_new("1"), "the oldest was forgotten");
+        let periods = nonces.periods.lock().unwrap();
+        assert!(periods.current.len() + periods.previous.len() <= 4);
     }
 
     #[test]

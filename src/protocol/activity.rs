@@ -187,3 +187,6 @@ fn shortened(text: &str) -> String {
     }
     format!("{short:?}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,3 +149,6 @@ pub(super) fn change(
 ) -> Result<Intent, MemberFault> {
     Ok(Intent::Change { instance_id: members.required(id)?, request, identity, scene })
 }
+
+#[cfg(test)]
+mod tests;

@@ -302,3 +302,83 @@ impl Outcome {
         Self { detail, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::AccessParts;
+
+    #[test]
+    fn a_licence_is_the_same_for_the_same_event_and_device() {
+        let request = |fingerprint: Option<&str>| LicenseRequest {
+            event_id: "e".to_owned(),
+            effective_time: Timestamp::UNIX_EPOCH,
+            expire_time: None,
+            device_fingerprint: fingerprint.map(str::to_owned),
+        };
+        assert_eq!(request(Some("d")).identity(), ["e", "d"]);
+        assert_eq!(request(None).identity(), ["e", ""]);
+    }
+
+    #[test]
+    fn a_call_is_about_an_instance_when_it_names_exactly_one() {
+        let id = || "i".to_owned();
+        let (request, identity) = (instance::Request::Freeze, Vec::new());
+        let query = |ids: &[&str]| Intent::Query { instance_ids: ids.iter().map(|id| (*id).to_owned()).collect() };
+        for (intent, expected) in [
+            (Intent::Change { instance_id: id(), request, identity, scene: None }, Some("i")),
+            (Intent::CheckChange { instance_id: id(), product_info: Value::Null }, Some("i")),
+            (query(&["i"]), Some("i")),
+            (query(&["i", "j"]), None),
+            (Intent::Notify, None),
+        ] {
+            assert_eq!(intent.instance_id(), expected, "{intent:?}");
+        }
+    }
+
+    fn access(user_name: Option<&str>, password: Option<&str>) -> Option<Access> {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let front_end_url = "https://a.example".to_owned();
+        let (user_name, password) = (user_name.map(secret), password.map(secret));
+        Access::accept(AccessParts { front_end_url, user_name, password, ..AccessParts::default() }).ok()
+    }
+
+    fn created(access: Option<Access>, license: Option<&str>) -> Outcome {
+        let license = license.map(|text| Secret::new(text.to_owned()));
+        let detail =
+            Detail::Created { instance_id: "i".to_owned(), access, license, encrypt_type: EncryptType::default() };
+        Outcome::success().with(detail)
+    }
+
+    fn found(access: Option<Access>) -> Outcome {
+        let public = InstanceInfo { instance_id: "i".to_owned(), access: None, usage: Vec::new() };
+        let found = vec![public.clone(), InstanceInfo { access, ..public }];
+        Outcome::success().with(Detail::Instances { found, encrypt_type: EncryptType::default() })
+    }
+
+    /// What has a secret is kept sealed, with a blanked twin for people; what has none is its own twin.
+    #[test]
+    fn user_names_passwords_and_licences_are_secrets_and_are_blanked() {
+        for (outcome, blanked) in [
+            (created(access(Some("u"), None), None), created(access(Some("***"), None), None)),
+            (created(access(None, Some("p")), None), created(access(None, Some("***")), None)),
+            (created(None, Some("A-1")), created(None, Some("***"))),
+            (found(access(Some("u"), None)), found(access(Some("***"), None))),
+            (found(access(None, Some("p"))), found(access(None, Some("***")))),
+        ] {
+            assert!(outcome.has_secrets(), "{outcome:?}");
+            assert_eq!(outcome.without_secrets(), blanked);
+        }
+        for outcome in [
+            Outcome::success(),
+            Outcome::refusal(ResultCode::INTERNAL, "no"),
+            created(access(None, None), None),
+            created(None, None),
+            found(access(None, None)),
+            found(None),
+        ] {
+            assert!(!outcome.has_secrets(), "{outcome:?}");
+            assert_eq!(outcome.without_secrets(), outcome);
+        }
+    }
+}

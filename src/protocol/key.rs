@@ -84,7 +84,9 @@ mod tests {
 
     #[test]
     fn debug_output_shows_the_label_and_not_the_secret() {
-        assert_eq!(format!("{:?}", key("hunter2")), r#"AccessKey { id: "basic-1", .. }"#);
+        let key = key("hunter2");
+        assert_eq!(format!("{key:?}"), r#"AccessKey { id: "basic-1", .. }"#);
+        assert_eq!((key.id(), key.secret()), ("basic-1", "hunter2"));
     }
 
     #[test]

@@ -165,6 +165,29 @@ mod tests {
     }
 
     #[test]
+    fn dates_are_read_in_their_zone_or_named_when_they_are_none() {
+        let map =
+            json!({"a": "20270131000000", "b": 20270131000000_i64, "c": "", "d": "soon", "e": "2027-01-31 00:00:00 z"});
+        let map = map.as_object().unwrap().clone();
+        let members = Members(&map);
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (utc, beijing) = (at("2027-01-31T00:00:00Z"), at("2027-01-30T16:00:00Z"));
+        for name in ["a", "b"] {
+            assert_eq!(members.required_time(name), Ok(utc));
+            assert_eq!(members.time_at(name, Offset::constant(8)), Ok(Some(beijing)));
+            assert_eq!(members.spaced_time(name), Ok(Some(utc)));
+        }
+        assert_eq!(members.spaced_time("e"), Ok(Some(utc)));
+        assert_eq!(members.time_at("c", Offset::UTC), Ok(None));
+        assert_eq!(members.spaced_time("c"), Ok(None));
+        assert_eq!(members.required_time("c"), Err(MemberFault::Missing("c")));
+        for name in ["d", "e"] {
+            let fault = members.required_time(name).unwrap_err().to_string();
+            assert!(fault.starts_with(&format!("{name} is no date: ")), "{fault}");
+        }
+    }
+
+    #[test]
     fn numbers_are_read_to_the_digit_or_refused() {
         let map = json!({"a": "10", "b": 7, "c": "-1", "d": "1e3", "e": "12.780", "f": "-0.5", "g": 12.5, "h": ".5"});
         let map = map.as_object().unwrap().clone();

@@ -66,7 +66,7 @@ pub(super) fn decode(raw: &str) -> Option<Cow<'_, str>> {
             (b'%', [high, low, after @ ..]) => match (hex_digit(*high), hex_digit(*low)) {
                 (Some(high), Some(low)) => {
                     rest = after;
-                    high << 4 | low
+                    16 * high + low
                 }
                 _ => byte,
             },
@@ -77,12 +77,7 @@ pub(super) fn decode(raw: &str) -> Option<Cow<'_, str>> {
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -101,6 +96,7 @@ mod tests {
         check("a=1&b=x+y%20z&a=2", &[("a", "1"), ("b", "x y z"), ("a", "2")]);
         check("n=%E6%B5%8B&%2B=%252B", &[("n", "测"), ("+", "%2B")]);
         check("token=a%2Bb/c==", &[("token", "a+b/c==")]);
+        check("a=%e6%b5%8b%2f%2F%09", &[("a", "测//\t")]);
     }
 
     #[test]

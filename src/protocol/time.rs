@@ -50,11 +50,8 @@ pub fn parse_at(text: &str, offset: Offset) -> Result<Timestamp, TimeError> {
         i32::from(milliseconds) * 1_000_000,
     )
     .map_err(|_| TimeError::Range)?;
-    Ok(match offset.to_timestamp(civil) {
-        Ok(instant) => instant,
-        Err(_) if civil.year() == 9999 => Timestamp::MAX,
-        Err(_) => return Err(TimeError::Range),
-    })
+    // Of the years that four digits can say, only the last hours of 9999 are beyond any instant.
+    Ok(offset.to_timestamp(civil).unwrap_or(Timestamp::MAX))
 }
 
 /// Reads `yyyy-MM-dd HH:mm:ss` with or without a `z` behind it, or the compact forms, as UTC (spec 4-license §4.5).
@@ -146,6 +143,8 @@ mod tests {
         check("99991231235959", Ok(&Timestamp::MAX.to_string()));
         assert_eq!(parse_at("99991231235959999", Offset::constant(-8)), Ok(Timestamp::MAX));
         check("99990101000000", Ok("9999-01-01T00:00:00Z"));
+        // The other end of what four digits can say is an instant, in any zone.
+        assert_eq!(parse_at("00000101000000", Offset::MAX), Ok("-000001-12-30T22:00:01Z".parse().unwrap()));
     }
 
     proptest! {

@@ -212,6 +212,58 @@ fn only_a_trial_that_becomes_on_demand_needs_no_date() {
     }
 }
 
+/// Type and charging mode of the order that a call tells of, in the words of the order query.
+#[test]
+fn an_order_is_told_in_the_words_of_the_order_query() {
+    let renewal = |more: &[(&'static str, &'static str)]| {
+        let base = [
+            ("activity", "refreshInstance"),
+            ("instanceId", "i"),
+            ("orderId", "CS2"),
+            ("expireTime", "20280131000000"),
+        ];
+        [&base[..], more].concat()
+    };
+    let about = |activity, more: &[(&'static str, &'static str)]| {
+        [&[("activity", activity), ("instanceId", "i"), ("orderId", "CS3")], more].concat()
+    };
+    for (parameters, order_type, charging_mode) in [
+        (purchase(&[("chargingMode", "0")]), Some("NEW"), Some("ON_DEMAND")),
+        (purchase(&[("chargingMode", "1")]), Some("NEW"), Some("PERIOD")),
+        (purchase(&[("chargingMode", "3")]), Some("NEW"), Some("ONE_TIME")),
+        (purchase(&[("chargingMode", "5")]), Some("NEW"), Some("ON_DEMAND_PKG")),
+        (purchase(&[("chargingMode", "9")]), Some("NEW"), Some("9")),
+        (purchase(&[("trialFlag", "0")]), Some("NEW"), None),
+        (purchase(&[("trialFlag", "1")]), Some("TRIAL"), None),
+        (renewal(&[]), Some("RENEW"), None),
+        (renewal(&[("trialToFormal", "0")]), Some("RENEW"), None),
+        (renewal(&[("trialToFormal", "1")]), Some("TRIAL_TO_FORMAL"), None),
+        (renewal(&[("trialToFormal", "2")]), Some("TRIAL_TO_FORMAL"), Some("ON_DEMAND")),
+        (renewal(&[("trialToFormal", "2"), ("chargingMode", "5")]), Some("TRIAL_TO_FORMAL"), Some("ON_DEMAND_PKG")),
+        (renewal(&[("orderAmount", "-1")]), Some("UNSUBSCRIBE"), None),
+        (about("upgrade", &[("skuCode", "S"), ("productId", "P")]), Some("CHANGE"), None),
+        (about("expireInstance", &[]), None, None),
+        (about("releaseInstance", &[]), None, None),
+        (about("instanceStatus", &[("instanceStatus", "FREEZE")]), None, None),
+    ] {
+        let order = read(&parameters).unwrap().order.unwrap();
+        assert_eq!((order.order_type, order.charging_mode.as_deref()), (order_type, charging_mode), "{parameters:?}");
+    }
+}
+
+#[test]
+fn a_conversion_that_is_not_documented_is_remarked() {
+    let remarks = |value| {
+        let refresh =
+            [("activity", "refreshInstance"), ("instanceId", "i"), ("orderId", "o"), ("trialToFormal", value)];
+        read(&[&refresh[..], &[("expireTime", "20280131000000")]].concat()).unwrap().remarks
+    };
+    for documented in ["", "0", "1", "2"] {
+        assert_eq!(remarks(documented), Vec::<String>::new(), "{documented:?}");
+    }
+    assert_eq!(remarks("3"), ["trialToFormal has a value that is not documented and was read as 1"]);
+}
+
 #[test]
 fn dates_are_read_in_the_configured_zone() {
     let beijing = Rules { v1_expire_time_offset: jiff::tz::Offset::constant(8), ..rules() };
@@ -308,4 +360,34 @@ fn user_name_and_password_leave_encrypted_and_the_rest_as_it_is() {
     let reply = String::from_utf8(BASIC_V1.reply(None, &Outcome::success().with(detail), &encrypt)).unwrap();
     assert!(reply.contains(r#""encryptType":"1","info":[{"instanceId":"i","#), "{reply}");
     assert!(reply.contains(r#""password":"<1:P@ssw0rd!>""#), "{reply}");
+}
+
+#[test]
+fn the_size_of_key_is_told_exactly_where_something_is_encrypted() {
+    let reply = |detail| {
+        let outcome = Outcome::success().with(detail);
+        String::from_utf8(BASIC_V1.reply(None, &outcome, &|_, text| format!("<{text}>"))).unwrap()
+    };
+    let with = |user_name: Option<&str>, password: Option<&str>| {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let (user_name, password) = (user_name.map(secret), password.map(secret));
+        let parts =
+            AccessParts { front_end_url: "https://a.example".into(), user_name, password, ..AccessParts::default() };
+        Access::accept(parts).ok()
+    };
+    for (access, expected) in [
+        (with(Some("u"), None), true),
+        (with(None, Some("p")), true),
+        (with(Some("u"), Some("p")), true),
+        (with(None, None), false),
+        (None, false),
+    ] {
+        let (instance_id, encrypt_type) = ("i".to_owned(), EncryptType::Aes128);
+        let found = vec![InstanceInfo { instance_id: "i".to_owned(), access: access.clone(), usage: Vec::new() }];
+        let created = Detail::Created { instance_id, access: access.clone(), license: None, encrypt_type };
+        for reply in [reply(created), reply(Detail::Instances { found, encrypt_type })] {
+            assert_eq!(reply.contains(r#""encryptType":"2""#), expected, "{reply}");
+            assert_eq!(reply.contains("appInfo"), access.is_some(), "{reply}");
+        }
+    }
 }

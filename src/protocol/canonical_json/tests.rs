@@ -34,6 +34,15 @@ fn nulls_of_the_top_level_are_dropped_or_kept_and_nested_nulls_stay() {
 }
 
 #[test]
+fn only_a_null_of_the_top_level_makes_two_forms() {
+    let has_nulls = |body: &str| Members::parse(body.as_bytes()).map(|members| members.has_nulls());
+    assert_eq!(has_nulls(r#"{"a":1,"b":null}"#), Some(true));
+    for body in ["{}", r#"{"a":"null","null":1}"#, r#"{"a":[null],"b":{"c":null}}"#, r#"{"a":null,"a":0}"#] {
+        assert_eq!(has_nulls(body), Some(false), "{body}");
+    }
+}
+
+#[test]
 fn the_last_of_repeated_members_counts_even_when_it_is_null_or_spelled_with_escapes() {
     check_same(r#"{"a":1,"b":2,"\u0061":3}"#, r#"{"a":3,"b":2}"#);
     check(r#"{"a":1,"a":null}"#, "{}", r#"{"a":null}"#);
@@ -52,8 +61,8 @@ fn names_are_ordered_by_utf16_code_units() {
 #[test]
 fn strings_are_unescaped_and_escaped_again_in_one_spelling() {
     check_same(
-        r#"{"k\"\\\/\u00e9":"\u6d4b\ud83d\ude80\/\u0022\u005c\u0008\u000c\u000a\u000d\u0009\u001f\u0000\u007f\u000b"}"#,
-        "{\"k\\\"\\\\/é\":\"测🚀/\\\"\\\\\\b\\f\\n\\r\\t\\u001F\\u0000\u{7f}\\u000B\"}",
+        r#"{"k\"\\\/\u00e9":"\u6d4b\ud83d\ude80\/\u0022\u005c\u0008\u000c\u000a\u000d\u0009\u001f\u0000\u007f\u000b\u000f\u0010"}"#,
+        "{\"k\\\"\\\\/é\":\"测🚀/\\\"\\\\\\b\\f\\n\\r\\t\\u001F\\u0000\u{7f}\\u000B\\u000F\\u0010\"}",
     );
 }
 
@@ -72,7 +81,13 @@ fn what_is_not_one_valid_object_has_no_canonical_form() {
     }
     assert_eq!(render(b"\xef\xbb\xbf{}", Nulls::Keep), None, "a byte-order mark");
     assert_eq!(render(b"{\"a\":\"\xff\"}", Nulls::Keep), None, "no UTF-8");
-    for lone in [r#"{"a":"\ud83d"}"#, r#"{"a":"\ude80"}"#, r#"{"a":"\ud83dx"}"#, r#"{"\ud83d\u0041":1}"#] {
+    for lone in [
+        r#"{"a":"\ud83d"}"#,
+        r#"{"a":"\ude80"}"#,
+        r#"{"a":"\ud83dx"}"#,
+        r#"{"a":"\ud83d\ue000"}"#,
+        r#"{"\ud83d\u0041":1}"#,
+    ] {
         assert_eq!(render(lone.as_bytes(), Nulls::Keep), None, "{lone}");
     }
 }

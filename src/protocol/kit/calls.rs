@@ -156,3 +156,32 @@ impl fmt::Debug for User {
         f.debug_struct("User").field("role", &self.role).field("enabled", &self.enabled).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_counts_persons_and_does_not_name_them() {
+        let user = User {
+            user_name: "zhangsan".to_owned(),
+            name: Some("张三".to_owned()),
+            org_code: None,
+            position: None,
+            employee_code: None,
+            employee_type: None,
+            role: "admin".to_owned(),
+            enabled: true,
+            mobile: Some(Secret::new("13800000000".to_owned())),
+            email: None,
+            work_place: None,
+            entry_date: None,
+            extension: BTreeMap::new(),
+        };
+        assert_eq!(format!("{user:?}"), r#"User { role: "admin", enabled: true, .. }"#);
+        let names = || vec!["zhangsan".to_owned(), "lisi".to_owned()];
+        assert_eq!(format!("{:?}", UsersChange::Set(vec![user])), "Set(1 users)");
+        assert_eq!(format!("{:?}", UsersChange::Remove(names())), "Remove(2 users)");
+        assert_eq!(format!("{:?}", UsersChange::Revoke(names())), "Revoke(2 users)");
+    }
+}

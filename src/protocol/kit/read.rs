@@ -29,7 +29,7 @@ pub(super) enum Name {
 
 impl Name {
     /// The word for it in the path.
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Tenant => "tenantSync",
             Self::Application => "applicationSync",

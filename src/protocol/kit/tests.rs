@@ -121,6 +121,12 @@ fn only_kit_keys_open_the_kit() {
 }
 
 #[test]
+fn only_the_call_with_persons_in_it_is_kept_sealed() {
+    let sealed: Vec<_> = all().filter(|family| family.seals_requests()).map(KitFamily::sub_path).collect();
+    assert_eq!(sealed, ["/produceAPI/authSync", "/produceAPI/v2/authSync"]);
+}
+
+#[test]
 fn a_request_of_one_generation_is_none_of_the_other() {
     for (v1, v2) in KIT_V1.iter().zip(&KIT_V2) {
         for (sender, receiver, refusal) in

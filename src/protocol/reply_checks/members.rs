@@ -182,12 +182,9 @@ impl Checker {
     }
 
     fn length(&mut self, path: &str, text: &str, most: usize) {
-        // Counting is only worth it when the bytes already are too many.
-        if text.len() > most {
-            let length = text.chars().count();
-            if length > most {
-                self.fail("length", format!("{path} has {length} characters; at most {most} are allowed"));
-            }
+        let length = text.chars().count();
+        if length > most {
+            self.fail("length", format!("{path} has {length} characters; at most {most} are allowed"));
         }
     }
 }
@@ -198,13 +195,12 @@ fn present<'v>(object: &'v Map<String, Value>, name: &str) -> Option<&'v Value> 
 
 /// Double(12,4): at most 12 digits in all, at most 4 of them after the point.
 fn fits_double_12_4(number: &Number) -> bool {
-    // Rust prints floats without an exponent and with the fewest digits that mean the same number.
-    let text = match number.as_f64() {
-        Some(float) if number.is_f64() => float.abs().to_string(),
-        _ => number.to_string(),
-    };
+    // Rust prints floats without an exponent and with the fewest digits that mean the same number. Every whole number of
+    // 12 digits is a float; what is none has more.
+    let Some(float) = number.as_f64() else { return false };
+    let text = float.abs().to_string();
     let (whole, decimals) = text.split_once('.').unwrap_or((&text, ""));
-    let whole = whole.trim_start_matches(['-', '0']);
+    let whole = whole.trim_start_matches('0');
     decimals.len() <= 4 && whole.len() + decimals.len() <= 12
 }
 

@@ -117,7 +117,35 @@ fn what_the_interfaces_must_return_is_missed() {
 }
 
 #[test]
+fn a_licence_is_handed_out_with_its_instance_or_not_at_all() {
+    let check = |members: &str, expected: &[&str]| {
+        check_one(ReplyShape::GetLicense, &format!(r#"{{"resultMsg":"x",{members}}}"#), expected);
+    };
+    check(r#""resultCode":"000000","instanceId":"i","license":"A-1""#, &[]);
+    check(r#""resultCode":"000000","instanceId":"i""#, &["fail missing"]);
+    check(r#""resultCode":"000000","license":"A-1""#, &["fail missing"]);
+    check(r#""resultCode":"000000""#, &["fail missing", "fail missing"]);
+    check(r#""resultCode":"000004","license":"""#, &[]);
+    check(r#""resultCode":"000005""#, &[]);
+    new_instance(r#"{"resultCode":"000000","resultMsg":"ok","instanceId":"i","license":""}"#, &[]);
+    check_one(ReplyShape::GetLicenseAsync, r#"{"resultCode":"000004","resultMsg":"wait"}"#, &[]);
+}
+
+#[test]
 fn wrong_types_are_named() {
+    for (value, kind) in [
+        ("true", "true"),
+        ("-1.5", "the number -1.5"),
+        ("[1]", "an array"),
+        (r#"{"a":1}"#, "an object"),
+        (r#""12345""#, "a string of another form"),
+    ] {
+        let body = format!(r#"{{"resultCode":{value},"resultMsg":"x"}}"#);
+        let findings = check_body(&ReplyShape::Plain, body.as_bytes());
+        assert_eq!(labels(&findings), ["fail result-code"]);
+        assert_eq!(findings[0].text, format!("resultCode is {kind}; it must be a string of six digits"));
+    }
+
     new_instance(r#"{"resultCode":"000000","resultMsg":"x","instanceId":7}"#, &["fail type"]);
     check_one(ReplyShape::QueryInstance, r#"{"resultCode":"000000","resultMsg":"x","info":{}}"#, &["fail type"]);
     query("7", &["fail type"]);
@@ -130,10 +158,20 @@ fn usage_values_have_at_most_twelve_digits_and_four_decimals() {
     let value = |number: &str, expected: &[&str]| {
         usage(&format!(r#"{{"usageValue":{number},"statisticalTime":"20240102030405678"}}"#), expected);
     };
-    for good in ["0", "0.5", "0.0001", "123456789012", "12345678.1234", "1.50000", "1e3", "-1.5"] {
+    for good in ["0", "0.5", "0.0001", "123456789012", "12345678.1234", "1.50000", "1e3", "-1.5", "-123456789012"] {
         value(good, &[]);
     }
-    for bad in ["0.00001", "1234567890123", "123456789.1234", "1e-7", "1e300", "\"5\"", "true"] {
+    for bad in [
+        "0.00001",
+        "1234567890123",
+        "123456789.1234",
+        "1e-7",
+        "1e300",
+        "-1234567890123",
+        "18446744073709551615",
+        "\"5\"",
+        "true",
+    ] {
         value(bad, &["fail usage-value"]);
     }
 }

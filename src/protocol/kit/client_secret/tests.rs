@@ -92,6 +92,37 @@ fn what_is_encrypted_here_is_decrypted_here() {
 }
 
 #[test]
+fn a_secret_is_encrypted_in_another_way_each_time_with_the_random_bytes_handed_in() {
+    let public = &FIXTURES.keys.pkcs8.public;
+    let under = |byte: u8| {
+        let mut random = |bytes: &mut [u8]| {
+            bytes.fill(byte);
+            true
+        };
+        encrypt(public, Oaep::Sha256, "x", &mut random).unwrap()
+    };
+    assert_eq!(under(1), under(1));
+    assert_ne!(under(1), under(2));
+    let mut counted = 0_u8;
+    let mut count = |bytes: &mut [u8]| {
+        bytes.iter_mut().for_each(|byte| *byte = counted + 1);
+        counted += 1;
+        counted < 3
+    };
+    let mut random = Random(&mut count);
+    assert_eq!(random.try_next_u32().ok(), Some(0x0101_0101));
+    assert_eq!(random.try_next_u64().ok(), Some(0x0202_0202_0202_0202));
+    assert!(random.try_next_u32().is_err());
+}
+
+#[test]
+fn each_combination_has_its_word_in_the_log() {
+    let words = Oaep::AUTO.map(|oaep| oaep.to_string());
+    assert_eq!(words, ["SHA-256/SHA-256", "SHA-256/SHA-1", "SHA-1/SHA-1"]);
+    assert_eq!(words, Oaep::AUTO.map(Oaep::as_str));
+}
+
+#[test]
 fn white_space_and_padding_of_the_base64_do_not_count() {
     let case = &FIXTURES.cases[0];
     let lines: Vec<_> = case.ciphertext.as_bytes().chunks(76).map(|line| str::from_utf8(line).unwrap()).collect();
@@ -144,7 +175,9 @@ fn public_keys_are_those_the_console_takes_and_private_ones_are_not_shown() {
     let expected = [FIXTURES.keys.pkcs8.public.clone(), FIXTURES.keys.pkcs1.public.clone()];
     assert_eq!(BOTH.public_keys().collect::<Vec<_>>(), expected);
     assert_eq!(format!("{:?}", *BOTH), "PrivateKeys(2)");
-    assert!(!BOTH.is_empty());
+    assert_eq!((BOTH.len(), BOTH.is_empty()), (2, false));
+    let none = PrivateKeys::default();
+    assert_eq!((none.len(), none.is_empty(), none.public_keys().count()), (0, true, 0));
 }
 
 proptest! {
