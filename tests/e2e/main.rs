@@ -35,6 +35,7 @@ mod serve;
 mod shop;
 mod simulate;
 mod storage;
+mod strangers;
 mod tidy;
 mod tls;
 mod token_get;

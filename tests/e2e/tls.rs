@@ -2,6 +2,6 @@
 
 mod close;
 mod cost;
-mod door;
-mod peer;
-mod serve;
+pub mod door;
+pub mod peer;
+pub mod serve;
