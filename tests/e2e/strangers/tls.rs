@@ -33,6 +33,10 @@ impl Words {
         if let Some(size) = word.strip_prefix("hello in records of ") {
             return Some(usual().chunks(count(size)).flat_map(record).collect());
         }
+        if let Some(version) = word.strip_prefix("hello of version ") {
+            let message = message(&hello(&self.config(&rustls::version::TLS12, &["http/1.1"])));
+            return Some(record(&[&message[..4], &unhex(version), &message[6..]].concat()));
+        }
         if let Some(size) = word.strip_prefix("hello of ") {
             let present = usual().len();
             return Some(records(&with_extension(&usual(), 0xffa5, &vec![0; count(size) - present - 4])));
@@ -222,7 +226,7 @@ fn play(address: SocketAddr, case: &Case, pieces: Pieces) {
                 assert_eq!(rest.len(), 7, "step {number}: {rest:?}");
                 assert_eq!((rest[0], rest[5], rest[6]), (21, 2, alert_number(name)), "step {number}");
             }
-            Step::Ended => assert_eq!(rest(&mut stream), [], "step {number}"),
+            Step::Ended => assert_eq!(rest(&mut stream), b"", "step {number}"),
             Step::EndedSomehow => drop(rest(&mut stream)),
             Step::Refused { status, .. } => Client::over(&stream).is_refused(*status),
             Step::Invited | Step::Answered { .. } => panic!("no session, no answer"),
