@@ -20,22 +20,24 @@ pub(super) const MAX_HEADERS: usize = 64;
 
 /// A head in which everything the door acts on is settled.
 #[derive(Debug, PartialEq)]
-pub(super) struct Head {
-    pub(super) method: Method,
+pub struct Head {
+    /// As it is spelled.
+    pub method: Method,
     /// Origin form (`/path?query`) or `*`.
-    pub(super) target: String,
-    pub(super) headers: Headers,
+    pub target: String,
+    /// All of them.
+    pub headers: Headers,
     /// Bytes of body that follow; 0 when nothing says so. Not yet compared with any limit.
-    pub(super) body_length: u64,
+    pub body_length: u64,
     /// The client waits for `100 Continue` before it sends the body.
-    pub(super) expects_continue: bool,
+    pub expects_continue: bool,
     /// The connection may carry another request. Never for HTTP/1.0: its keep-alive was never standardised.
-    pub(super) keep_alive: bool,
+    pub keep_alive: bool,
 }
 
 /// The headers in the order received.
 #[derive(Debug)]
-pub(super) struct Headers(pub(super) Vec<Header>);
+pub struct Headers(pub Vec<Header>);
 
 impl PartialEq for Headers {
     /// Byte by byte, the case of names included: the tests compare what a handler would see.
@@ -43,6 +45,18 @@ impl PartialEq for Headers {
         let spelled = |headers: &Self| headers.0.iter().map(ToString::to_string).collect::<Vec<_>>();
         spelled(self) == spelled(other)
     }
+}
+
+/// What the door makes of the first bytes of a connection, without any connection: for tests and fuzzing.
+///
+/// Returns the head and its length in bytes, or `None` while it is not complete.
+///
+/// # Errors
+/// The status of the refusal.
+pub fn read_head(bytes: &[u8], limit: usize) -> Result<Option<(usize, Head)>, u16> {
+    let length = HeadScanner::new(limit).advance(bytes).map_err(Refusal::status)?;
+    let read = |length| parse(&bytes[..length]).map(|head| (length, head));
+    length.map(read).transpose().map_err(Refusal::status)
 }
 
 /// Finds the end of a head in a buffer that grows.

@@ -18,6 +18,7 @@ mod door_client;
 mod door_close;
 mod encounters;
 mod fulfilment;
+mod fuzzing;
 mod harness;
 mod jobs;
 mod journal;
