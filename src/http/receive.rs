@@ -72,10 +72,10 @@ pub(super) fn receive<'a, S: Stream>(
     watched: &Watched,
     shared: &'a Shared,
 ) -> Result<Received<'a>, Ending> {
-    let head = receive_head(stream, inbox, watched, shared)
-        .map_err(|ending| ending.to(head::asks_for_head(inbox.bytes())))?;
-    let body = receive_body(stream, inbox, watched, shared, &head)
-        .map_err(|ending| ending.to(head.method == Method::Head))?;
+    let head =
+        receive_head(stream, inbox, watched, shared).map_err(|ending| ending.to(head::asks_for_head(inbox.bytes())))?;
+    let body =
+        receive_body(stream, inbox, watched, shared, &head).map_err(|ending| ending.to(head.method == Method::Head))?;
     let (body, share) = body.finish();
     let at = Instant::now();
     watched.enter(Phase::Service, at)?;

@@ -33,7 +33,10 @@ pub fn config(data: &[u8]) {
                 assert!(error.line.is_none_or(|line| (1..=lines).contains(&line)), "line {:?} of {lines}", error.line);
             }
             let shown = errors.to_string();
-            assert!(shown.lines().all(|line| line.starts_with("koogate.toml")) || text.contains(['"', '\'']), "{shown}");
+            assert!(
+                shown.lines().all(|line| line.starts_with("koogate.toml")) || text.contains(['"', '\'']),
+                "{shown}"
+            );
             shown
         }
     };
@@ -81,7 +84,11 @@ pub fn stock_csv(data: &[u8]) {
                 })
                 .collect();
             let printed = format!("user_name,password,front_end_url,admin_url,memo\n{rows}");
-            assert_eq!(stock_file::read(printed.as_bytes()), Ok(StockFile::Accounts(accounts)), "printed and read again");
+            assert_eq!(
+                stock_file::read(printed.as_bytes()),
+                Ok(StockFile::Accounts(accounts)),
+                "printed and read again"
+            );
         }
         Ok(StockFile::Licenses(codes)) => assert!(!codes.is_empty()),
         Err(StockFileError::Shape(line) | StockFileError::Value(line, _) | StockFileError::License(line, _)) => {

@@ -41,7 +41,7 @@ pub fn open_api(data: &[u8]) {
             Reply::Done(members) => {
                 let order = Order::read(members.get("order_info"), "CS1");
                 if let Ok(order) = &order {
-                    let _ = (order.line(None), order.line(Some("CS1-000001")), order.product(None));
+                    let _ = (Order::line(order, None), Order::line(order, Some("CS1-000001")));
                 }
                 let _ = (CodeInfo::of_activation(&members), CodeInfo::of_heartbeat(&members));
                 let _ = CodeInfo::of_heartbeats(&members);
@@ -75,10 +75,8 @@ pub fn replies(data: &[u8]) {
         ReplyShape::GetLicenseAsync,
     ] {
         for value in [&header, &signed] {
-            let headers = [
-                ("Content-Type".to_owned(), "application/json".to_owned()),
-                ("Body-Sign".to_owned(), value.clone()),
-            ];
+            let headers =
+                [("Content-Type".to_owned(), "application/json".to_owned()), ("Body-Sign".to_owned(), value.clone())];
             let findings = check_reply((&shape, BodySign::Mandatory), 200, &headers, body, &key);
             let is_sound = findings.iter().all(|finding| finding.severity != Severity::Fail);
             // Who cannot sign is never taken for the seller.

@@ -2,7 +2,7 @@
 
 use jiff::tz::Offset;
 use koogate::address::Address;
-use koogate::http::{Head, read_head};
+use koogate::http::{Head, Header, read_head};
 use koogate::protocol::kit::domain::Domain;
 use koogate::protocol::{query::Query, time};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -32,14 +32,15 @@ pub fn head(data: &[u8]) {
 
 fn print(head: &Head) -> String {
     let headers = &head.headers.0;
-    let is = |name: &str| move |header: &&koogate::http::Header| header.field.as_str().as_str().eq_ignore_ascii_case(name);
-    let says_close = headers.iter().filter(is("Connection")).any(|header| {
-        header.value.as_str().split(',').any(|option| option.trim().eq_ignore_ascii_case("close"))
-    });
+    let is = |header: &Header, name: &str| header.field.as_str().as_str().eq_ignore_ascii_case(name);
+    let closes = |header: &Header| {
+        let mut options = header.value.as_str().split(',');
+        is(header, "Connection") && options.any(|option| option.trim().eq_ignore_ascii_case("close"))
+    };
     // HTTP/1.1 without Connection: close is kept; HTTP/1.0 never is.
-    let version = if head.keep_alive || (says_close && headers.iter().any(|header| is("Host")(&header))) { 1 } else { 0 };
-    let lines: String =
-        headers.iter().map(|header| format!("{}: {}\r\n", header.field, header.value)).collect();
+    let has_host = headers.iter().any(|header| is(header, "Host"));
+    let version = if head.keep_alive || (has_host && headers.iter().any(closes)) { 1 } else { 0 };
+    let lines: String = headers.iter().map(|header| format!("{}: {}\r\n", header.field, header.value)).collect();
     format!("{} {} HTTP/1.{version}\r\n{lines}\r\n", head.method, head.target)
 }
 
@@ -51,7 +52,10 @@ fn agrees_with_the_plainest_reader(bytes: &[u8], head: &Head) {
     assert!(!plain.replace("\r\n", "").contains(['\r', '\n']), "a line end of another kind");
     let mut lines = plain.split("\r\n");
     let request: Vec<&str> = lines.next().unwrap().split(' ').collect();
-    assert!(matches!(request[..], [method, _, "HTTP/1.0" | "HTTP/1.1"] if method == head.method.as_str()), "{request:?}");
+    assert!(
+        matches!(request[..], [method, _, "HTTP/1.0" | "HTTP/1.1"] if method == head.method.as_str()),
+        "{request:?}"
+    );
     assert!(request[1].ends_with(head.target.as_str()) || head.target.starts_with('/'), "{request:?}");
     let headers: Vec<(&str, &str)> = lines.map(|line| line.split_once(':').expect("a colon")).collect();
     let seen = head.headers.0.iter().map(|header| (header.field.as_str().as_str(), header.value.as_str()));

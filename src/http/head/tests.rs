@@ -207,7 +207,9 @@ fn only_http_1_1_clients_are_invited_to_send_a_body() {
 
 #[test]
 fn every_form_of_a_host_is_taken() {
-    for host in ["a", "A.example.com.", "my_shop", "192.0.2.1:80", "[2001:db8::1]", "[::1]:65535", "a:", "a%2Db", "a%2d"] {
+    for host in
+        ["a", "A.example.com.", "my_shop", "192.0.2.1:80", "[2001:db8::1]", "[::1]:65535", "a:", "a%2Db", "a%2d"]
+    {
         accepted(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         accepted(&format!("GET http://{host}/ HTTP/1.1\r\nHost: a\r\n\r\n"));
     }

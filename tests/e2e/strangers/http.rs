@@ -121,7 +121,12 @@ fn over_tls_the_door_reads_every_case_alike() {
 
 /// Plays the corpus to the real server; after each case a signed call must be served, and the journal must hold those
 /// calls and nothing else.
-fn leaves_no_trace(scratch: &Scratch, koogate: Koogate, mut play_one: impl FnMut(&Case), mut call: impl FnMut(&Koogate)) {
+fn leaves_no_trace(
+    scratch: &Scratch,
+    koogate: Koogate,
+    mut play_one: impl FnMut(&Case),
+    mut call: impl FnMut(&Koogate),
+) {
     let mut calls = 0;
     let wrong = play_all(&corpus(), Pieces::Whole, |case| {
         play_one(case);
@@ -145,9 +150,14 @@ fn no_case_leaves_a_row_in_the_journal_and_a_signed_call_is_served_after_each() 
     let scratch = Scratch::new(FIXED);
     let koogate = scratch.serve();
     let address = koogate.address;
-    leaves_no_trace(&scratch, koogate, |case| play(plain(address), case, Pieces::Whole), |koogate| {
-        koogate.call(&question());
-    });
+    leaves_no_trace(
+        &scratch,
+        koogate,
+        |case| play(plain(address), case, Pieces::Whole),
+        |koogate| {
+            koogate.call(&question());
+        },
+    );
 }
 
 #[test]
@@ -156,7 +166,12 @@ fn no_case_leaves_a_row_in_the_journal_over_tls_either() {
     let scratch = serve::scratch(&authority.issue(&["shop.example.com"]), FIXED);
     let koogate = scratch.serve();
     let (address, config) = (koogate.address, authority.usual());
-    leaves_no_trace(&scratch, koogate, |case| play(secure(address, &config), case, Pieces::Whole), |koogate| {
-        serve::call(koogate, &config, &question());
-    });
+    leaves_no_trace(
+        &scratch,
+        koogate,
+        |case| play(secure(address, &config), case, Pieces::Whole),
+        |koogate| {
+            serve::call(koogate, &config, &question());
+        },
+    );
 }

@@ -330,16 +330,11 @@ trait ReadWrite: Read + Write {}
 impl<S: Read + Write> ReadWrite for S {}
 
 /// All kinds at once, each at a door of its own.
-fn all_are_ended<S: 'static>(
-    kinds: Vec<Kind<S>>,
-    authority: Option<&Authority>,
-    connect: impl Fn(&House) -> S + Sync,
-) {
+fn all_are_ended<S: 'static>(kinds: Vec<Kind<S>>, authority: Option<&Authority>, connect: impl Fn(&House) -> S + Sync) {
     let run = |kind: &Kind<S>| {
         let mut settings = impatient(kind.deadline);
-        settings.tls = authority.map(|authority| {
-            Arc::new(Tls::new(identity(&authority.issue(&["shop.example.com"]))).unwrap())
-        });
+        settings.tls =
+            authority.map(|authority| Arc::new(Tls::new(identity(&authority.issue(&["shop.example.com"]))).unwrap()));
         let house = House::open(settings);
         thread::scope(|scope| {
             for _ in 0..STRANGERS {

@@ -82,11 +82,7 @@ impl Words {
         })
     }
 
-    fn config(
-        &self,
-        version: &'static rustls::SupportedProtocolVersion,
-        protocols: &[&str],
-    ) -> Arc<ClientConfig> {
+    fn config(&self, version: &'static rustls::SupportedProtocolVersion, protocols: &[&str]) -> Arc<ClientConfig> {
         self.authority.client(version, protocols)
     }
 }
