@@ -26,7 +26,7 @@ fn question() -> serde_json::Value {
 }
 
 /// A figure of the server's /proc/PID/status, such as `VmRSS` (in KiB).
-fn figure(koogate: &Koogate, name: &str) -> u64 {
+pub fn figure(koogate: &Koogate, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", koogate.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()

@@ -94,7 +94,7 @@ fn trickle(mut stream: impl Read + Write, socket: &TcpStream, pieces: impl Itera
 }
 
 fn bytes(byte: u8) -> impl Iterator<Item = Vec<u8>> {
-    std::iter::repeat_n(vec![byte], 3000)
+    std::iter::repeat_n(vec![byte], 100_000)
 }
 
 /// Says no more, and waits for the end.
@@ -162,9 +162,11 @@ fn plain_kinds() -> Vec<Kind<TcpStream>> {
             say(&socket, "GET / HTTP/1.1\r\nX: ");
             trickle(&socket, &socket, bytes(b'x'));
         }),
-        kind("trickles headers", head, HEAD_TOO_SLOW, |socket| {
+        kind("sends a header now and then", head, HEAD_TOO_SLOW, |socket| {
             say(&socket, "GET / HTTP/1.1\r\n");
-            trickle(&socket, &socket, std::iter::repeat_n(b"X: y\r\n".to_vec(), 3000));
+            // Fewer than are allowed, for longer than any deadline for heads.
+            let headers = std::iter::repeat_n(b"X: y\r\n".to_vec(), 60);
+            trickle(&socket, &socket, headers.inspect(|_| thread::sleep(20 * PAUSE)));
         }),
         kind("trickles a second head", head, HEAD_TOO_SLOW, |mut socket| {
             say(&socket, get("/quiet"));
@@ -376,4 +378,66 @@ fn within_a_session_every_phase_ends_by_its_own_deadline() {
     let authority = Authority::new();
     let config = authority.usual();
     all_are_ended(session_kinds(), Some(&authority), |house| secure(house.address(), &config));
+}
+
+mod long {
+    use std::time::Instant;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::harness::{Scratch, instance_call};
+    use crate::shop::FIXED;
+    use crate::strangers::idle::figure;
+
+    /// Strangers of each kind; together they leave some of the 256 places.
+    const EACH: usize = 12;
+
+    #[test]
+    #[ignore = "a minute: the deadlines of the real server"]
+    fn a_signed_call_is_served_while_strangers_are_slow_in_every_phase() {
+        let scratch = Scratch::new(FIXED);
+        let koogate = scratch.serve();
+        let call = || {
+            let begun = Instant::now();
+            koogate.call(&instance_call("queryInstance", "nobody", json!({})));
+            begun.elapsed()
+        };
+        call();
+        let before = figure(&koogate, "VmRSS");
+        let kinds = plain_kinds();
+        let (begun, address) = (Instant::now(), koogate.address);
+        let (calls, worst, most, threads) = thread::scope(|scope| {
+            let strangers: Vec<_> = kinds
+                .iter()
+                .flat_map(|kind| (0..EACH).map(move |_| kind))
+                .map(|kind| scope.spawn(move || (kind.be_slow)(tcp_for_long(address))))
+                .collect();
+            let (mut calls, mut worst, mut most, mut threads) = (0, Duration::ZERO, 0, 0);
+            while !strangers.iter().all(thread::ScopedJoinHandle::is_finished) {
+                worst = worst.max(call());
+                calls += 1;
+                most = most.max(figure(&koogate, "VmRSS"));
+                threads = threads.max(figure(&koogate, "Threads"));
+                thread::sleep(Duration::from_millis(50));
+            }
+            (calls, worst, most, threads)
+        });
+        println!(
+            "{} strangers, slow in {} ways: all ended after {:.0} s; {calls} signed calls meanwhile, the slowest took {} ms; \
+             {before} KiB resident before, {most} KiB at most, {threads} threads",
+            kinds.len() * EACH,
+            kinds.len(),
+            begun.elapsed().as_secs_f64(),
+            worst.as_millis()
+        );
+        assert!(!koogate.stop().contains("ALERT"));
+    }
+
+    /// With time for the longest deadline, of a minute.
+    fn tcp_for_long(address: std::net::SocketAddr) -> TcpStream {
+        let socket = tcp(address);
+        socket.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+        socket
+    }
 }
