@@ -10,8 +10,11 @@ mod json;
 mod replies;
 mod wire;
 
+/// Takes any bytes and panics where a property does not hold.
+pub type Target = fn(&[u8]);
+
 /// Every target by its name, which is also that of its corpus and of its program in `fuzz/`.
-pub const TARGETS: [(&str, fn(&[u8])); 17] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("calls_get", calls::get),
     ("calls_kit", calls::kit),
     ("calls_post", calls::post),

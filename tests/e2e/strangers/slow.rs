@@ -144,7 +144,7 @@ fn hear(stream: &mut impl Read) {
 fn plain_kinds() -> Vec<Kind<TcpStream>> {
     let kind = |name, deadline, told, be_slow| Kind { name, deadline, told, be_slow };
     vec![
-        kind("silent from the beginning", idle, None, |socket| wait(socket)),
+        kind("silent from the beginning", idle, None, wait),
         kind("silent after a request", idle, None, |mut socket| {
             say(&socket, get("/quiet"));
             hear(&mut socket);
@@ -259,7 +259,7 @@ fn handshake_kinds() -> Vec<Kind<(TcpStream, Vec<u8>)>> {
 fn session_kinds() -> Vec<Kind<Secured>> {
     let kind = |name, deadline, told, be_slow| Kind { name, deadline, told, be_slow };
     vec![
-        kind("silent after the handshake", idle, None, |stream| wait(stream)),
+        kind("silent after the handshake", idle, None, wait),
         kind("silent after a request", idle, None, |mut stream| {
             say(&mut stream, get("/quiet"));
             hear(&mut stream);
