@@ -54,7 +54,7 @@ pub(super) fn serve(watched: &Watched, shared: &Shared) {
     let Some(tls) = &shared.settings.tls else { return plain().run() };
     match shake_hands(watched, shared, tls) {
         Ok(stream) => Connection::new(stream, watched, shared).run(),
-        Err(Unmet::PlainHttp) => plain().refuse(Refusal::PlainHttp),
+        Err(Unmet::PlainHttp) => plain().refuse(Refusal::PlainHttp, false),
         Err(Unmet::Refused(reason)) => {
             note(watched, shared, reason);
             drain(watched, shared);
@@ -106,7 +106,7 @@ impl<'a, S: Stream> Connection<'a, S> {
                     Next::Part => return self.part(),
                     Next::Drop => return,
                 },
-                Err(Ending::Refused(refusal)) => return self.refuse(refusal),
+                Err(Ending::Refused { refusal, head_only }) => return self.refuse(refusal, head_only),
                 Err(Ending::Quiet) => return self.leave(),
             }
         }
@@ -161,9 +161,9 @@ impl<'a, S: Stream> Connection<'a, S> {
         sent
     }
 
-    fn refuse(mut self, refusal: Refusal) {
+    fn refuse(mut self, refusal: Refusal, head_only: bool) {
         note(self.watched, self.shared, refusal.reason());
-        self.print(&Reply::to_refusal(refusal), Framing { head_only: false, close: true });
+        self.print(&Reply::to_refusal(refusal), Framing { head_only, close: true });
         if self.watched.enter_to_refuse(Phase::Write, Instant::now()).map(|()| self.send()) == Ok(true) {
             // Whatever the inbox says: what was refused may still be arriving.
             if self.stream.end().is_ok() {

@@ -9,7 +9,7 @@
 //! values too (the header type could not hold them, and a header that vanishes is worse than one refused), and any
 //! `Transfer-Encoding` is refused because no caller needs it.
 
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, net::Ipv6Addr};
 
 use httparse::Status;
 
@@ -20,22 +20,24 @@ pub(super) const MAX_HEADERS: usize = 64;
 
 /// A head in which everything the door acts on is settled.
 #[derive(Debug, PartialEq)]
-pub(super) struct Head {
-    pub(super) method: Method,
+pub struct Head {
+    /// As it is spelled.
+    pub method: Method,
     /// Origin form (`/path?query`) or `*`.
-    pub(super) target: String,
-    pub(super) headers: Headers,
+    pub target: String,
+    /// All of them.
+    pub headers: Headers,
     /// Bytes of body that follow; 0 when nothing says so. Not yet compared with any limit.
-    pub(super) body_length: u64,
+    pub body_length: u64,
     /// The client waits for `100 Continue` before it sends the body.
-    pub(super) expects_continue: bool,
+    pub expects_continue: bool,
     /// The connection may carry another request. Never for HTTP/1.0: its keep-alive was never standardised.
-    pub(super) keep_alive: bool,
+    pub keep_alive: bool,
 }
 
 /// The headers in the order received.
 #[derive(Debug)]
-pub(super) struct Headers(pub(super) Vec<Header>);
+pub struct Headers(pub Vec<Header>);
 
 impl PartialEq for Headers {
     /// Byte by byte, the case of names included: the tests compare what a handler would see.
@@ -43,6 +45,18 @@ impl PartialEq for Headers {
         let spelled = |headers: &Self| headers.0.iter().map(ToString::to_string).collect::<Vec<_>>();
         spelled(self) == spelled(other)
     }
+}
+
+/// What the door makes of the first bytes of a connection, without any connection: for tests and fuzzing.
+///
+/// Returns the head and its length in bytes, or `None` while it is not complete.
+///
+/// # Errors
+/// The status of the refusal.
+pub fn read_head(bytes: &[u8], limit: usize) -> Result<Option<(usize, Head)>, u16> {
+    let length = HeadScanner::new(limit).advance(bytes).map_err(Refusal::status)?;
+    let read = |length| parse(&bytes[..length]).map(|head| (length, head));
+    length.map(read).transpose().map_err(Refusal::status)
 }
 
 /// Finds the end of a head in a buffer that grows.
@@ -88,6 +102,11 @@ impl HeadScanner {
 /// request line, which old clients send after a body.
 pub(super) fn is_blank(bytes: &[u8]) -> bool {
     b"\r\n".starts_with(bytes)
+}
+
+/// Whether what has arrived of a head, sound or not, asks for an answer without content (RFC 9110 §9.3.2).
+pub(super) fn asks_for_head(bytes: &[u8]) -> bool {
+    bytes.strip_prefix(b"\r\n").unwrap_or(bytes).starts_with(b"HEAD ")
 }
 
 /// Reads a head that [`HeadScanner`] found complete, up to and including its last empty line.
@@ -224,10 +243,38 @@ fn once<'a>(slot: &mut Option<&'a str>, value: &'a str, refusal: Refusal) -> Res
     if slot.replace(value).is_some() { Err(refusal) } else { Ok(()) }
 }
 
-/// Host and optional port by their characters (RFC 3986 §3.2.2), user information excluded. A comma is left out: it
-/// is how two Host headers look after a proxy has joined them.
+/// Host and optional port (RFC 3986 §3.2.2, §3.2.3), user information excluded. An empty host is a matter of other
+/// schemes than http and https (RFC 9110 §4.2.1).
 fn is_authority(value: &str) -> bool {
-    !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%:[]".contains(&byte))
+    let (is_host, port) = match value.strip_prefix('[') {
+        Some(rest) => {
+            let Some((address, port)) = rest.split_once(']') else { return false };
+            (address.parse::<Ipv6Addr>().is_ok(), port)
+        }
+        None => {
+            let (name, port) = value.split_at(value.find(':').unwrap_or(value.len()));
+            (is_registered_name(name), port)
+        }
+    };
+    is_host && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+/// A name or an IPv4 address by its characters. A comma is left out: it is how two Host headers look after a proxy has
+/// joined them.
+fn is_registered_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&byte);
+    let mut pieces = name.split('%');
+    let first_is_plain = pieces.next().is_some_and(|first| first.bytes().all(is_plain));
+    let is_encoded = |piece: &str| {
+        let (digits, rest) = piece.as_bytes().split_at(piece.len().min(2));
+        digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit) && rest.iter().all(|&byte| is_plain(byte))
+    };
+    !name.is_empty() && first_is_plain && pieces.all(is_encoded)
+}
+
+/// Digits of a port that there is, or none at all.
+fn is_port(digits: &str) -> bool {
+    digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits.is_empty() || digits.parse::<u16>().is_ok())
 }
 
 fn copy(headers: &[httparse::Header<'_>]) -> Result<Headers, Refusal> {

@@ -44,6 +44,7 @@ use std::{net::IpAddr, time::Instant};
 
 pub use counters::{Counters, CountersNow};
 pub use door::{Door, DoorError, DoorSettings};
+pub use head::{Head, Headers, read_head};
 pub use reply::Reply;
 pub use tiny_http::{Header, Method};
 pub use tls::{Chain, Identity, IdentityError, Tls, TlsError};

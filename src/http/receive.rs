@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    Method,
     body::{Body, Share},
     connection::Stream,
     head::{self, Head, HeadScanner},
@@ -31,20 +32,34 @@ pub(super) enum Ending {
     /// Between requests, or cut from outside: there is nothing to say and nobody to say it to.
     Quiet,
     /// The client is to be told.
-    Refused(Refusal),
+    Refused {
+        refusal: Refusal,
+        /// It has asked for the head of an answer only.
+        head_only: bool,
+    },
+}
+
+impl Ending {
+    /// Of a request that asks for the head of an answer only, or does not.
+    fn to(self, head_only: bool) -> Self {
+        match self {
+            Self::Quiet => self,
+            Self::Refused { refusal, .. } => Self::Refused { refusal, head_only },
+        }
+    }
 }
 
 impl From<Refusal> for Ending {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+        Self::Refused { refusal, head_only: false }
     }
 }
 
 impl From<Cut> for Ending {
     fn from(cut: Cut) -> Self {
         match cut {
-            Cut::Overdue(Phase::Head) => Self::Refused(Refusal::HeadTooSlow),
-            Cut::Overdue(Phase::Body) => Self::Refused(Refusal::BodyTooSlow),
+            Cut::Overdue(Phase::Head) => Refusal::HeadTooSlow.into(),
+            Cut::Overdue(Phase::Body) => Refusal::BodyTooSlow.into(),
             Cut::Overdue(_) | Cut::Evicted => Self::Quiet,
         }
     }
@@ -57,14 +72,27 @@ pub(super) fn receive<'a, S: Stream>(
     watched: &Watched,
     shared: &'a Shared,
 ) -> Result<Received<'a>, Ending> {
-    let length = await_head(stream, inbox, watched, shared)?;
-    let head = head::parse(&inbox.bytes()[..length])?;
-    inbox.consume(length);
-    let body = receive_body(stream, inbox, watched, shared, &head)?;
+    let head =
+        receive_head(stream, inbox, watched, shared).map_err(|ending| ending.to(head::asks_for_head(inbox.bytes())))?;
+    let body =
+        receive_body(stream, inbox, watched, shared, &head).map_err(|ending| ending.to(head.method == Method::Head))?;
     let (body, share) = body.finish();
     let at = Instant::now();
     watched.enter(Phase::Service, at)?;
     Ok(Received { head, body, at, _share: share })
+}
+
+/// Takes a head out of the inbox; one that is refused stays there.
+fn receive_head<S: Stream>(
+    stream: &mut S,
+    inbox: &mut Inbox,
+    watched: &Watched,
+    shared: &Shared,
+) -> Result<Head, Ending> {
+    let length = await_head(stream, inbox, watched, shared)?;
+    let head = head::parse(&inbox.bytes()[..length])?;
+    inbox.consume(length);
+    Ok(head)
 }
 
 /// Reads until a whole head is in the inbox and returns its length.

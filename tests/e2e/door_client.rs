@@ -192,10 +192,15 @@ impl<S: Read + Write> Client<S> {
     /// Reads one answer.
     pub fn answer(&mut self) -> Answer {
         let mut answer = self.answer_head();
+        self.read_body(&mut answer);
+        answer
+    }
+
+    /// Reads what belongs to the head of an answer.
+    pub fn read_body(&mut self, answer: &mut Answer) {
         let length = answer.header("Content-Length").map_or(0, |length| length.parse().unwrap());
         answer.body = vec![0; length];
         self.0.read_exact(&mut answer.body).unwrap();
-        answer
     }
 
     /// Reads the head of an answer only.

@@ -2,6 +2,6 @@
 
 mod close;
 mod cost;
-mod door;
+pub mod door;
 pub mod peer;
-mod serve;
+pub mod serve;

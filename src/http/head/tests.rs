@@ -95,6 +95,15 @@ fn every_malformed_head_gets_its_refusal() {
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", HostMalformed),
         ("GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", HostMalformed),
         ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", HostMalformed),
+        ("GET / HTTP/1.1\r\nHost: a:+80\r\n\r\n", HostMalformed),
+        ("GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", HostMalformed),
+        ("GET / HTTP/1.1\r\nHost: a:80:80\r\n\r\n", HostMalformed),
+        ("GET / HTTP/1.1\r\nHost: :80\r\n\r\n", HostMalformed),
+        ("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", HostMalformed),
+        ("GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n", HostMalformed),
+        ("GET / HTTP/1.1\r\nHost: [a]\r\n\r\n", HostMalformed),
+        ("GET / HTTP/1.1\r\nHost: a%4\r\n\r\n", HostMalformed),
+        ("GET / HTTP/1.1\r\nHost: a%zzb\r\n\r\n", HostMalformed),
     ]
     .into_iter()
     .map(|(text, refusal)| (text.to_owned(), refusal))
@@ -194,6 +203,16 @@ fn only_http_1_1_clients_are_invited_to_send_a_body() {
     assert!(accepted("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n\r\n").expects_continue);
     assert!(!accepted("POST / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").expects_continue);
     assert!(!accepted("POST / HTTP/1.1\r\nHost: a\r\n\r\n").expects_continue);
+}
+
+#[test]
+fn every_form_of_a_host_is_taken() {
+    for host in
+        ["a", "A.example.com.", "my_shop", "192.0.2.1:80", "[2001:db8::1]", "[::1]:65535", "a:", "a%2Db", "a%2d"]
+    {
+        accepted(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        accepted(&format!("GET http://{host}/ HTTP/1.1\r\nHost: a\r\n\r\n"));
+    }
 }
 
 #[test]

@@ -141,39 +141,6 @@ fn a_plain_request_is_answered_plainly() {
 }
 
 #[test]
-fn garbage_is_refused_at_once() {
-    let authority = Authority::new();
-    let house = house(&authority);
-    let long = [&[22, 3, 1, 0x40, 0][..], &[1, 0xff, 0xff, 0xff], &[0; 0x4000 - 4]].concat();
-    let old = [&[22, 3, 1, 0, 47, 1, 0, 0, 43, 3, 1][..], &[7; 32], &[0, 0, 4, 0, 47, 0, 53, 1, 0]].concat();
-    for bytes in [
-        &b"\0\0\0\0"[..],
-        b"\xff\xff\xff\xff",
-        b"SSH-2.0-x\r\n",
-        b"\x80\x2e\x01\x03\x01",
-        b"\x16\x03\x01\xff\xff\x01\x00\x00\x00",
-        b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00",
-        b"\x15\x03\x01\x00\x02\x02\x28",
-        b"\x17\x03\x03\x00\x01x",
-        &long,
-        &old,
-    ] {
-        let mut socket = tcp(house.address());
-        // It may be cut while it still sends.
-        let _ = socket.write_all(bytes);
-        let mut answer = Vec::new();
-        match socket.read_to_end(&mut answer) {
-            Ok(_) => {}
-            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{bytes:?}"),
-        }
-        house.becomes_empty();
-    }
-    serves_a_healthy_client(&house, &authority);
-    assert_eq!(house.door.counters().now().panics, 0);
-    assert_eq!(house.echo.seen().len(), 1);
-}
-
-#[test]
 fn handshakes_that_do_not_go_on_are_cut_in_time() {
     let authority = Authority::new();
     let house = house_with(&authority, |settings| settings.handshake_within = Duration::from_millis(200));

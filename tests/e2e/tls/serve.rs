@@ -22,7 +22,7 @@ const TLS: &str = "[server]\nlisten = \"127.0.0.1:0\"\n\
 const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"0123456789abcdef\"\n";
 
 /// A folder that is configured for HTTPS with this certificate.
-fn scratch(pair: &Pair, products: &str) -> Scratch {
+pub fn scratch(pair: &Pair, products: &str) -> Scratch {
     let scratch = Scratch::new(products);
     scratch.configure(&[KEY], &format!("{TLS}{ADMIN}"), products);
     write(&scratch, "fullchain.pem", &pair.certificate);
@@ -36,7 +36,7 @@ fn write(scratch: &Scratch, name: &str, text: &str) {
 }
 
 /// A signed call over HTTPS; its answer's signature is checked, under a name with its capitals.
-fn call(koogate: &Koogate, config: &Arc<ClientConfig>, body: &Value) -> Answer {
+pub fn call(koogate: &Koogate, config: &Arc<ClientConfig>, body: &Value) -> Answer {
     let body = body.to_string();
     let target = format!("/saasproduce?{}", Signed::now(KEY, body.as_bytes()).query());
     let answer =

@@ -1,0 +1,5 @@
+//! libFuzzer's entry to the target `config`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| koogate_fuzz::run("config", data));
