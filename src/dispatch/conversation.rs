@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::http::Reply;
 use crate::operation::Environment;
+use crate::protocol::auth_token::Mark;
 use crate::protocol::call::{Call, Outcome};
 use crate::protocol::field_cipher::EncryptType;
 use crate::protocol::key::AccessKey;
@@ -162,6 +163,17 @@ impl Conversation {
     fn fault_in(&self, body: &[u8]) -> Option<String> {
         let findings = reply_checks::check_body(&self.family.reply_shape(self.call.as_ref()), body);
         findings.into_iter().find(|finding| finding.severity == Severity::Fail).map(|finding| finding.text)
+    }
+
+    /// What tells this call from every other, in families where one can come again word for word.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        self.mark_in(&self.exchange.request_line)
+    }
+
+    /// The same of a call in the journal.
+    pub(super) fn mark_in(&self, request_line: &str) -> Option<Mark> {
+        let (_, query) = request_line.split_once('?')?;
+        self.family.mark(query)
     }
 
     /// A body with the signature its family gives it.
