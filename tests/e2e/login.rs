@@ -33,7 +33,7 @@ fn scratch_with(sections: &str, lines: &str) -> Scratch {
     let scratch = Scratch::new(FIXED);
     let sections = format!(
         "{sections}\n[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{ADMIN_TOKEN}\"\n[login]\napp_id = \"{APP_ID}\"\n\
-         application_url = \"{APPLICATION}\"\nsecret = \"{TOKEN_SECRET}\"\n{lines}\n"
+         application_url = \"{APPLICATION}\"\nsecret = \"{TOKEN_SECRET}\"\nlocal_centres = true\n{lines}\n"
     );
     scratch.configure(&[KEY], &sections, FIXED);
     scratch
