@@ -15,6 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::certificates;
 use crate::config::Config;
 use crate::demo;
+use crate::permissions;
 use crate::run::Server;
 
 /// Exit code when a second signal ends the process before it has stopped by itself.
@@ -49,6 +50,8 @@ pub(super) fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     let config = super::load(path)?;
     warn(&config);
     let server = Server::start(&config)?;
+    // Now that the database is there.
+    warn_of_files(path, &config);
     announce(&config, &server);
     let look_every = server.certificates().map(|_| certificates::LOOK_EVERY);
     loop {
@@ -66,6 +69,12 @@ pub(super) fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
 fn warn(config: &Config) {
     for warning in &config.warnings {
         log::warn!("{warning}");
+    }
+}
+
+fn warn_of_files(path: &Path, config: &Config) {
+    for remark in permissions::remarks(path, config) {
+        log::warn!("{remark}");
     }
 }
 
@@ -95,6 +104,7 @@ fn reload(path: &Path, server: &Server) {
         }
     };
     warn(&config);
+    warn_of_files(path, &config);
     match server.reload(&config) {
         Ok(needs_restart) if needs_restart.is_empty() => log::info!("the configuration was reloaded"),
         Ok(needs_restart) => {
