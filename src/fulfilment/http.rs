@@ -117,10 +117,10 @@ impl HttpApplication {
     fn error_page(&self, response: &mut Response<Body>, event: &Event) -> AttemptError {
         let mut page = Vec::new();
         let _as_far_as_it_came = response.body_mut().as_reader().take(ERROR_PAGE_LIMIT).read_to_end(&mut page);
-        let own = self.secret.as_ref().map(WebhookSecret::encoded);
+        let own = self.secret.as_ref().map(WebhookSecret::spellings).unwrap_or_default();
         let values = event.private_values();
         let mut private: Vec<&str> = values.iter().map(AsRef::as_ref).collect();
-        private.extend(own.as_ref().map(|secret| secret.expose().as_str()));
+        private.extend(own.iter().map(|secret| secret.expose().as_str()));
         let body = match excerpt(&page, &private, ERROR_PAGE_SHOWN) {
             shown if shown.is_empty() => "(no text)".to_owned(),
             shown => shown,
