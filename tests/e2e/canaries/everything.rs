@@ -283,7 +283,7 @@ fn break_configuration(everything: &mut Everything, good: &str) {
         (basic.clone(), format!("{{ value = {basic} }}")),
         (basic.clone(), format!("[{basic}]")),
         (basic.clone(), format!("\"{}", BASIC.value)),
-        (basic, format!("{}", BASIC.value)),
+        (basic, BASIC.value.to_owned()),
         (format!("\"{}\"", TOKEN.value), format!("\"{}\\u0001\"", TOKEN.value)),
         (format!("whsec_{}", HOOK.value), HOOK.value.to_owned()),
         (format!("whsec_{}", HOOK.value), format!("whsec_!{}", HOOK.value)),
