@@ -1,4 +1,4 @@
-//! What `koogate check` looks at: configuration, certificate, database, work in the background, KooGallery. Every finding that is not
+//! What `koogate check` looks at: configuration, files, certificate, database, work in the background, KooGallery. Every finding that is not
 //! good says the mend. How findings are printed is the command's matter.
 
 mod copies;
@@ -13,6 +13,7 @@ use crate::certificates::{self, Loaded};
 use crate::config::{Config, Endpoint};
 use crate::open_api::error::OpenApiError;
 use crate::open_api::{OpenApi, Patience};
+use crate::permissions;
 use crate::settings::Settings;
 use crate::store::{self, OpenError, Role, Store};
 use crate::usage::pusher::LATE;
@@ -70,6 +71,7 @@ type Tell<'t> = &'t mut dyn FnMut(&Finding) -> anyhow::Result<()>;
 /// Only what `tell` fails with.
 pub fn run(path: &Path, tell: Tell<'_>) -> anyhow::Result<()> {
     let Some((config, settings)) = configuration(path, tell)? else { return Ok(()) };
+    files(path, &config, tell)?;
     certificate(&config, tell)?;
     let Some(store) = database(&config, tell)? else { return Ok(()) };
     copies::look(&config, &store, tell)?;
@@ -109,6 +111,16 @@ fn configuration(path: &Path, tell: Tell<'_>) -> anyhow::Result<Option<(Config, 
             Ok(None)
         }
     }
+}
+
+fn files(path: &Path, config: &Config, tell: Tell<'_>) -> anyhow::Result<()> {
+    const SUBJECT: &str = "files";
+    let remarks = permissions::remarks(path, config);
+    if remarks.is_empty() {
+        return tell(&good(SUBJECT, "no other user can read or change the database and its copies".to_owned()));
+    }
+    let level = Level::Warning;
+    remarks.into_iter().try_for_each(|text| tell(&Finding { level, subject: SUBJECT, text, mend: None }))
 }
 
 fn certificate(config: &Config, tell: Tell<'_>) -> anyhow::Result<()> {

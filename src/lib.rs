@@ -33,6 +33,7 @@ pub mod login;
 pub mod metrics;
 pub mod open_api;
 pub mod operation;
+pub mod permissions;
 pub mod pool;
 pub mod protocol;
 pub mod random;

@@ -217,7 +217,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("[keys]\nbasic = 'basic-key'\nsealing_key = '{}'\n{PRODUCT}", "00".repeat(32));
         let config = Config::from_toml(&text, folder.path()).unwrap();
-        let file = store::Settings { path: folder.path().join("koogate.db"), commit_batch: 512 };
+        let (path, snapshot) = (folder.path().join("koogate.db"), folder.path().join("koogate.snapshot.db"));
+        let file = store::Settings { path, snapshot, commit_batch: 512 };
         let sealing = Arc::new(config.keys.sealing.clone());
         let store = Arc::new(Store::open(&file, store::Role::Server, sealing).unwrap());
         let settings = Arc::new(Settings::new(&config).unwrap());
@@ -237,10 +238,15 @@ mod tests {
         }
     }
 
+    /// Of a process that has just been found well.
+    fn health() -> Arc<Health> {
+        Arc::new(Health::new(Duration::from_secs(600)))
+    }
+
     #[test]
     fn a_request_leads_to_one_family_or_nowhere() {
         let (_store, dispatcher, _folder) = scratch();
-        let site = PublicSite::new(dispatcher, "/saasproduce".to_owned());
+        let site = PublicSite::new(dispatcher, "/saasproduce".to_owned(), health());
         let purchase = r#"{"activity":"newInstance"}"#;
         for (method, target, body, expected) in [
             (Method::Post, "/saasproduce", purchase, "basic-v2 or license-code"),
@@ -265,7 +271,8 @@ mod tests {
     #[test]
     fn what_is_not_ours_is_404_and_health_is_told() {
         let (store, dispatcher, _folder) = scratch();
-        let site = |login| PublicSite::new(Arc::clone(&dispatcher), "/saasproduce".to_owned()).with_login(login);
+        let site =
+            |login| PublicSite::new(Arc::clone(&dispatcher), "/saasproduce".to_owned(), health()).with_login(login);
         let get = |site: &PublicSite, target: &str| site.handle(request(Method::Get, target, "")).status;
         assert_eq!(site(None).handle(request(Method::Get, "/healthz", "")).body, b"ok\n");
         for target in ["/", "/healthz/x", "/metrics", "/saasproduce/login"] {
@@ -279,6 +286,7 @@ mod tests {
             login_page: "https://login.example.com/?appId={appId}".to_owned(),
             token_lifetime: Duration::from_secs(60),
             session_lifetime: Duration::from_secs(3600),
+            local_centres: false,
         };
         let desk = LoginDesk::start(login, "/saasproduce", store, Arc::clone(&dispatcher)).unwrap();
         assert_eq!(get(&site(Some(Arc::new(desk))), "/saasproduce/login"), 302);
@@ -287,7 +295,7 @@ mod tests {
     #[test]
     fn what_the_door_turns_away_is_counted_with_its_peer() {
         let (_store, dispatcher, _folder) = scratch();
-        let site = PublicSite::new(Arc::clone(&dispatcher), "/saasproduce".to_owned());
+        let site = PublicSite::new(Arc::clone(&dispatcher), "/saasproduce".to_owned(), health());
         site.refused(IpAddr::from([192, 0, 2, 7]), "too long");
         let last = dispatcher.refused().last();
         assert_eq!((dispatcher.refused().total(), last.len()), (1, 1));

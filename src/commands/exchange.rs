@@ -1,6 +1,7 @@
 //! `koogate exchange`: the journal of calls.
 
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -170,7 +171,8 @@ fn show(store: &Store, id: i64, json: bool) -> anyhow::Result<()> {
 fn export(store: &Store, filter: &Filter, file: Option<&Path>, form: Form) -> anyhow::Result<()> {
     let out: Box<dyn Write> = match file {
         Some(path) => {
-            let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+            // What was ordered and by whom is nobody else's business.
+            let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
             Box::new(std::io::BufWriter::new(file.with_context(|| format!("cannot create {}", path.display()))?))
         }
         None => Box::new(std::io::stdout().lock()),
@@ -236,7 +238,7 @@ impl Sheet {
             Self::Json(out) => writeln!(out, "{object}")?,
             Self::Csv(writer) => writer.write_record(COLUMNS.map(|column| match &object[column] {
                 Value::Null => String::new(),
-                Value::String(text) => text.clone(),
+                Value::String(text) => cell(text),
                 other => other.to_string(),
             }))?,
         }
@@ -249,5 +251,27 @@ impl Sheet {
             Self::Csv(mut writer) => writer.flush()?,
         }
         Ok(())
+    }
+}
+
+/// A text as a spreadsheet should see it. What begins like a formula would be one, and formulas can send data away; so an
+/// apostrophe stands before it, by which spreadsheets know a text.
+fn cell(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if is_formula { format!("'{text}") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_of_a_spreadsheet_begins_like_a_formula() {
+        for text in ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+            assert_eq!(cell(text), format!("'{text}"));
+        }
+        for text in ["", "CS1", "a=b", "GET /saasproduce?x=1", "{\"a\":1}"] {
+            assert_eq!(cell(text), text);
+        }
     }
 }

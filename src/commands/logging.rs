@@ -5,6 +5,7 @@ use std::io::Write;
 use jiff::Timestamp;
 
 use super::Command;
+use super::output::harmless;
 
 /// Starts the log: everything from "info" up for the server, only warnings for other commands.
 pub(super) fn start(command: &Command) {
@@ -21,8 +22,7 @@ pub(super) fn start(command: &Command) {
     let started = builder
         .format(|out, record| {
             // What comes from outside may hold line ends: nothing may look like a line of its own.
-            let message: String =
-                record.args().to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+            let message = harmless(&record.args().to_string());
             writeln!(out, "{:.3} {:<5} {} {message}", Timestamp::now(), record.level(), record.target())
         })
         .try_init();

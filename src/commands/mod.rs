@@ -101,6 +101,7 @@ enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = cli.config;
     logging::start(&cli.command);
+    keep_memory_private();
     match cli.command {
         Command::Serve(args) => serve::run(&config, &args),
         Command::Init(args) => init::run(&args),
@@ -118,6 +119,15 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::backup(&config, &args),
         Command::Verify(args) => backup::verify(&config, &args),
         Command::Restore(args) => restore::run(&config, &args),
+    }
+}
+
+/// No core dump, and no debugger of the same user: keys and passwords stand in memory. (Of the superuser nothing can be kept.)
+/// Programs that koogate starts are not concerned.
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        log::warn!("cannot forbid core dumps of this process, which would hold keys: {error}");
     }
 }
 

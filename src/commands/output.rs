@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::excerpt::is_unprintable;
 pub(super) use crate::view::time;
 
 /// Prints rows as a table, or `objects` as one JSON object a line.
@@ -40,9 +41,9 @@ pub(crate) fn width() -> Option<u16> {
 }
 
 /// Text of somebody else's in one line of its own, whatever it holds: control characters could forge lines and steer the
-/// terminal.
+/// terminal, others could make it read as another text.
 pub(super) fn harmless(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char }).collect()
+    text.chars().map(|char| if is_unprintable(char) { char::REPLACEMENT_CHARACTER } else { char }).collect()
 }
 
 /// Prints a line on stdout, or several, without what could steer the terminal.
@@ -74,4 +75,16 @@ pub(super) fn progress(total: Option<u64>, doing: &'static str) -> ProgressBar {
     }
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
     bar.with_message(doing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strangers_text_neither_steers_nor_misleads() {
+        assert_eq!(harmless("a\u{1b}[31m\nb"), "a\u{fffd}[31m\u{fffd}b");
+        assert_eq!(harmless("exe\u{202e}gpj"), "exe\u{fffd}gpj");
+        assert_eq!(harmless("云商店 ok"), "云商店 ok");
+    }
 }

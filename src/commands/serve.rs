@@ -15,6 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::certificates;
 use crate::config::Config;
 use crate::demo;
+use crate::permissions;
 use crate::run::Server;
 use crate::supervisor::Supervisor;
 
@@ -52,6 +53,8 @@ pub(super) fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     warn(&config);
     supervisor.status("opening the database; after a crash all of it may be checked");
     let server = Server::start(&config, supervisor.clone())?;
+    // Now that the database is there.
+    warn_of_files(path, &config);
     let serving = announce(&config, &server);
     supervisor.ready(&serving);
     let look_every = server.certificates().map(|_| certificates::LOOK_EVERY);
@@ -75,6 +78,12 @@ pub(super) fn run(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
 fn warn(config: &Config) {
     for warning in &config.warnings {
         log::warn!("{warning}");
+    }
+}
+
+fn warn_of_files(path: &Path, config: &Config) {
+    for remark in permissions::remarks(path, config) {
+        log::warn!("{remark}");
     }
 }
 
@@ -106,6 +115,7 @@ fn reload(path: &Path, server: &Server) {
         }
     };
     warn(&config);
+    warn_of_files(path, &config);
     match server.reload(&config) {
         Ok(needs_restart) if needs_restart.is_empty() => log::info!("the configuration was reloaded"),
         Ok(needs_restart) => {

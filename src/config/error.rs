@@ -111,6 +111,14 @@ pub enum SecretProblem {
         #[source]
         source: io::Error,
     },
+    /// Every user of the machine could put another in its place.
+    #[error("the file {file} can be changed by every user of this machine (mode {mode:04o}); run chmod 600 on it")]
+    Changeable {
+        /// The file, resolved against the configuration's folder.
+        file: String,
+        /// Its permissions.
+        mode: u32,
+    },
     /// The file that should hold it is no text of a sensible length.
     #[error("the file {file} does not hold one secret: {reason}")]
     NotASecretFile {

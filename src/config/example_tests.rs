@@ -83,6 +83,7 @@ fn what_is_switched_off_in_the_example_holds_the_defaults_too() {
     assert_eq!(login.login_page, Login::default_login_page());
     assert_eq!(login.token_lifetime, Login::DEFAULT_TOKEN_LIFETIME);
     assert_eq!(login.session_lifetime, Login::DEFAULT_SESSION_LIFETIME);
+    assert!(!login.local_centres);
     let open_api = example.open_api.unwrap();
     assert_eq!(open_api.order_query, OrderQuery::Auto);
     assert_eq!(open_api.usage_interface, UsageInterface::New);

@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use crate::address::Address;
 use crate::config::secrets;
 use crate::config::section::Section;
-use crate::config::value::{Mismatch, duration, short_text, text};
+use crate::config::value::{Mismatch, boolean, duration, short_text, text};
 use crate::secret::Secret;
 
 /// KooGallery's unified login page; `ind` is fixed (spec 3-kit §11.1).
@@ -34,6 +34,8 @@ pub struct Login {
     pub token_lifetime: Duration,
     /// How long after the last refresh a session is forgotten.
     pub session_lifetime: Duration,
+    /// Tenants' authentication centres may be on this machine or in a private network: for trying things out.
+    pub local_centres: bool,
 }
 
 impl Login {
@@ -67,6 +69,7 @@ impl Login {
             section.or_default("token_lifetime", Self::DEFAULT_TOKEN_LIFETIME, duration(5 * second..=600 * second));
         let session_lifetime =
             section.or_default("session_lifetime", Self::DEFAULT_SESSION_LIFETIME, duration(60 * second..=365 * day));
+        let local_centres = section.or_default("local_centres", false, boolean);
         Some(Self {
             app_id: app_id?,
             application_url: application_url?,
@@ -75,6 +78,7 @@ impl Login {
             login_page,
             token_lifetime,
             session_lifetime,
+            local_centres,
         })
     }
 }

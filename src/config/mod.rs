@@ -92,6 +92,10 @@ impl Config {
             file: file.clone(),
             errors: vec![ConfigError { line: None, key: String::new(), problem: Problem::Unreadable(error) }],
         })?;
+        if secrets::is_changeable(mode) {
+            let problem = SecretProblem::Changeable { file: file.clone(), mode: mode & 0o777 }.into();
+            return Err(ConfigErrors { file, errors: vec![ConfigError { line: None, key: String::new(), problem }] });
+        }
         let base_dir = path.parent().unwrap_or(Path::new("")).to_owned();
         let surroundings = Surroundings { file: file.clone(), base_dir, environment };
         let (mut config, holds_secrets) = Self::read(&text, &surroundings)?;

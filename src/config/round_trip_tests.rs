@@ -154,16 +154,17 @@ fn logins() -> impl Strategy<Value = Login> {
     let secret = "[!-~]{32,64}".prop_filter("a placeholder", |secret| !secret.starts_with('<')).prop_map(Secret::new);
     let address = || "(https://[a-z]{1,8}|http://127\\.0\\.0\\.1)(:[1-9][0-9]{0,3})?(/[a-z0-9=&~]{0,8}){0,2}";
     let page = "https://[a-z]{1,8}(/#/[a-z]{1,8})?\\?(appId=\\{appId\\})?";
-    let lifetimes = (millis(5_000, 600_000), millis(60_000, 31_536_000_000));
-    (name(), address(), secret, of(address()), page, lifetimes).prop_map(
-        |(app_id, application_url, secret, callback_url, login_page, (token_lifetime, session_lifetime))| Login {
+    let rest = (millis(5_000, 600_000), millis(60_000, 31_536_000_000), any::<bool>());
+    (name(), address(), secret, of(address()), page, rest).prop_map(
+        |(app_id, application_url, secret, callback_url, login_page, rest)| Login {
             app_id,
             application_url,
             secret,
             callback_url,
             login_page,
-            token_lifetime,
-            session_lifetime,
+            token_lifetime: rest.0,
+            session_lifetime: rest.1,
+            local_centres: rest.2,
         },
     )
 }
@@ -355,6 +356,7 @@ impl Printer {
         self.text("login_page", &login.login_page);
         self.text("token_lifetime", DurationText(login.token_lifetime));
         self.text("session_lifetime", DurationText(login.session_lifetime));
+        self.plain("local_centres", login.local_centres);
     }
 
     fn open_api(&mut self, open_api: &OpenApi) {

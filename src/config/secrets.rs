@@ -268,6 +268,9 @@ fn read_file(path: &Path) -> Result<(Secret<String>, u32), SecretProblem> {
     }
     let opened = File::open(path).map_err(unreadable)?;
     let mode = opened.metadata().map_err(unreadable)?.mode();
+    if is_changeable(mode) {
+        return Err(SecretProblem::Changeable { file, mode: mode & 0o777 });
+    }
     let mut bytes = Zeroizing::new(Vec::new());
     opened.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LONGEST {
@@ -281,6 +284,12 @@ fn read_file(path: &Path) -> Result<(Secret<String>, u32), SecretProblem> {
 pub fn exposed(mode: u32) -> Option<String> {
     let permissions = mode & 0o777;
     (permissions & 0o077 != 0).then(|| format!("is open to other users (mode {permissions:04o}); run chmod 600 on it"))
+}
+
+/// Whether every user of the machine can change a file. Who can do that to the configuration decides which program
+/// koogate runs; that is refused, where a file that can only be read is warned of: secrets of containers often come so.
+pub(super) fn is_changeable(mode: u32) -> bool {
+    mode & 0o002 != 0
 }
 
 fn checked(secret: Secret<String>, kind: &SecretKind) -> Result<Secret<String>, Problem> {

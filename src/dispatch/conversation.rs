@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::http::Reply;
 use crate::operation::Environment;
+use crate::protocol::auth_token::Mark;
 use crate::protocol::call::{Call, Outcome};
 use crate::protocol::field_cipher::EncryptType;
 use crate::protocol::key::AccessKey;
@@ -168,6 +169,17 @@ impl Conversation {
     pub(super) fn is_altered(&self, recorded: &AnswerBytes) -> bool {
         let AnswerBytes { body, body_sign } = recorded;
         !body_sign.is_empty() && *body_sign != body_sign::header_value(&self.key, body)
+    }
+
+    /// What tells this call from every other, in families where one can come again word for word.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        self.mark_in(&self.exchange.request_line)
+    }
+
+    /// The same of a call in the journal.
+    pub(super) fn mark_in(&self, request_line: &str) -> Option<Mark> {
+        let (_, query) = request_line.split_once('?')?;
+        self.family.mark(query)
     }
 
     /// A body with the signature its family gives it.

@@ -3,6 +3,7 @@
 //! The script can be run any number of times for one call: it looks the operation up first and goes on from what it
 //! finds. Whatever it decides, the row of the call, the operation, the instance and the job are in one commit.
 
+mod again;
 mod answers;
 mod change;
 mod creation;

@@ -9,7 +9,6 @@ use thiserror::Error;
 
 use super::event::EventName;
 use crate::access::{Access, AccessFault, AccessParts};
-use crate::excerpt::excerpt;
 use crate::license::{License, LicenseFault};
 use crate::protocol::result_code::ResultCode;
 use crate::secret::Secret;
@@ -151,14 +150,14 @@ impl Answer {
             Some("pending") if event == EventName::InstanceCheckChange => Err(AnswerFault::PendingCheck),
             Some("pending") => Ok(Self::Pending),
             Some("refused") => refusal(&object),
-            Some(other) => Err(AnswerFault::UnknownStatus { status: excerpt(other.as_bytes(), &[], 32) }),
+            Some(other) => Err(AnswerFault::UnknownStatus { status: word(other) }),
         }
     }
 }
 
 impl AnswerFault {
     fn unknown_access_member(name: &str) -> Self {
-        Self::UnknownAccessMember { member: excerpt(name.as_bytes(), &[], 32) }
+        Self::UnknownAccessMember { member: word(name) }
     }
 
     /// serde_json's syntax errors tell position and expectation and quote nothing, unlike its type errors.
@@ -241,6 +240,14 @@ fn optional_text(object: &Map<String, Value>, member: &'static str) -> Result<Op
     }
 }
 
+/// What may be shown of a word that is none of the right ones. Anything but a word may be what the application hands out, a
+/// password in the wrong place, and is not shown.
+fn word(text: &str) -> String {
+    const LONGEST: usize = 20;
+    let is_word = text.len() <= LONGEST && text.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
+    if is_word { text.to_owned() } else { format!("(a text of {} characters)", text.chars().count()) }
+}
+
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -316,6 +323,11 @@ mod tests {
         let words = "must be \"ready\", \"pending\" or \"refused\"";
         check(CREATE, "{}", &format!("the answer has no \"status\"; it {words}"));
         check(CREATE, r#"{"status":"OK"}"#, &format!("\"status\" {words} (lower case), not \"OK\""));
+        let long = "a".repeat(21);
+        for (status, shown) in [("p4ssword", 8), ("pass word", 9), ("密码密码", 4), (long.as_str(), 21)] {
+            let shown = format!("\"status\" {words} (lower case), not \"(a text of {shown} characters)\"");
+            check(CREATE, &format!(r#"{{"status":"{status}"}}"#), &shown);
+        }
         check(CREATE, r#"{"status":true}"#, "\"status\" must be text in double quotes, not true or false");
         check(CREATE, r#"{"status":"ready","access":"x"}"#, "\"access\" must be a JSON object, not text");
         check(

@@ -22,6 +22,7 @@ use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, RustlsConnector};
 use ureq::{Agent, Body};
 
+pub(crate) use self::transport::NamedBy;
 use self::transport::{GuardedConnector, Reach, RefusedAddress, reach_of_host};
 use super::answer::Answer;
 use super::application::{ANSWER_LIMIT, AttemptError};
@@ -80,7 +81,7 @@ impl HttpApplication {
     pub fn new(url: &str, secret: Option<WebhookSecret>, timeout: Duration) -> Result<Self, HttpSetupError> {
         let url: Uri = url.parse().map_err(|_| HttpSetupError::NotAWebAddress)?;
         check_url(&url)?;
-        Ok(Self { url, secret, timeout, agent: guarded_agent(timeout) })
+        Ok(Self { url, secret, timeout, agent: guarded_agent(timeout, NamedBy::Merchant) })
     }
 
     /// Makes one attempt.
@@ -116,10 +117,10 @@ impl HttpApplication {
     fn error_page(&self, response: &mut Response<Body>, event: &Event) -> AttemptError {
         let mut page = Vec::new();
         let _as_far_as_it_came = response.body_mut().as_reader().take(ERROR_PAGE_LIMIT).read_to_end(&mut page);
-        let own = self.secret.as_ref().map(WebhookSecret::encoded);
+        let own = self.secret.as_ref().map(WebhookSecret::spellings).unwrap_or_default();
         let values = event.private_values();
         let mut private: Vec<&str> = values.iter().map(AsRef::as_ref).collect();
-        private.extend(own.as_ref().map(|secret| secret.expose().as_str()));
+        private.extend(own.iter().map(|secret| secret.expose().as_str()));
         let body = match excerpt(&page, &private, ERROR_PAGE_SHOWN) {
             shown if shown.is_empty() => "(no text)".to_owned(),
             shown => shown,
@@ -162,7 +163,7 @@ impl fmt::Debug for HttpApplication {
 
 /// A client that connects to permitted addresses only, follows no redirect, knows no proxy, and holds each attempt to one
 /// bound for everything it does.
-pub(crate) fn guarded_agent(timeout: Duration) -> Agent {
+pub(crate) fn guarded_agent(timeout: Duration, named_by: NamedBy) -> Agent {
     let config = Config::builder()
         .timeout_global(Some(timeout))
         .http_status_as_error(false)
@@ -174,7 +175,7 @@ pub(crate) fn guarded_agent(timeout: Duration) -> Agent {
         .user_agent(concat!("koogate/", env!("CARGO_PKG_VERSION")))
         .accept("application/json")
         .build();
-    let connector = GuardedConnector.chain(RustlsConnector::default());
+    let connector = GuardedConnector { named_by }.chain(RustlsConnector::default());
     Agent::with_parts(config, connector, DefaultResolver::default())
 }
 
@@ -191,7 +192,7 @@ fn check_url(url: &Uri) -> Result<(), HttpSetupError> {
     }
     match (reach_of_host(&host), scheme) {
         (Reach::LinkLocal, _) => Err(HttpSetupError::LinkLocal { host }),
-        (Reach::Public, "http") => Err(HttpSetupError::PlainHttp { host }),
+        (Reach::Public | Reach::Provider, "http") => Err(HttpSetupError::PlainHttp { host }),
         _ => Ok(()),
     }
 }

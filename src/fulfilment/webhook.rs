@@ -62,9 +62,11 @@ impl WebhookSecret {
         format!("v1,{}", BASE64.encode(signing.sign().as_ref()))
     }
 
-    /// The key as it is written after the prefix, to recognise it in text it must not appear in.
-    pub(super) fn encoded(&self) -> Secret<String> {
-        Secret::new(BASE64.encode(self.0.expose()))
+    /// The key as it is written after the prefix, and as what that stands for where this is text: to recognise it where it must
+    /// not appear.
+    pub(super) fn spellings(&self) -> Vec<Secret<String>> {
+        let text = std::str::from_utf8(self.0.expose()).ok().map(str::to_owned);
+        [Some(BASE64.encode(self.0.expose())), text].into_iter().flatten().map(Secret::new).collect()
     }
 }
 

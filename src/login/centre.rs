@@ -1,5 +1,6 @@
 //! Calls of a tenant's authentication centre (spec 3-kit §11.3): HTTPS, bounded in time and length, redirects not
-//! followed, link-local addresses refused; a centre on this machine, for trying things out, may speak plain HTTP.
+//! followed. Where it is comes from outside, in a `tenantSync`: addresses inside the merchant's own network are refused,
+//! unless the configuration permits them (for trying things out; a centre on this machine may then speak plain HTTP).
 //!
 //! What the replies mean is read in `reply`.
 
@@ -14,7 +15,7 @@ use zeroize::Zeroizing;
 use super::fault::CentreFault;
 use super::reply::{self, Tokens, User};
 use crate::address::Address;
-use crate::fulfilment::http::guarded_agent;
+use crate::fulfilment::http::{NamedBy, guarded_agent};
 use crate::secret::Secret;
 
 /// Longest reply.
@@ -58,10 +59,11 @@ pub(super) fn base(domain_name: &str) -> Result<String, CentreFault> {
 }
 
 impl Centre {
-    /// A client for all centres.
-    pub(super) fn new() -> Self {
+    /// A client for all centres; `local`: they may be on this machine or in a private network.
+    pub(super) fn new(local: bool) -> Self {
+        let named_by = if local { NamedBy::Merchant } else { NamedBy::Stranger };
         // Each call has a bound of its own; this is for one that should forget it.
-        Self(guarded_agent(Duration::from_secs(15)))
+        Self(guarded_agent(Duration::from_secs(15), named_by))
     }
 
     /// Asks for tokens.
@@ -192,20 +194,42 @@ mod tests {
         }
     }
 
+    fn asked(base: &str, local: bool) -> CentreFault {
+        let (id, secret) = ("c".to_owned(), Secret::new("s".to_owned()));
+        let client = Client { tenant_id: "t".to_owned(), base: base.to_owned(), id, secret };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        Centre::new(local).user(&client, &Secret::new("a".to_owned()), deadline).unwrap_err()
+    }
+
     #[test]
     fn metadata_services_are_refused_over_https_too() {
-        let client = Client {
-            tenant_id: "t".to_owned(),
-            base: "https://169.254.169.254".to_owned(),
-            id: "c".to_owned(),
-            secret: Secret::new("s".to_owned()),
-        };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        let asked = Centre::new().user(&client, &Secret::new("a".to_owned()), deadline);
-        assert!(
-            matches!(&asked, Err(CentreFault::Unreachable { reason }) if reason.contains("link-local")),
-            "{asked:?}"
-        );
+        for local in [false, true] {
+            for base in ["https://169.254.169.254", "https://[::ffff:169.254.169.254]", "https://[64:ff9b::a9fe:a9fe]"]
+            {
+                let fault = asked(base, local);
+                assert!(
+                    matches!(&fault, CentreFault::Unreachable { reason } if reason.contains("link-local")),
+                    "{base} {fault:?}"
+                );
+            }
+        }
+    }
+
+    /// By the address that a name has when it is connected to: `localhost` is one of anybody's names here.
+    #[test]
+    fn a_tenants_domain_leads_nowhere_into_the_merchants_own_network() {
+        // What would be reached is not here: a port that a moment ago was nobody's.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let hosts = ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "10.0.0.1", "192.168.1.1", "100.125.1.250"];
+        for host in hosts {
+            let fault = asked(&format!("https://{host}:{free}"), false);
+            assert!(
+                matches!(&fault, CentreFault::Unreachable { reason } if reason.contains("not public")),
+                "{host}: {fault:?}"
+            );
+        }
+        let fault = asked(&format!("https://127.0.0.1:{free}"), true);
+        assert!(matches!(&fault, CentreFault::Unreachable { reason } if !reason.contains("not public")), "{fault:?}");
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl LoginDesk {
             login_page: config.filled_login_page(),
             cookie: CookieForm { is_secure },
             token_key: TokenKey::new(&config.secret),
-            centre: Centre::new(),
+            centre: Centre::new(config.local_centres),
             pool: Pool::start("login", AT_ONCE)?,
             places: Arc::default(),
             once: Once::default(),

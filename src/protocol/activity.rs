@@ -10,9 +10,11 @@ use serde_json::{Map, Value};
 
 use crate::kind::Kind;
 use crate::operation::Environment;
+use crate::protocol::auth_token::Mark;
 use crate::protocol::call::{BadCall, Call, Intent, Order, Outcome};
 use crate::protocol::key::AccessKey;
 use crate::protocol::members::{MemberFault, Members};
+use crate::protocol::query::Query;
 use crate::protocol::reply::{self, AccessForm};
 use crate::protocol::reply_checks::ReplyShape;
 use crate::protocol::signature::SignatureRefusal;
@@ -151,6 +153,13 @@ impl Family for ActivityFamily {
 
     fn content(&self, query: &str, body: &[u8]) -> Option<Map<String, Value>> {
         self.transport.members(query, body).ok().map(content)
+    }
+
+    fn mark(&self, query: &str) -> Option<Mark> {
+        match self.transport {
+            Transport::TokenGet => Mark::of(&Query::parse(query).ok()?),
+            Transport::SignedPost => None,
+        }
     }
 
     fn reply(&self, _call: Option<&Call>, outcome: &Outcome, encrypt: Encrypt<'_>) -> Vec<u8> {

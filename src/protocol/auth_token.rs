@@ -4,6 +4,9 @@
 //! The token is an HMAC over all parameters, decoded, sorted and joined. It holds no nonce, and its time stamp only salts
 //! the key: the same token comes again whenever an HTTP client repeats a call, and must be accepted again.
 //!
+//! So a call that has been seen can be made again, word for word and only so. What tells it from every other is its token
+//! ([`Mark`]): the dispatcher knows by it what it has done already.
+//!
 //! The kit signs the members of a body in the same way; which texts stand for a body is said in `kit::token`.
 //!
 //! The joined text does not tell `a=1&b=2` as two parameters from one parameter whose value is `1&b=2`. That is the
@@ -12,6 +15,7 @@
 use std::borrow::Cow;
 
 use data_encoding::BASE64;
+use jiff::Timestamp;
 use jiff::tz::Offset;
 use ring::hmac;
 use zeroize::Zeroizing;
@@ -30,6 +34,25 @@ pub(super) const TIME_STAMP: &str = "timeStamp";
 const BASE64_PARAMETERS: [&str; 3] = ["mobilePhone", "email", "saasExtendParams"];
 /// 32 bytes in base64.
 const TOKEN_LENGTH: usize = 44;
+
+/// What tells a verified call from every other. The token stands for all parameters with the time stamp, however they are
+/// arranged and encoded: whoever makes a call with a token that was seen makes the same call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The token.
+    pub tag: [u8; 32],
+    /// When the caller signed it, if the time stamp is one (UTC).
+    pub stamped: Option<Timestamp>,
+}
+
+impl Mark {
+    /// The mark of a call by its query; `None` where there is no token.
+    pub fn of(query: &Query<'_>) -> Option<Self> {
+        let tag = tag(query.first(AUTH_TOKEN)?)?;
+        let stamped = query.first(TIME_STAMP).and_then(|text| time::parse_at(text, Offset::UTC).ok());
+        Some(Self { tag, stamped })
+    }
+}
 
 /// The settings of the verification (spec README §12).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

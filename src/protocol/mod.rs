@@ -37,6 +37,7 @@ use jiff::tz::Offset;
 use serde_json::{Map, Value};
 
 use crate::protocol::auth_token::AuthTokenRules;
+use crate::protocol::auth_token::Mark;
 use crate::protocol::call::{BadCall, Call, Outcome};
 use crate::protocol::field_cipher::EncryptType;
 use crate::protocol::key::AccessKey;
@@ -126,6 +127,12 @@ pub trait Family: Send + Sync {
     /// The members of a request that was read before, without those that differ in every retry: what a repeat is
     /// compared with. `None` when it is not one of this family's.
     fn content(&self, query: &str, body: &[u8]) -> Option<Map<String, Value>>;
+
+    /// What tells a request of this family, read by its query, from every other; `None` in families whose calls cannot come
+    /// twice.
+    fn mark(&self, _query: &str) -> Option<Mark> {
+        None
+    }
 
     /// Whether requests hold personal data in the clear, so that the journal must keep their bodies sealed.
     fn seals_requests(&self) -> bool {

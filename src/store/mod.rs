@@ -9,6 +9,7 @@
 
 mod access;
 mod directory;
+mod earlier;
 mod error;
 mod exchange;
 mod gap;
@@ -45,6 +46,7 @@ use std::time::Instant;
 use rusqlite::{CachedStatement, Connection};
 
 pub use directory::{ApplicationRow, BindingRow, DepartmentRow, Directory, NewTenant, NewUser, TenantRow, UserRow};
+pub use earlier::{EarlierCall, EarlierCalls};
 pub use error::{OpenError, StoreError};
 pub use exchange::{AnswerBytes, Answered, ExchangeFilter, ExchangeRow, NewExchange};
 pub use heartbeat::{HeartbeatRow, Said};

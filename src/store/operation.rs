@@ -68,12 +68,23 @@ macro_rules! select {
 impl Tx<'_> {
     /// The operation of an identity, with its final answer for an access key: all that a repeat needs.
     pub fn operation_of(&self, identity: &Identity, access_key: &str) -> Result<Option<OperationRow>, StoreError> {
-        let found = self.first(
-            "look up the operation",
-            concat!(select!(), " WHERE identity = ?1"),
-            (identity.as_str(), access_key),
-            |row| Ok((read_row(row)?, row.get::<_, Option<bool>>(11)?.unwrap_or(false))),
-        )?;
+        self.answered(concat!(select!(), " WHERE identity = ?1"), identity.as_str(), access_key)
+    }
+
+    /// The same of an operation by its row.
+    pub fn operation_by_row(&self, row: i64, access_key: &str) -> Result<Option<OperationRow>, StoreError> {
+        self.answered(concat!(select!(), " WHERE operation.id = ?1"), row, access_key)
+    }
+
+    fn answered(
+        &self,
+        sql: &str,
+        which: impl rusqlite::ToSql,
+        access_key: &str,
+    ) -> Result<Option<OperationRow>, StoreError> {
+        let found = self.first("look up the operation", sql, (which, access_key), |row| {
+            Ok((read_row(row)?, row.get::<_, Option<bool>>(11)?.unwrap_or(false)))
+        })?;
         let Some((mut operation, is_sealed)) = found else { return Ok(None) };
         if let Some(answer) = operation.answer.as_mut().filter(|_| is_sealed) {
             answer.body = self.open_answer(operation.row, access_key, std::mem::take(&mut answer.body))?;

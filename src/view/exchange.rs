@@ -1,5 +1,6 @@
 //! A row of the journal.
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::time_ms;
@@ -33,13 +34,16 @@ pub fn listed(row: &ExchangeRow) -> Value {
     })
 }
 
-/// A request line without its token: V1 tokens have no time limit, so whoever reads one could make the call again.
+/// A request line without its token: V1 tokens have no time limit, so whoever reads one could make the call again. Its name
+/// may be written with percent signs, too.
 pub fn without_token(request_line: &str) -> String {
-    const TOKEN: &str = "authToken=";
-    let Some(start) = request_line.find(TOKEN).map(|at| at + TOKEN.len()) else { return request_line.to_owned() };
-    let (before, token) = request_line.split_at(start);
-    let after = token.find('&').map_or("", |end| &token[end..]);
-    format!("{before}***{}", without_token(after))
+    let Some((before, query)) = request_line.split_once('?') else { return request_line.to_owned() };
+    let is_token = |name: &str| percent_decode_str(name).eq(*b"authToken");
+    let shown = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if is_token(name) => format!("{name}=***"),
+        _ => pair.to_owned(),
+    });
+    format!("{before}?{}", shown.collect::<Vec<_>>().join("&"))
 }
 
 /// Microseconds as milliseconds.
@@ -58,6 +62,10 @@ mod tests {
             ("GET /p?authToken=z6q%3D&activity=x", "GET /p?authToken=***&activity=x"),
             ("GET /p?activity=x&authToken=z6q=", "GET /p?activity=x&authToken=***"),
             ("GET /p?authToken=a&authToken=b&c=d", "GET /p?authToken=***&authToken=***&c=d"),
+            ("GET /p?%61uth%54oken=a%3D&x", "GET /p?%61uth%54oken=***&x"),
+            ("GET /p?xauthToken=a&authTokens=b", "GET /p?xauthToken=a&authTokens=b"),
+            ("GET /p?authToken", "GET /p?authToken"),
+            ("POST /p", "POST /p"),
             ("POST /p?signature=s&timestamp=1", "POST /p?signature=s&timestamp=1"),
         ] {
             assert_eq!(without_token(line), expected);

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod generations;
+mod made_again;
 mod reading;
 mod secrets;
 mod supervision;

@@ -35,7 +35,8 @@ fn everything_is_well() {
     let shown = scratch.run_ok(&["check"]);
     assert!(shown.contains("accepts the access key"), "{shown}");
     let subjects: BTreeSet<_> = shown.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
-    let expected = ["certificate", "clock", "configuration", "database", "koogallery", "snapshot", "usage", "work"];
+    let expected =
+        ["certificate", "clock", "configuration", "database", "files", "koogallery", "snapshot", "usage", "work"];
     assert_eq!(subjects.into_iter().collect::<Vec<_>>(), expected, "{shown}");
 }
 

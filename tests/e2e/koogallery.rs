@@ -34,7 +34,7 @@ use self::wire::{Door, Request};
 use crate::harness::{Gate, eventually};
 
 const ACCESS_KEY_ID: &str = "AKTESTVECTOR00000001";
-const SECRET_ACCESS_KEY: &str = "sk-test-vector-not-a-real-secret-0001";
+pub const SECRET_ACCESS_KEY: &str = "sk-test-vector-not-a-real-secret-0001";
 
 /// A call of the open API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

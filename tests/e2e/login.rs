@@ -2,7 +2,7 @@
 //! centre that a test programs.
 
 mod authorised;
-mod centre;
+pub mod centre;
 mod refused;
 mod session;
 
@@ -33,7 +33,7 @@ fn scratch_with(sections: &str, lines: &str) -> Scratch {
     let scratch = Scratch::new(FIXED);
     let sections = format!(
         "{sections}\n[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{ADMIN_TOKEN}\"\n[login]\napp_id = \"{APP_ID}\"\n\
-         application_url = \"{APPLICATION}\"\nsecret = \"{TOKEN_SECRET}\"\n{lines}\n"
+         application_url = \"{APPLICATION}\"\nsecret = \"{TOKEN_SECRET}\"\nlocal_centres = true\n{lines}\n"
     );
     scratch.configure(&[KEY], &sections, FIXED);
     scratch
@@ -76,12 +76,12 @@ fn open(centre: &Centre) -> (Koogate, Scratch) {
 
 /// A browser: it keeps cookies and follows nothing by itself.
 #[derive(Default, Clone)]
-struct Browser {
+pub struct Browser {
     cookies: BTreeMap<String, String>,
 }
 
 impl Browser {
-    fn get(&mut self, koogate: &Koogate, target: &str) -> Answer {
+    pub fn get(&mut self, koogate: &Koogate, target: &str) -> Answer {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = cookies.join("; ");
         let headers: &[_] = if cookies.is_empty() { &[] } else { &[("Cookie", cookies.as_str())] };
@@ -97,7 +97,7 @@ impl Browser {
     }
 
     /// Begins a login and comes back with a code.
-    fn log_in(&mut self, koogate: &Koogate, tenant_id: &str, code: &str) -> Answer {
+    pub fn log_in(&mut self, koogate: &Koogate, tenant_id: &str, code: &str) -> Answer {
         let begun = self.get(koogate, LOGIN);
         assert_eq!(begun.status, 302, "{}", text(&begun.body));
         self.get(koogate, &callback(tenant_id, code))

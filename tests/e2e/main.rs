@@ -9,6 +9,7 @@
 
 mod admin_api;
 mod basic_v1;
+mod canaries;
 mod check;
 mod crash;
 mod documentation;

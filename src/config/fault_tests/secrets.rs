@@ -104,6 +104,26 @@ fn a_secret_comes_from_a_file_beside_the_configuration() {
 }
 
 #[test]
+fn what_everybody_can_change_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, key) = (folder.path().join("shop.toml"), folder.path().join("basic.key"));
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let message = || Config::load(&path).unwrap_err().to_string();
+    fs::write(&path, MINIMAL.replace("\"de305d54-75b4-431b-adb2-eb6b9e546014\"", "{ file = 'basic.key' }")).unwrap();
+    fs::write(&key, "key-from-a-file").unwrap();
+    for mode in [0o602, 0o666, 0o777] {
+        set(&path, mode);
+        assert!(message().contains(&format!("can be changed by every user of this machine (mode {mode:04o})")));
+        set(&path, 0o600);
+        set(&key, mode);
+        let told = message();
+        assert!(told.contains("2: keys.basic: the file") && told.contains("can be changed by every user"), "{told}");
+        set(&key, 0o444);
+        assert_eq!(Config::load(&path).unwrap().warnings.len(), 1, "what others can only read is warned of");
+    }
+}
+
+#[test]
 fn a_file_that_holds_secrets_should_not_be_open_to_others() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shop.toml");

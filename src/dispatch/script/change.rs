@@ -1,5 +1,6 @@
 //! A call that changes an instance.
 
+use super::again::Again;
 use super::{Script, Step};
 use crate::config::Fulfilment;
 use crate::dispatch::conversation::Belongs;
@@ -39,6 +40,13 @@ impl Script<'_> {
             let outcome = Outcome::refusal(ResultCode::UNKNOWN_INSTANCE, "instance id does not exist");
             return self.answer(&outcome, Belongs::default());
         };
+        if let Request::Freeze | Request::Unfreeze = request {
+            match self.came_before(&instance)? {
+                Some(Again::Done(operation)) => return self.replay(operation),
+                Some(Again::Overtaken) => return self.overtaken(Belongs::default()),
+                None => {}
+            }
+        }
         let verdict = instance.life.decide(request, self.now, self.conversation.settings.life);
         let identity =
             Identity::of_change(call.environment, call.kind, instance_id, &instance.life, request, &verdict, fields);

@@ -5,6 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
+use super::again::Again;
 use super::{Script, Step};
 use crate::dispatch::events;
 use crate::instance::{Change, Status};
@@ -38,7 +39,12 @@ impl Script<'_> {
         let instance = self.instance_of(created)?;
         match self.new_terms(&instance, terms) {
             None => self.answer_from(Next::Replay, recorded),
-            Some(terms) => self.supervise(created.clone(), &instance, &terms),
+            Some(terms) => match self.came_before(&instance)? {
+                // Its dates were applied, and others may have told newer ones since.
+                Some(Again::Done(_)) => self.answer_from(Next::Replay, recorded),
+                Some(Again::Overtaken) => self.overtaken(self.belongs(created)),
+                None => self.supervise(created.clone(), &instance, &terms),
+            },
         }
     }
 

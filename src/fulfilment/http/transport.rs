@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -15,13 +15,27 @@ use ureq::{Error, Timeout};
 
 /// Connects to permitted addresses only.
 #[derive(Debug)]
-pub(super) struct GuardedConnector;
+pub(super) struct GuardedConnector {
+    /// Whose addresses they are.
+    pub(super) named_by: NamedBy,
+}
+
+/// Who says where to connect to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NamedBy {
+    /// The merchant, in the configuration: this machine and private networks are where applications are.
+    Merchant,
+    /// Somebody else, such as a tenant whose domain came in a call: nothing of the merchant's own network is his business.
+    Stranger,
+}
 
 /// How far away an address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
     /// This machine, a private network (RFC 1918, RFC 4193), or a name that only has a meaning inside one.
     Local,
+    /// 100.64.0.0/10 (RFC 6598): a provider's own network, where clouds have services for their machines.
+    Provider,
     /// 169.254.0.0/16 and fe80::/10.
     LinkLocal,
     /// Everything else.
@@ -35,6 +49,8 @@ pub(super) enum RefusedAddress {
     LinkLocal(IpAddr),
     #[error("{0} is a public address; use https:// (plain http is for loopback and private addresses)")]
     PlainHttp(IpAddr),
+    #[error("{0} is an address of this machine or of a network that is not public")]
+    Inside(IpAddr),
 }
 
 /// How far away a URL's host is, judged by its text: an address, or a name of which only the form is known.
@@ -50,21 +66,37 @@ pub(super) fn reach_of_host(host: &str) -> Reach {
 }
 
 fn reach(address: IpAddr) -> Reach {
-    match address.to_canonical() {
+    match address {
         IpAddr::V4(v4) if v4.is_link_local() => Reach::LinkLocal,
+        // What the system makes of 0.0.0.0 is this machine.
+        IpAddr::V4(v4) if v4.is_loopback() || v4.is_private() || v4.is_unspecified() => Reach::Local,
+        IpAddr::V4(v4) if matches!(v4.octets(), [100, 64..=127, ..]) => Reach::Provider,
+        IpAddr::V4(_) => Reach::Public,
         IpAddr::V6(v6) if v6.is_unicast_link_local() => Reach::LinkLocal,
-        IpAddr::V4(v4) if v4.is_loopback() || v4.is_private() => Reach::Local,
-        IpAddr::V6(v6) if v6.is_loopback() || v6.is_unique_local() => Reach::Local,
-        _ => Reach::Public,
+        IpAddr::V6(v6) if v6.is_loopback() || v6.is_unique_local() || v6.is_unspecified() => Reach::Local,
+        IpAddr::V6(v6) => carried(v6).map_or(Reach::Public, |v4| reach(IpAddr::V4(v4))),
     }
 }
 
+/// The IPv4 address that a packet to an IPv6 address ends at: mapped (::ffff:0:0/96), behind NAT64 (64:ff9b::/96, RFC 6052),
+/// or by 6to4 (2002::/16, RFC 3056).
+fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [a, b, c, d] = match address.octets() {
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, last @ ..] => last,
+        [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, last @ ..] => last,
+        [0x20, 0x02, a, b, c, d, ..] => [a, b, c, d],
+        _ => return None,
+    };
+    Some(Ipv4Addr::new(a, b, c, d))
+}
+
 /// The addresses that may be connected to, in the resolver's order; why there is none, otherwise.
-fn permitted(addresses: &[SocketAddr], encrypted: bool) -> Result<Vec<SocketAddr>, RefusedAddress> {
-    let refusal = |address: &SocketAddr| match (reach(address.ip()), encrypted) {
+fn permitted(addresses: &[SocketAddr], encrypted: bool, named_by: NamedBy) -> Result<Vec<SocketAddr>, RefusedAddress> {
+    let refusal = |address: &SocketAddr| match (reach(address.ip()), named_by) {
         (Reach::LinkLocal, _) => Some(RefusedAddress::LinkLocal(address.ip())),
-        (Reach::Public, false) => Some(RefusedAddress::PlainHttp(address.ip())),
-        (Reach::Local, _) | (Reach::Public, true) => None,
+        (Reach::Local | Reach::Provider, NamedBy::Stranger) => Some(RefusedAddress::Inside(address.ip())),
+        (Reach::Public | Reach::Provider, _) if !encrypted => Some(RefusedAddress::PlainHttp(address.ip())),
+        (Reach::Local | Reach::Provider | Reach::Public, _) => None,
     };
     let usable: Vec<_> = addresses.iter().filter(|address| refusal(address).is_none()).copied().collect();
     match addresses.iter().find_map(refusal) {
@@ -79,8 +111,8 @@ impl Connector for GuardedConnector {
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<DeadlineTransport>, Error> {
         // The only limit configured is the one for the whole attempt, so what is left of it is left for everything.
         let deadline = Deadline(Instant::now().checked_add(*details.timeout.after));
-        let addresses =
-            permitted(&details.addrs, details.needs_tls()).map_err(|refused| Error::Other(refused.into()))?;
+        let addresses = permitted(&details.addrs, details.needs_tls(), self.named_by)
+            .map_err(|refused| Error::Other(refused.into()))?;
         let stream = connect_any(&addresses, deadline)?;
         stream.set_nodelay(true)?;
         let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
@@ -193,13 +225,35 @@ mod tests {
             "shop",
             "shop.internal",
             "nas.local",
+            "0.0.0.0",
+            "[::]",
+            "[64:ff9b::7f00:1]",
+            "[2002:c0a8:1::1]",
         ] {
             assert_eq!(reach_of_host(local), Reach::Local, "{local}");
         }
-        for link_local in ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"] {
+        for link_local in [
+            "169.254.169.254",
+            "[fe80::1]",
+            "[febf::1]",
+            "[::ffff:169.254.169.254]",
+            "[64:ff9b::169.254.169.254]",
+            "[2002:a9fe:a9fe::1]",
+        ] {
             assert_eq!(reach_of_host(link_local), Reach::LinkLocal, "{link_local}");
         }
-        for public in ["8.8.8.8", "0.0.0.0", "172.32.0.1", "[2001:db8::1]", "shop.example.com", "localhost.evil.com"] {
+        for provider in ["100.64.0.1", "100.125.1.250", "[::ffff:100.127.255.255]"] {
+            assert_eq!(reach_of_host(provider), Reach::Provider, "{provider}");
+        }
+        for public in [
+            "8.8.8.8",
+            "100.63.0.1",
+            "100.128.0.1",
+            "172.32.0.1",
+            "[2001:db8::1]",
+            "shop.example.com",
+            "localhost.evil.com",
+        ] {
             assert_eq!(reach_of_host(public), Reach::Public, "{public}");
         }
     }
@@ -210,10 +264,19 @@ mod tests {
         let metadata = address("169.254.169.254:80");
         let private = address("10.0.0.1:80");
         let public = address("203.0.113.7:80");
-        assert_eq!(permitted(&[metadata, public, private], false), Ok(vec![private]));
-        assert_eq!(permitted(&[metadata, public, private], true), Ok(vec![public, private]));
+        let provider = address("100.125.1.250:80");
+        let all = [metadata, public, private, provider];
+        let by = |named_by| move |addresses: &[SocketAddr], encrypted| permitted(addresses, encrypted, named_by);
+        let (permitted, of_stranger) = (by(NamedBy::Merchant), by(NamedBy::Stranger));
+        assert_eq!(permitted(&all, false), Ok(vec![private]));
+        assert_eq!(permitted(&all, true), Ok(vec![public, private, provider]));
         assert_eq!(permitted(&[metadata], true), Err(RefusedAddress::LinkLocal(metadata.ip())));
         assert_eq!(permitted(&[public], false), Err(RefusedAddress::PlainHttp(public.ip())));
+        assert_eq!(of_stranger(&all, true), Ok(vec![public]));
+        for inside in [private, provider, address("127.0.0.1:443"), address("[::1]:443"), address("0.0.0.0:443")] {
+            assert_eq!(of_stranger(&[inside], true), Err(RefusedAddress::Inside(inside.ip())));
+            assert_eq!(of_stranger(&[inside], false), Err(RefusedAddress::Inside(inside.ip())));
+        }
         assert_eq!(permitted(&[], true), Ok(vec![]));
     }
 }

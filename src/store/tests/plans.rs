@@ -83,6 +83,7 @@ fn run_everything(tx: &Tx<'_>) -> Result<(), StoreError> {
     let identity = Identity::new(Environment::Real, Kind::Saas, "create", ["CS1"]);
     tx.operation_of(&identity, "k")?;
     tx.operation(operation)?;
+    tx.operation_by_row(operation, "k")?;
     tx.open_operation_on(instance.row, Some(operation))?;
     tx.instance(Environment::Real, Kind::Saas, "i-CS1")?;
     tx.instance_by_row(instance.row)?;
@@ -99,6 +100,10 @@ fn run_everything(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.stocks()?;
     tx.apply(&instance, &Change::Ready, Cause::default(), at(1))?;
     tx.history(instance.row)?;
+    tx.changed_at(instance.row)?;
+    let activity = "expireInstance";
+    let wanted = EarlierCalls { family: "basic-v1", activity, from: at(0), until: at(9), before: i64::MAX, most: 10 };
+    tx.earlier_calls(&instance, wanted)?;
     tx.instances(&InstanceFilter::default(), None, 10)?;
     tx.instances(&InstanceFilter { order_id: Some("CS1".to_owned()), ..InstanceFilter::default() }, Some(9), 10)?;
     tx.set_operation(operation, State::Done, Some((ResultCode::SUCCESS, "success")), at(1))?;

@@ -207,3 +207,31 @@ fn a_stop_answers_what_has_begun() {
     assert_eq!(koogate.wait(), Some(0));
     drop((idle, half_open));
 }
+
+#[test]
+fn the_certificates_key_is_in_no_log_however_much_is_logged_and_however_broken_its_file_is() {
+    let authority = Authority::new();
+    let pair = authority.issue(&["localhost"]);
+    let scratch = scratch(&pair, FIXED);
+    let koogate = scratch.serve_with(&[("RUST_LOG", "trace,rustls=trace")]);
+    call(&koogate, &authority.usual(), &new_instance("CS1"));
+    let key = &pair.private_key;
+    let broken = [key.replace("BEGIN", "BEGUN"), key.replace('\n', ""), key[..key.len() / 2].to_owned()];
+    let mut said = Vec::new();
+    for (number, broken) in broken.iter().enumerate() {
+        write(&scratch, "privkey.pem", broken);
+        koogate.signal("HUP");
+        let told = || koogate.log_text().matches("ALERT the configuration was not reloaded").count() > number;
+        crate::harness::eventually(|| told().then_some(()), || format!("{broken}\n{}", koogate.log_text()));
+        let checked = scratch.run(&["check"]);
+        said.extend([checked.stdout, checked.stderr]);
+    }
+    said.push(koogate.stop().into_bytes());
+    assert!(text(&said[said.len() - 1]).contains("rustls"), "it was logged");
+    let lines: String = key.lines().filter(|line| !line.starts_with("-----")).collect();
+    let der = data_encoding::BASE64.decode(lines.as_bytes()).unwrap();
+    // The private number of a P-256 key in PKCS#8; the public key comes behind it.
+    let number = &der[36..68];
+    assert!(crate::canaries::is_in(number, lines.as_bytes()), "it is found where it stands");
+    assert!(!said.iter().any(|said| crate::canaries::is_in(number, said)));
+}
