@@ -14,10 +14,14 @@ pub(super) fn alive(_: &Call<'_>) -> Result<Reply, Problem> {
     Ok(reply::text(200, "ok\n"))
 }
 
-/// `GET /readyz`: calls can be answered: the writer takes work and gets through with it.
+/// `GET /readyz`: calls can be answered: the writer takes work and gets through with it, and what it wrote last is on
+/// disk.
 pub(super) fn ready(call: &Call<'_>) -> Result<Reply, Problem> {
     Ok(match call.context.store.write(Some(Instant::now() + READY_WITHIN), |_| Ok(())) {
-        Ok(()) => reply::text(200, "ready\n"),
+        Ok(()) => match call.context.store.fault() {
+            None => reply::text(200, "ready\n"),
+            Some(fault) => reply::text(503, format!("not ready: the database cannot be written: {fault}\n")),
+        },
         Err(error) => reply::text(503, format!("not ready: {error}\n")),
     })
 }

@@ -2,27 +2,31 @@
 //!
 //! A retry of KooGallery carries a new nonce, so this never stands in its way. The memory need not survive a restart.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use ring::digest;
 
-/// More nonces than this in one period means that someone with the key floods; the period is cut short instead of
-/// letting the memory grow.
+/// More nonces than this means that someone with the key floods; the oldest are forgotten early instead of letting the
+/// memory grow.
 const MOST: usize = 4_000_000;
 
-/// Two periods of nonces: a nonce is looked up in both, and remembered for one to two periods.
+/// When the clock is set back, calls of the time before it can become fresh again. By more than this it was wrong before,
+/// not a little off, and nothing of then is remembered.
+const FURTHEST_BACK_MS: i64 = 24 * 3_600_000;
+
+/// Periods of nonces, each two windows long. A nonce is looked up in all of them, and remembered until the clock is two
+/// windows past the last one of its period.
 #[derive(Default)]
 pub(super) struct Nonces {
-    periods: Mutex<Periods>,
+    periods: Mutex<VecDeque<Period>>,
 }
 
-#[derive(Default)]
-struct Periods {
+struct Period {
     began_ms: i64,
-    current: HashSet<u128>,
-    previous: HashSet<u128>,
+    newest_ms: i64,
+    nonces: HashSet<u128>,
 }
 
 impl Nonces {
@@ -30,17 +34,31 @@ impl Nonces {
     /// fresh; `false` if this key has used it before.
     pub(super) fn is_new(&self, key: &str, nonce: &str, now: Timestamp, window_ms: i64) -> bool {
         let print = fingerprint(key, nonce);
-        // Insertions and swaps only: a poisoned set is whole.
+        let (now, length) = (now.as_millisecond(), window_ms.saturating_mul(2));
+        // Insertions, removals and assignments only: a poisoned list is whole.
         let mut periods = self.periods.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = now.as_millisecond();
-        if now - periods.began_ms >= window_ms.saturating_mul(2)
-            || now < periods.began_ms
-            || periods.current.len() >= MOST
-        {
-            periods.previous = std::mem::take(&mut periods.current);
-            periods.began_ms = now;
+        periods.retain(|period| {
+            let age = now.saturating_sub(period.newest_ms);
+            age <= length && age >= -FURTHEST_BACK_MS
+        });
+        if periods.iter().any(|period| period.nonces.contains(&print)) {
+            return false;
         }
-        !periods.previous.contains(&print) && periods.current.insert(print)
+        let count: usize = periods.iter().map(|period| period.nonces.len()).sum();
+        if count >= MOST {
+            periods.pop_front();
+        }
+        let is_current = |period: &&mut Period| {
+            (0..length).contains(&now.saturating_sub(period.began_ms)) && period.nonces.len() < MOST / 2
+        };
+        match periods.back_mut().filter(is_current) {
+            Some(period) => {
+                period.newest_ms = period.newest_ms.max(now);
+                period.nonces.insert(print);
+            }
+            None => periods.push_back(Period { began_ms: now, newest_ms: now, nonces: HashSet::from([print]) }),
+        }
+        true
     }
 }
 
@@ -74,6 +92,23 @@ mod tests {
         assert!(is_new("k1", "other", 2 * window));
         assert!(!is_new("k1", "n", 2 * window), "remembered into the next period");
         assert!(is_new("k1", "n", 6 * window), "and forgotten at last");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_and_comes_round_again_brings_no_nonce_back() {
+        let (window, minute) = (60_000, 60_000);
+        let nonces = Nonces::default();
+        let is_new = |nonce: &str, after: i64| nonces.is_new("k", nonce, at(after), window);
+        assert!(is_new("captured", 10 * minute));
+        for minutes in 0..9 {
+            assert!(is_new(&format!("n{minutes}"), minutes * minute));
+        }
+        assert!(!is_new("captured", 9 * minute + 1), "fresh again, and known");
+        assert!(!is_new("captured", 11 * minute));
+        assert!(is_new("n1", 20 * minute), "time has passed, as ever");
+        assert_eq!(nonces.periods.lock().unwrap().len(), 1);
+        assert!(is_new("captured", -100 * 24 * 3_600_000), "a clock that was wrong by months");
+        assert_eq!(nonces.periods.lock().unwrap().len(), 1, "and its future is not kept for months");
     }
 
     #[test]

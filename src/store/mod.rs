@@ -11,6 +11,7 @@ mod access;
 mod directory;
 mod error;
 mod exchange;
+mod health;
 mod heartbeat;
 mod instance;
 mod job;
@@ -129,6 +130,11 @@ impl Store {
     /// How many commits there were, and how many pieces of work they held.
     pub fn commits(&self) -> writer::Counts {
         self.writer.counts()
+    }
+
+    /// What commits fail with, while they do; `None`: the last one that held something is on disk.
+    pub fn fault(&self) -> Option<String> {
+        self.writer.fault()
     }
 
     /// Finishes what is queued, moves the WAL into the file and closes it: one file is left. Whoever still holds the
