@@ -17,6 +17,7 @@ mod door_abuse;
 mod door_client;
 mod door_close;
 mod encounters;
+mod faults;
 mod fulfilment;
 mod harness;
 mod jobs;
