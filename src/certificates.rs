@@ -282,7 +282,8 @@ impl Keeper {
 
     fn remind(&self, now: Timestamp) {
         let mut state = self.state();
-        if state.reminded.is_some_and(|at| now.duration_since(at) < REMIND_EVERY) {
+        // In either direction: a clock that was set back must not keep the reminder away.
+        if state.reminded.is_some_and(|at| now.duration_since(at).abs() < REMIND_EVERY) {
             return;
         }
         if let Some(Remark { text, mend, .. }) = time_remark(&self.tls.identity(), now) {

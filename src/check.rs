@@ -74,6 +74,7 @@ pub fn run(path: &Path, tell: Tell<'_>) -> anyhow::Result<()> {
     files(path, &config, tell)?;
     certificate(&config, tell)?;
     let Some(store) = database(&config, tell)? else { return Ok(()) };
+    clock(&store, tell)?;
     copies::look(&config, &store, tell)?;
     work(&store, tell)?;
     usage(&store, tell)?;
@@ -189,6 +190,29 @@ fn database(config: &Config, tell: Tell<'_>) -> anyhow::Result<Option<Store>> {
             tell(&bad(SUBJECT, error.to_string(), "docs/operations.md says what to do with a damaged database"))?;
             Ok(None)
         }
+    }
+}
+
+/// Before the first koogate: a time by a clock that is not set.
+const NEVER_BEFORE: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+/// Why this machine's clock cannot be right, judged by what is recorded.
+pub fn clock_doubt(store: &Store, now: Timestamp) -> Option<String> {
+    if now < NEVER_BEFORE {
+        return Some(format!("this machine's clock says {now:.0}; KooGallery's calls cannot be verified by it"));
+    }
+    let newest = store.read(|tx| tx.newest_exchange_at()).ok().flatten()?;
+    let ahead = newest.duration_since(now);
+    (ahead > SignedDuration::from_mins(1)).then(|| {
+        let ahead = ahead.as_secs();
+        format!("this machine's clock says {now:.0}, {ahead} s before the last call that was recorded")
+    })
+}
+
+fn clock(store: &Store, tell: Tell<'_>) -> anyhow::Result<()> {
+    match clock_doubt(store, Timestamp::now()) {
+        Some(doubt) => tell(&bad("clock", doubt, "run an NTP client; calls are fresh for a minute only")),
+        None => Ok(()),
     }
 }
 

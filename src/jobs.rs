@@ -3,8 +3,9 @@
 //! One scheduler thread claims what is due, a pool of workers of its own calls the application, so that slow
 //! applications hold up nobody's answer. A claimed job carries a lease; a job whose process died is taken up again at the
 //! next start. Every attempt carries the same operationId. A job that has an order to read reads it first (`order`); jobs
-//! that call KooGallery instead are in `upload`.
+//! that call KooGallery instead are in `upload`; what becomes of leases when the machine's clock is set, in `clock`.
 
+mod clock;
 mod order;
 mod upload;
 
@@ -12,10 +13,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use self::clock::StepWatch;
 use crate::backoff::{self, Backoff};
 use crate::config;
 use crate::dispatch::{Dispatcher, Waiters};
@@ -27,12 +29,16 @@ use crate::kind::Kind;
 use crate::operation::Environment;
 use crate::pool::Pool;
 use crate::store::{InstanceRow, JobRow, ORDER_QUERY, Store, StoreError, Subject, Tx, UPLOAD};
+use crate::trouble::Trouble;
 
 /// How often the table is looked at without being told: for retries that became due and for jobs that a command put back.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Programs that are ended at a stop have so long to go.
 const PROGRAM_GRACE: Duration = Duration::from_secs(4);
+
+/// How often a result is offered to a disk that did not take it.
+const RECORD_EVERY: Duration = Duration::from_millis(200);
 
 /// A lease outlasts the longest attempt by this; only a process that hangs is outlived by it.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
@@ -106,6 +112,14 @@ impl JobRunner {
             log::info!("{put_back} jobs of the last run are taken up again");
         }
         store.write(None, |tx| tx.hasten_order_jobs(Timestamp::now()))?;
+        let slowest = limits.slowest_retry;
+        let mended = store.write(None, move |tx| {
+            let now = Timestamp::now();
+            tx.mend_times_of_jobs(now, clock::latest_due(now, slowest))
+        })?;
+        if mended > 0 {
+            log::warn!("{mended} jobs have times of a clock that was wrong; they are due at once");
+        }
         upload::hasten(&store, &dispatcher.settings())?;
         let pool = Pool::start("job", limits.workers).map_err(StartError::Thread)?;
         let (stopping, abandoning) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -159,9 +173,14 @@ pub enum StartError {
 }
 
 fn schedule(shared: &Arc<Shared>) {
+    let mut watch = StepWatch::new(Timestamp::now(), Instant::now());
+    let mut trouble = Trouble::default();
     while !shared.stopping.load(Ordering::SeqCst) {
-        match claim(shared) {
+        match follow_clock(shared, &mut watch).and_then(|now| claim(shared, now)) {
             Ok(jobs) => {
+                if let Some(over) = trouble.over(Instant::now()) {
+                    log::info!("jobs are claimed again, after {:.0?}", over.lasted);
+                }
                 for job in jobs {
                     let working = Arc::clone(shared);
                     // Only the scheduler hands work to this pool, and no more than it has free workers.
@@ -170,16 +189,30 @@ fn schedule(shared: &Arc<Shared>) {
                     }
                 }
             }
-            Err(error) => log::error!("jobs cannot be claimed: {error}"),
+            Err(error) if trouble.met(Instant::now()) => log::error!("jobs cannot be claimed: {error}; trying on"),
+            Err(_) => {}
         }
         shared.bell.wait(LOOK_EVERY);
     }
 }
 
-/// Takes as many due jobs as there are free workers.
-fn claim(shared: &Shared) -> Result<Vec<JobRow>, StoreError> {
-    let free = shared.pool.free();
+/// The time by the clock, after leases have been moved along with it if it was set.
+fn follow_clock(shared: &Shared, watch: &mut StepWatch) -> Result<Timestamp, StoreError> {
     let now = Timestamp::now();
+    if let Some(step) = watch.look(now, Instant::now()) {
+        shared.store.write(None, move |tx| tx.move_jobs(step, now))?;
+        log::warn!(
+            "the machine's clock was set by {:.0} s; jobs and their leases were moved along",
+            step.as_secs_f64()
+        );
+        watch.dealt_with();
+    }
+    Ok(now)
+}
+
+/// Takes as many due jobs as there are free workers.
+fn claim(shared: &Shared, now: Timestamp) -> Result<Vec<JobRow>, StoreError> {
+    let free = shared.pool.free();
     if shared.store.read(|tx| tx.has_lapsed_lease(now))? {
         let put_back = shared.store.write(None, move |tx| tx.release_leases(now, false))?;
         log::warn!("{put_back} jobs whose attempt never ended are taken up again");
@@ -197,6 +230,7 @@ fn claim(shared: &Shared) -> Result<Vec<JobRow>, StoreError> {
 
 /// Makes one attempt and records what came of it.
 fn attempt(shared: &Shared, job: &JobRow) {
+    let begun = Begun::now();
     let end = catch_unwind(AssertUnwindSafe(|| match job.task.as_str() {
         UPLOAD => Attempt::Ends(upload::upload(&shared.store, &shared.dispatcher.settings(), job)),
         ORDER_QUERY => order::keep(shared, job),
@@ -206,24 +240,50 @@ fn attempt(shared: &Shared, job: &JobRow) {
     let end = end.unwrap_or_else(|_| panicked());
     fault::point("attempted");
     let (row, number) = (job.row, job.attempt);
-    let retry = retry_of(&shared.limits, job, Timestamp::now());
-    let recorded = match end {
-        Attempt::Ends(result) => shared
-            .store
-            .write(None, move |tx| completion::record(tx, row, number, result.clone(), retry, Timestamp::now())),
-        Attempt::Fulfil => {
-            let settings = shared.dispatcher.settings();
-            shared.store.write(None, move |tx| ordered::fulfil(tx, &settings, (row, number), retry, Timestamp::now()))
+    let recorded = insist(shared, &format!("job {row}: the result of attempt {number}"), || {
+        let retry = retry_of(&shared.limits, job, begun);
+        match &end {
+            Attempt::Ends(result) => {
+                let result = result.clone();
+                shared
+                    .store
+                    .write(None, move |tx| completion::record(tx, row, number, result.clone(), retry, Timestamp::now()))
+            }
+            Attempt::Fulfil => {
+                let settings = shared.dispatcher.settings();
+                let attempt = (row, number);
+                shared.store.write(None, move |tx| ordered::fulfil(tx, &settings, attempt, retry, Timestamp::now()))
+            }
+            Attempt::Ended => Ok(()),
         }
-        Attempt::Ended => Ok(()),
-    };
+    });
     fault::point("recorded");
-    match recorded {
-        Ok(()) => job.subject.operation().into_iter().for_each(|operation| shared.waiters.ended(operation)),
-        Err(error) => log::error!("job {row}: the result of attempt {number} could not be recorded: {error}"),
+    if recorded {
+        job.subject.operation().into_iter().for_each(|operation| shared.waiters.ended(operation));
     }
     // The next job of the same instance may run now.
     shared.bell.ring();
+}
+
+/// Records a result, again and again while the disk does not take it: the application has done its part, and should not
+/// have to do it again. `false` when it cannot be recorded, or the server stops first; then the attempt is made again.
+fn insist(shared: &Shared, what: &str, record: impl Fn() -> Result<(), StoreError>) -> bool {
+    let mut trouble = Trouble::default();
+    loop {
+        match record() {
+            Ok(()) => return true,
+            Err(error) if error.may_pass() && !shared.stopping.load(Ordering::SeqCst) => {
+                if trouble.met(Instant::now()) {
+                    log::error!("{what} could not be recorded: {error}; trying on");
+                }
+                std::thread::sleep(RECORD_EVERY);
+            }
+            Err(error) => {
+                log::error!("{what} could not be recorded: {error}");
+                return false;
+            }
+        }
+    }
 }
 
 /// Reads the job's order, where there is one to read, and tells the application.
@@ -287,10 +347,24 @@ fn event_and_instance(tx: &Tx<'_>, job: &JobRow) -> Result<(Event, Option<Instan
     Ok((event, instance))
 }
 
+/// When an attempt began. The clock may be set while it runs.
+#[derive(Clone, Copy)]
+struct Begun {
+    clock: Timestamp,
+    at: Instant,
+}
+
+impl Begun {
+    fn now() -> Self {
+        Self { clock: Timestamp::now(), at: Instant::now() }
+    }
+}
+
 /// When a failed attempt is made again; `None`: never, the job is dead.
-fn retry_of(limits: &config::Jobs, job: &JobRow, now: Timestamp) -> completion::Retry {
-    let trying = now.duration_since(job.trying_since.unwrap_or(now));
-    let age = Duration::try_from(trying).unwrap_or_default();
+fn retry_of(limits: &config::Jobs, job: &JobRow, begun: Begun) -> completion::Retry {
+    let before = begun.clock.duration_since(job.trying_since.unwrap_or(begun.clock));
+    let age = Duration::try_from(before).unwrap_or_default() + begun.at.elapsed();
+    let now = Timestamp::now();
     let backoff = Backoff { first: limits.first_retry, slowest: limits.slowest_retry };
     let pause = backoff.pause(job.attempt, backoff::jitter());
     completion::Retry {

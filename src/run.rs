@@ -12,13 +12,15 @@ use jiff::Timestamp;
 use crate::admin::{self, AdminSite};
 use crate::backoff::Backoff;
 use crate::certificates::{self, CertificateError, Keeper};
+use crate::check;
 use crate::codes::CodeDesk;
 use crate::config::{self, Config};
-use crate::dispatch::{Dispatcher, Waiters};
+use crate::dispatch::{Dispatcher, QUESTIONS, Waiters};
 use crate::health::{CallError, Caller, Health, Subjects, Watchdog};
 use crate::http::{Door, DoorError, DoorSettings, Tls};
 use crate::jobs::{self, JobBell, JobRunner};
-use crate::login::LoginDesk;
+use crate::login::{self, LoginDesk};
+use crate::open_files;
 use crate::settings::{Settings, SettingsError};
 use crate::site::PublicSite;
 use crate::snapshots::SnapshotKeeper;
@@ -99,6 +101,10 @@ impl Server {
     /// # Errors
     /// What is in the way, in words that say the mend.
     pub fn start(config: &Config, supervisor: Supervisor) -> Result<Self, StartError> {
+        open_files::make_room(open_files::needed(
+            config.server.max_connections + ADMIN_CONNECTIONS,
+            config.jobs.workers + QUESTIONS + login::AT_ONCE,
+        ));
         let settings = Arc::new(Settings::new(config)?);
         let certificates =
             config.server.tls.as_ref().map(|files| Keeper::start(files, Timestamp::now())).transpose()?;
@@ -110,6 +116,9 @@ impl Server {
         };
         let sealing = Arc::new(config.keys.sealing.clone());
         let store = Arc::new(Store::open(&database, Role::Server, sealing)?);
+        if let Some(doubt) = check::clock_doubt(&store, Timestamp::now()) {
+            log::error!("ALERT {doubt}: set the clock (NTP)");
+        }
         let ages = Arc::new(Ages::new(&config.database));
         let (waiters, bell) = (Arc::new(Waiters::default()), Arc::new(JobBell::default()));
         let ring = {

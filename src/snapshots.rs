@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use self::age::{Ages, minutes};
+use crate::backoff;
 use crate::config::{Database, OpenApi, SnapshotSeries};
 use crate::store::snapshot::{self, Origin, SnapshotError};
 use crate::store::{Store, StoreError, Tx};
+use crate::trouble::Trouble;
 
 /// Rows are purged at most so many at a time, so that no answer waits for the purge.
 const PURGE_BATCH: i64 = 500;
@@ -26,6 +28,9 @@ const KEEP_TESTS: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// How often the snapshot is proved again that nothing has changed since.
 const DRILL_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// KooGallery calls more often: after a longer silence the clock is doubted where it decides what is purged.
+const QUIET: Duration = Duration::from_secs(30 * 86_400);
 
 /// How often is purged.
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
@@ -43,7 +48,8 @@ impl SnapshotKeeper {
     /// When no thread can be started.
     pub fn start(store: Arc<Store>, settings: Database, ages: Arc<Ages>) -> std::io::Result<Self> {
         let (stop, stopped) = sync_channel(1);
-        let mut keeper = Keeper { store, settings, stopped, ages, covered: None, drilled: None };
+        let (purge_clock, trouble) = (PurgeClock::start(&store), Trouble::default());
+        let mut keeper = Keeper { store, settings, stopped, ages, covered: None, drilled: None, purge_clock, trouble };
         let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || keeper.run())?;
         Ok(Self { stop, thread })
     }
@@ -67,6 +73,33 @@ struct Keeper {
     covered: Option<i64>,
     /// The copy of the series that was proved again last.
     drilled: Option<PathBuf>,
+    purge_clock: PurgeClock,
+    trouble: Trouble,
+}
+
+/// The time that ages are counted from when rows are purged. By a clock that is years ahead everything is old, so it begins
+/// a month after the call that was the newest at the start, at the latest, and runs no faster than time.
+struct PurgeClock {
+    began_with: Timestamp,
+    at: Instant,
+}
+
+impl PurgeClock {
+    fn start(store: &Store) -> Self {
+        let now = Timestamp::now();
+        let began_with = match store.read(|tx| tx.newest_exchange_at()) {
+            Ok(newest) => newest.map_or(now, |newest| now.min(backoff::after(newest, QUIET))),
+            Err(error) => {
+                log::error!("nothing is purged before the next start: {error}");
+                Timestamp::MIN
+            }
+        };
+        Self { began_with, at: Instant::now() }
+    }
+
+    fn now(&self) -> Timestamp {
+        backoff::after(self.began_with, self.at.elapsed()).min(Timestamp::now())
+    }
 }
 
 impl Keeper {
@@ -115,7 +148,9 @@ impl Keeper {
                 log::info!("snapshot {} holds {} exchanges", target.display(), verified.exchanges);
                 self.covered = version;
                 self.ages.snapshot_holds_all(looked, looked.elapsed());
+                self.trouble.over(Instant::now());
             }
+            Err(error) if !self.trouble.met(Instant::now()) => log::error!("again no snapshot: {error}"),
             Err(error) => {
                 let behind = minutes(self.ages.snapshot().behind);
                 log::error!(
@@ -155,8 +190,8 @@ impl Keeper {
         let name = format!("koogate-{}.db", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"));
         let taken = std::fs::create_dir_all(&series.directory)
             .map_err(|source| SnapshotError::File { doing: "cannot create", path: series.directory.clone(), source })
-            .and_then(|()| snapshot::take(self.store.path(), &series.directory.join(name), self.store.sealing()))
-            .and_then(|_| drop_oldest(&series.directory, series.keep));
+            .and_then(|()| snapshot::take(self.store.path(), &series.directory.join(&name), self.store.sealing()))
+            .and_then(|_| drop_oldest(&series.directory, &name, series.keep));
         match taken {
             Ok(()) => self.ages.series_goes_on(began, began.elapsed()),
             Err(error) => log::error!("ALERT the series of snapshots could not be continued: {error}"),
@@ -165,7 +200,7 @@ impl Keeper {
 
     /// Purges in small steps, each its own piece of work.
     fn purge(&self) {
-        let now = Timestamp::now();
+        let now = self.purge_clock.now();
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
         let (real, test) = (before(self.settings.keep_exchanges), before(KEEP_TESTS.min(self.settings.keep_exchanges)));
         self.purge_all("old exchanges", move |tx| tx.purge_exchanges(real, test, PURGE_BATCH));
@@ -197,15 +232,18 @@ fn until_next(series: &SnapshotSeries) -> Duration {
     age.map_or(Duration::ZERO, |age| series.every.saturating_sub(age))
 }
 
-/// Removes the oldest snapshots of the series beyond `keep`.
-fn drop_oldest(directory: &Path, keep: usize) -> Result<(), SnapshotError> {
+/// Removes the oldest snapshots of the series beyond `keep`, never the one just taken. Those that are dated later than
+/// that one go first: the clock was wrong when they were taken, and their order says nothing.
+fn drop_oldest(directory: &Path, newest: &str, keep: usize) -> Result<(), SnapshotError> {
     let failed = |doing: &'static str, path: &Path| {
         let path = path.to_owned();
         move |source| SnapshotError::File { doing, path, source }
     };
+    let newest = directory.join(newest);
     let series = series_of(directory).map_err(failed("cannot list", directory))?;
     let surplus = series.len().saturating_sub(keep);
-    for path in &series[..surplus] {
+    let (past, future): (Vec<_>, Vec<_>) = series.into_iter().filter(|path| *path != newest).partition(|p| *p < newest);
+    for path in future.iter().chain(&past).take(surplus) {
         std::fs::remove_file(path).map_err(failed("cannot remove", path))?;
     }
     Ok(())
@@ -241,13 +279,31 @@ mod tests {
         for name in names.iter().chain(&["notes.txt", "a.db"]) {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
-        drop_oldest(folder.path(), 2).unwrap();
+        drop_oldest(folder.path(), names[2], 2).unwrap();
         let mut left: Vec<_> = std::fs::read_dir(folder.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
         assert_eq!(left, ["a.db", names[1], names[2], "notes.txt"]);
+    }
+
+    #[test]
+    fn the_series_never_loses_what_was_just_taken_whatever_the_clock_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["koogate-19700101T000000Z.db", "koogate-20260102T000000Z.db", "koogate-20990103T000000Z.db"];
+        let left_of = |taken: &str, keep: usize| {
+            names.iter().for_each(|name| std::fs::write(folder.path().join(name), "").unwrap());
+            drop_oldest(folder.path(), taken, keep).unwrap();
+            series_of(folder.path())
+                .unwrap()
+                .iter()
+                .map(|path| path.file_name().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(left_of(names[0], 1), [names[0]]);
+        assert_eq!(left_of(names[1], 2), [names[0], names[1]]);
+        assert_eq!(left_of(names[2], 2), [names[1], names[2]]);
     }
 
     #[test]
@@ -268,7 +324,8 @@ mod tests {
             store::Settings { path: settings.path.clone(), snapshot: settings.snapshot_path(), commit_batch: 1 };
         let store = Arc::new(Store::open(&opened, Role::Server, sealing).unwrap());
         let (ages, (_, stopped)) = (Arc::new(Ages::new(&settings)), sync_channel(1));
-        Keeper { store, settings, stopped, ages, covered: None, drilled: None }
+        let (purge_clock, trouble) = (PurgeClock::start(&store), Trouble::default());
+        Keeper { store, settings, stopped, ages, covered: None, drilled: None, purge_clock, trouble }
     }
 
     #[test]

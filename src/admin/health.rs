@@ -15,11 +15,13 @@ pub(super) fn alive(call: &Call<'_>) -> Result<Reply, Problem> {
 }
 
 /// `GET /readyz`: calls can be answered and nothing that was answered would be lost with this disk: the writer takes work
-/// and gets through with it, and the copies are young enough. Nobody directs KooGallery's calls by it, the listener is
-/// the operator's, so an old copy may speak here as loud as a writer that hangs.
+/// and gets through with it, what it wrote last is on disk, and the copies are young enough. Nobody directs KooGallery's
+/// calls by it, the listener is the operator's, so an old copy may speak here as loud as a writer that hangs.
 pub(super) fn ready(call: &Call<'_>) -> Result<Reply, Problem> {
-    let written = call.context.store.write(Some(Instant::now() + READY_WITHIN), |_| Ok(()));
-    let problem = written.err().map(|error| error.to_string()).or_else(|| call.context.ages.problem());
+    let (store, ages) = (&call.context.store, &call.context.ages);
+    let written = store.write(Some(Instant::now() + READY_WITHIN), |_| Ok(()));
+    let fault = || store.fault().map(|fault| format!("the database cannot be written: {fault}"));
+    let problem = written.err().map(|error| error.to_string()).or_else(fault).or_else(|| ages.problem());
     Ok(match problem {
         None => reply::text(200, "ready\n"),
         Some(problem) => reply::text(503, format!("not ready: {problem}\n")),

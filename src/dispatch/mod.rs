@@ -16,7 +16,7 @@ mod script;
 mod secrets;
 mod waiters;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -36,13 +36,14 @@ use crate::protocol::signature::SignatureRefusal;
 use crate::protocol::{self, Family, Received};
 use crate::settings::Settings;
 use crate::store::{AnswerBytes, NewExchange, NewJob, ORDER_QUERY, Store, StoreError, Subject};
+use crate::trouble::Trouble;
 use conversation::{Belongs, Conversation, Row};
 use nonces::Nonces;
 use script::{AfterCommit, Pass, Step};
 use secrets::Permits;
 
 /// So many questions to applications may be open at once.
-const QUESTIONS: usize = 8;
+pub const QUESTIONS: usize = 8;
 
 /// Turns requests into answers. Shared by all connections.
 pub struct Dispatcher {
@@ -56,6 +57,8 @@ pub struct Dispatcher {
     questions: Pool,
     /// How many client secrets are opened at a time.
     decryptions: Permits,
+    /// Commits that took longer than an answer may.
+    delays: Mutex<Trouble>,
 }
 
 impl Dispatcher {
@@ -74,7 +77,8 @@ impl Dispatcher {
         // Each takes milliseconds of a core: half of the cores stay for the answers.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decryptions = Permits::new((cores / 2).max(1));
-        Ok(Self { store, settings, waiters, wake_jobs, nonces, refused, questions, decryptions })
+        let delays = Mutex::default();
+        Ok(Self { store, settings, waiters, wake_jobs, nonces, refused, questions, decryptions, delays })
     }
 
     /// Lets questions to applications end, for `grace` at most.
@@ -188,18 +192,26 @@ impl Dispatcher {
     /// disk is not the trouble; where it is, an answer without a record is better than none.
     fn fail(&self, conversation: &Arc<Conversation>, row: Option<Row>, error: &StoreError) -> AnswerBytes {
         let outcome = Outcome::refusal(ResultCode::INTERNAL, "internal error");
-        let hint = match error {
-            error if error.is_disk_full() => "; the disk is full: free some space",
-            error if error.is_damaged() => "; the database is damaged: stop koogate and restore the newest good copy",
-            _ => "",
-        };
         let recorded = match error {
             StoreError::TimedOut | StoreError::Closed | StoreError::Overloaded(_) | StoreError::Commit(_) => None,
             _ => self.record(conversation, outcome.clone(), row).ok(),
         };
         let how = if recorded.is_some() { "" } else { " without a record" };
-        log::error!("ALERT {}: answered 000005{how}: {error}{hint}", conversation.title());
+        let title = conversation.title();
+        match error {
+            // The writer has alerted somebody when commits began to fail.
+            StoreError::Commit(_) => log::error!("{title}: answered 000005{how}: {error}"),
+            StoreError::TimedOut | StoreError::Overloaded(_) if !self.is_first_delay() => {
+                log::error!("{title}: answered 000005{how}: {error}");
+            }
+            _ => log::error!("ALERT {title}: answered 000005{how}: {error}{}", error.disk_mend()),
+        }
         recorded.unwrap_or_else(|| conversation.prepare(&outcome).bytes)
+    }
+
+    /// Whether nobody has been told within a while that the disk is too slow.
+    fn is_first_delay(&self) -> bool {
+        self.delays.lock().unwrap_or_else(PoisonError::into_inner).met(Instant::now())
     }
 
     /// Makes passes through the script until there is an answer. `row` is the call's row once it is written.

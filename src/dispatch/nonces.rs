@@ -2,19 +2,24 @@
 //!
 //! A retry of KooGallery carries a new nonce, so this never stands in its way. The memory need not survive a restart.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use ring::digest;
 
-/// More nonces than this in one period means that someone with the key floods; the period is cut short instead of
-/// letting the memory grow.
+/// More nonces than this means that someone with the key floods; the oldest are forgotten early instead of letting the
+/// memory grow.
 const MOST: usize = 4_000_000;
 
-/// Two periods of nonces: a nonce is looked up in both, and remembered for one to two periods.
+/// When the clock is set back, calls of the time before it can become fresh again. By more than this it was wrong before,
+/// not a little off, and nothing of then is remembered.
+const FURTHEST_BACK_MS: i64 = 24 * 3_600_000;
+
+/// Periods of nonces, each two windows long. A nonce is looked up in all of them, and remembered until the clock is two
+/// windows past the last one of its period.
 pub(super) struct Nonces {
-    periods: Mutex<Periods>,
+    periods: Mutex<VecDeque<Period>>,
     most: usize,
 }
 
@@ -24,11 +29,10 @@ impl Default for Nonces {
     }
 }
 
-#[derive(Default)]
-struct Periods {
+struct Period {
     began_ms: i64,
-    current: HashSet<u128>,
-    previous: HashSet<u128>,
+    newest_ms: i64,
+    nonces: HashSet<u128>,
 }
 
 impl Nonces {
@@ -36,17 +40,31 @@ impl Nonces {
     /// fresh; `false` if this key has used it before.
     pub(super) fn is_new(&self, key: &str, nonce: &str, now: Timestamp, window_ms: i64) -> bool {
         let print = fingerprint(key, nonce);
-        // Insertions and swaps only: a poisoned set is whole.
+        let (now, length) = (now.as_millisecond(), window_ms.saturating_mul(2));
+        // Insertions, removals and assignments only: a poisoned list is whole.
         let mut periods = self.periods.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = now.as_millisecond();
-        if now - periods.began_ms >= window_ms.saturating_mul(2)
-            || now < periods.began_ms
-            || periods.current.len() >= self.most
-        {
-            periods.previous = std::mem::take(&mut periods.current);
-            periods.began_ms = now;
+        periods.retain(|period| {
+            let age = now.saturating_sub(period.newest_ms);
+            age <= length && age >= -FURTHEST_BACK_MS
+        });
+        if periods.iter().any(|period| period.nonces.contains(&print)) {
+            return false;
         }
-        !periods.previous.contains(&print) && periods.current.insert(print)
+        let count: usize = periods.iter().map(|period| period.nonces.len()).sum();
+        if count >= self.most {
+            periods.pop_front();
+        }
+        let is_current = |period: &&mut Period| {
+            (0..length).contains(&now.saturating_sub(period.began_ms)) && period.nonces.len() < self.most / 2
+        };
+        match periods.back_mut().filter(is_current) {
+            Some(period) => {
+                period.newest_ms = period.newest_ms.max(now);
+                period.nonces.insert(print);
+            }
+            None => periods.push_back(Period { began_ms: now, newest_ms: now, nonces: HashSet::from([print]) }),
+        }
+        true
     }
 }
 
@@ -83,26 +101,32 @@ mod tests {
     }
 
     #[test]
-    fn a_period_begins_anew_when_the_clock_is_set_back() {
-        let window = 60_000;
-        let nonces = Nonces::default();
-        assert!(nonces.is_new("k", "n", at(100 * window), window));
-        assert!(nonces.is_new("k", "m", at(0), window));
-        // Measured from the old beginning these two periods would last for a hundred windows more.
-        assert!(!nonces.is_new("k", "n", at(2 * window - 1), window));
-        assert!(nonces.is_new("k", "n", at(4 * window), window));
+    fn a_flood_shortens_the_memory_and_does_not_let_it_grow() {
+        let nonces = Nonces { most: 4, ..Nonces::default() };
+        let is_new = |nonce: &str| nonces.is_new("k", nonce, at(0), 60_000);
+        assert!(["1", "2", "3", "4"].iter().all(|nonce| is_new(nonce)));
+        assert!(!["1", "2", "3", "4"].iter().any(|nonce| is_new(nonce)), "all are remembered");
+        assert!(is_new("5"));
+        assert!(is_new("1"), "the oldest was forgotten");
+        assert!(!is_new("3") && !is_new("5"));
+        assert!(nonces.periods.lock().unwrap().iter().map(|period| period.nonces.len()).sum::<usize>() <= 4);
     }
 
     #[test]
-    fn a_flood_shortens_the_memory_and_does_not_let_it_grow() {
-        let nonces = Nonces { most: 2, ..Nonces::default() };
-        let is_new = |nonce: &str| nonces.is_new("k", nonce, at(0), 60_000);
-        assert!(is_new("1") && is_new("2") && is_new("3"));
-        assert!(!is_new("1") && !is_new("2") && !is_new("3"), "two periods are remembered");
-        assert!(is_new("4") && is_new("5"));
-        assert!(!is_new("3") && is_new("1"), "the oldest was forgotten");
-        let periods = nonces.periods.lock().unwrap();
-        assert!(periods.current.len() + periods.previous.len() <= 4);
+    fn a_clock_that_is_set_back_and_comes_round_again_brings_no_nonce_back() {
+        let (window, minute) = (60_000, 60_000);
+        let nonces = Nonces::default();
+        let is_new = |nonce: &str, after: i64| nonces.is_new("k", nonce, at(after), window);
+        assert!(is_new("captured", 10 * minute));
+        for minutes in 0..9 {
+            assert!(is_new(&format!("n{minutes}"), minutes * minute));
+        }
+        assert!(!is_new("captured", 9 * minute + 1), "fresh again, and known");
+        assert!(!is_new("captured", 11 * minute));
+        assert!(is_new("n1", 20 * minute), "time has passed, as ever");
+        assert_eq!(nonces.periods.lock().unwrap().len(), 1);
+        assert!(is_new("captured", -100 * 24 * 3_600_000), "a clock that was wrong by months");
+        assert_eq!(nonces.periods.lock().unwrap().len(), 1, "and its future is not kept for months");
     }
 
     #[test]

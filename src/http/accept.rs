@@ -11,6 +11,7 @@ use std::{
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::{
     pool::{Arrival, Pool},
@@ -19,6 +20,7 @@ use super::{
     wake::BellWaiter,
     watch::Watched,
 };
+use crate::trouble::Trouble;
 
 /// Connections accepted before deadlines are looked at again.
 const BATCH: usize = 64;
@@ -197,29 +199,39 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 struct Backoff {
     until: Option<Instant>,
     delay: Duration,
-    logged: Option<Instant>,
-    unlogged: u64,
+    trouble: Trouble,
 }
 
 impl Backoff {
     const FIRST: Duration = Duration::from_millis(10);
     const LONGEST: Duration = Duration::from_secs(1);
-    const LOG_EVERY: Duration = Duration::from_secs(10);
 
     fn succeeded(&mut self) {
         (self.until, self.delay) = (None, Duration::ZERO);
+        if self.trouble.lasts()
+            && let Some(over) = self.trouble.over(Instant::now())
+        {
+            log::warn!("connections are accepted again, after {} failures in {:.1?}", over.times, over.lasted);
+        }
     }
 
     fn failed(&mut self, error: &io::Error) {
         let now = Instant::now();
         self.delay = (self.delay * 2).clamp(Self::FIRST, Self::LONGEST);
         self.until = Some(now + self.delay);
-        if self.logged.is_some_and(|at| now.duration_since(at) < Self::LOG_EVERY) {
-            self.unlogged += 1;
-            return;
+        if self.trouble.met(now) {
+            log::error!("ALERT cannot accept a connection: {error}{}; trying on", mend(error));
         }
-        log::warn!("cannot accept a connection: {error} ({} more since the last report); trying on", self.unlogged);
-        (self.logged, self.unlogged) = (Some(now), 0);
+    }
+}
+
+/// What to do about it, where that is plain.
+fn mend(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE) => ": raise LimitNOFILE in the unit (ulimit -n), or lower server.max_connections",
+        Some(Errno::NFILE) => ": the machine has no room for more open files (fs.file-max)",
+        Some(Errno::NOMEM | Errno::NOBUFS) => ": the machine is short of memory",
+        _ => "",
     }
 }
 
@@ -237,7 +249,7 @@ mod tests {
             })
             .collect();
         assert_eq!(delays, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
-        assert_eq!(backoff.unlogged, 8);
+        assert!(backoff.trouble.lasts());
         backoff.succeeded();
         assert_eq!(backoff.until, None);
         backoff.failed(&io::Error::other("no descriptors"));

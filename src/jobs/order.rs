@@ -3,9 +3,12 @@
 //! What an order does to its job is one transaction, in [`ordered`]; when an attempt is made again is the runner's
 //! business.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Attempt, Shared};
+use crate::backoff;
 use crate::config::OrderQuery;
 use crate::fault;
 use crate::fulfilment::AttemptResult;
@@ -14,6 +17,9 @@ use crate::open_api::Patience;
 use crate::open_api::error::{Again, OpenApiError};
 use crate::protocol::open_api::order::Order;
 use crate::store::{JobRow, ORDER_QUERY, OrderWanted, Store, StoreError};
+
+/// A clock that is set while it runs may go back by so much and no doubt arises.
+const AHEAD: Duration = Duration::from_secs(60);
 
 /// An order that is kept counts for a job that was added so much later at most: it was announced, or it has several lines
 /// that are bought one after another.
@@ -141,5 +147,7 @@ fn is_of_gateway(error: &OpenApiError) -> bool {
 fn kept(store: &Store, wanted: &OrderWanted, since: Timestamp) -> Result<Option<Order>, StoreError> {
     let Some((row, info)) = store.read(|tx| tx.order(&wanted.order_id))? else { return Ok(None) };
     let order = Order::read(Some(&info), &wanted.order_id).ok();
-    Ok(order.filter(|order| row.fetched_at >= since && order.line(wanted.order_line_id.as_deref()).is_ok()))
+    // One told in the future was told by a clock that was wrong.
+    let is_told_since = row.fetched_at >= since && row.fetched_at <= backoff::after(Timestamp::now(), AHEAD);
+    Ok(order.filter(|order| is_told_since && order.line(wanted.order_line_id.as_deref()).is_ok()))
 }

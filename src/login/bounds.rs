@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// So many exchanges with centres may go on at once.
-pub(super) const AT_ONCE: usize = 16;
+pub const AT_ONCE: usize = 16;
 
 /// And so many of one tenant, so that a centre that hangs leaves room for others.
 const AT_ONCE_PER_TENANT: usize = 4;

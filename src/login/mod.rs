@@ -34,7 +34,7 @@ use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use uuid::Uuid;
 
-use self::bounds::{AT_ONCE, Once, Places, Refreshing};
+use self::bounds::{Once, Places, Refreshing};
 use self::centre::Centre;
 use self::fault::Failure;
 use self::return_to::ReturnTo;
@@ -49,6 +49,7 @@ use crate::protocol::query::Query;
 use crate::random;
 use crate::store::Store;
 
+pub use self::bounds::AT_ONCE;
 pub use self::session::Asked;
 
 /// Everything about logins.

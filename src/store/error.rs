@@ -61,24 +61,38 @@ impl StoreError {
         move |source| Self::Sqlite { doing, source }
     }
 
-    /// Whether the disk is full: worth telling apart, because the mend is plain.
-    pub fn is_disk_full(&self) -> bool {
+    /// Whether it may go away by itself, or when the machine is mended: the same work is worth another try.
+    pub fn may_pass(&self) -> bool {
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DiskFull, OutOfMemory, PermissionDenied, ReadOnly, SystemIoFailure,
+        };
         match self {
-            Self::Sqlite { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
-            Self::Commit(cause) => cause.is_disk_full(),
+            Self::Commit(_) | Self::TimedOut | Self::Overloaded(_) => true,
+            Self::Sqlite { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(
+                    CannotOpen | DatabaseBusy | DiskFull | OutOfMemory | PermissionDenied | ReadOnly | SystemIoFailure
+                )
+            ),
             _ => false,
         }
     }
 
-    /// Whether the file is damaged.
-    pub fn is_damaged(&self) -> bool {
-        match self {
-            Self::Sqlite { source, .. } => {
-                use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+    /// What to do about the disk, as the end of a sentence; empty where that is not plain.
+    pub fn disk_mend(&self) -> &'static str {
+        let code = match self {
+            Self::Sqlite { source, .. } => source.sqlite_error_code(),
+            Self::Commit(cause) => return cause.disk_mend(),
+            _ => None,
+        };
+        match code {
+            Some(rusqlite::ErrorCode::DiskFull) => "; the disk is full: free some space",
+            Some(rusqlite::ErrorCode::SystemIoFailure) => "; look at the disk (dmesg) and its free space",
+            Some(rusqlite::ErrorCode::ReadOnly) => "; the disk or the folder cannot be written",
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                "; the database is damaged: stop koogate and restore the newest good copy"
             }
-            Self::Commit(cause) => cause.is_damaged(),
-            _ => false,
+            _ => "",
         }
     }
 

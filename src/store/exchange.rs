@@ -137,6 +137,12 @@ impl Tx<'_> {
         Ok(last.unwrap_or(0) + 1)
     }
 
+    /// When the last call came in; `None` when the journal is empty.
+    pub fn newest_exchange_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT received_at FROM exchange ORDER BY id DESC LIMIT 1";
+        self.first("look when the last call came", sql, [], |row| instant(row.get(0)?))
+    }
+
     /// Records a call, not answered yet; returns its number.
     pub fn insert_exchange(&self, new: &NewExchange) -> Result<i64, StoreError> {
         self.insert(

@@ -1,6 +1,7 @@
 //! Rows of `job`: durable work in the background. Events reach the merchant's application in order per instance; uploads
 //! go to KooGallery and hold nobody up.
 
+mod clock;
 mod orders;
 mod retries;
 mod tenants;

@@ -13,6 +13,7 @@ mod earlier;
 mod error;
 mod exchange;
 mod gap;
+mod health;
 mod heartbeat;
 mod instance;
 mod job;
@@ -151,6 +152,11 @@ impl Store {
     /// the WAL, or found that another program is still writing. While it stays, the writer hangs, or waits for the disk.
     pub fn writer_turns(&self) -> u64 {
         self.writer.turns()
+    }
+
+    /// What commits fail with, while they do; `None`: the last one that held something is on disk.
+    pub fn fault(&self) -> Option<String> {
+        self.writer.fault()
     }
 
     /// Finishes what is queued, moves the WAL into the file and closes it: one file is left. Whoever still holds the

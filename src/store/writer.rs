@@ -13,7 +13,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use super::open::{self, Opened, Settings};
+use super::health::{Fault, Health};
+use super::open::{self, Opened, SCHEMA_VERSION, Settings};
 use super::pending::{Pending, Promise};
 use super::wal::{self, Checkpointer};
 use super::{StoreError, Tx};
@@ -23,8 +24,8 @@ use crate::sealing::SealingKey;
 /// More than this waiting for the disk is an overload: the caller answers "try again" at once.
 const MAX_QUEUED: usize = 8192;
 
-/// Without work for so long, the WAL is moved into the database.
-const IDLE_CHECKPOINT: Duration = Duration::from_secs(2);
+/// Without work for so long, the WAL is moved into the database, and a disk that failed is tried again.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// So many of those who waited are woken by one of them: waking costs a system call each, and while the writer made them
 /// all, nobody's next commit would begin.
@@ -43,6 +44,7 @@ pub struct Counts {
 pub(super) struct Writer {
     queue: Arc<Queue>,
     thread: Mutex<Option<JoinHandle<Result<(), StoreError>>>>,
+    fault: Fault,
 }
 
 /// A piece of work with the place its result goes to.
@@ -81,6 +83,7 @@ impl Writer {
             works: AtomicU64::new(0),
             turns: AtomicU64::new(0),
         });
+        let fault = Fault::default();
         let state = State {
             opened,
             sealing,
@@ -88,9 +91,10 @@ impl Writer {
             batch: settings.commit_batch,
             path: settings.path.clone(),
             checkpointer: Checkpointer::default(),
+            health: Health::new(fault.clone()),
         };
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || state.serve())?;
-        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue, thread: Mutex::new(Some(thread)), fault })
     }
 
     pub(super) fn write<T, F>(&self, deadline: Option<Instant>, work: F) -> Result<T, StoreError>
@@ -110,6 +114,11 @@ impl Writer {
     /// A number that is another one whenever the thread has got any further in between.
     pub(super) fn turns(&self) -> u64 {
         self.queue.turns.load(Ordering::Relaxed)
+    }
+
+    /// What commits fail with at present.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.fault.now()
     }
 
     /// How much work waits.
@@ -194,18 +203,24 @@ struct State {
     batch: usize,
     path: PathBuf,
     checkpointer: Checkpointer,
+    health: Health,
 }
 
 impl State {
     fn serve(mut self) -> Result<(), StoreError> {
-        while let Some(works) = self.queue.take(self.batch, IDLE_CHECKPOINT) {
+        while let Some(works) = self.queue.take(self.batch, IDLE) {
             let idle = works.is_empty();
             if !idle {
                 self.commit(works);
             }
             self.turn();
-            self.checkpoint(idle);
+            let tries = self.health.is_to_be_tried();
+            // A log that is moved is written over from its beginning: that may be the room that is missing.
+            self.checkpoint(idle || tries);
             self.turn();
+            if tries {
+                self.try_disk();
+            }
         }
         open::close(self.opened, &self.path)
     }
@@ -218,7 +233,10 @@ impl State {
         let count = works.len() as u64;
         let results = self.run_all(&mut works);
         match results {
-            Ok(each) => {
+            Ok((each, changed)) => {
+                if changed {
+                    self.health.committed();
+                }
                 self.queue.commits.fetch_add(1, Ordering::Relaxed);
                 self.queue.works.fetch_add(count, Ordering::Relaxed);
                 fault::point("committed");
@@ -231,15 +249,26 @@ impl State {
                 {
                     log::error!("the failed transaction cannot be rolled back: {error}");
                 }
-                log::error!("commit of {count} pieces of work failed, nothing of them is stored: {error}");
+                self.health.commit_failed(&error);
+                log::debug!("commit of {count} pieces of work failed, nothing of them is stored: {error}");
                 let error = Arc::new(error);
                 hand_over(works.into_iter().map(|work| (work, Err(StoreError::Commit(Arc::clone(&error))))));
             }
         }
     }
 
-    /// Runs the works in one transaction and commits it; the results stand beside the works.
-    fn run_all(&self, works: &mut [Box<dyn Work>]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    /// A commit of one page that says the same as before, to see whether it reaches the disk.
+    fn try_disk(&mut self) {
+        let sql = format!("PRAGMA user_version = {SCHEMA_VERSION}");
+        match self.opened.connection.execute_batch(&sql).map_err(StoreError::sqlite("commit")) {
+            Ok(()) => self.health.committed(),
+            Err(error) => self.health.commit_failed(&error),
+        }
+    }
+
+    /// Runs the works in one transaction and commits it; the results stand beside the works. And whether anything was
+    /// changed: a commit of nothing touches no disk.
+    fn run_all(&self, works: &mut [Box<dyn Work>]) -> Result<(Vec<Result<(), StoreError>>, bool), StoreError> {
         let changes = self.opened.connection.total_changes();
         let results = match self.run_together(works)? {
             Some(results) => results,
@@ -248,12 +277,12 @@ impl State {
                 self.run_apart(works)?
             }
         };
-        // A commit of nothing touches no disk.
-        if self.opened.connection.total_changes() != changes {
+        let changed = self.opened.connection.total_changes() != changes;
+        if changed {
             fault::point("commit");
         }
         self.step("COMMIT")?;
-        Ok(results)
+        Ok((results, changed))
     }
 
     /// Without savepoints, which would copy every page that is about to be changed. `None` when one has failed half-way.
@@ -332,9 +361,7 @@ impl State {
         }
         let moved =
             if idle { self.checkpointer.when_idle(connection) } else { self.checkpointer.after_commit(connection) };
-        if let Err(error) = moved {
-            log::warn!("checkpoint failed, the WAL keeps growing until one succeeds: {error}");
-        }
+        self.health.moved(moved);
     }
 }
 

@@ -18,6 +18,7 @@ mod door_abuse;
 mod door_client;
 mod door_close;
 mod encounters;
+mod faults;
 mod fulfilment;
 mod fuzzing;
 mod harness;
