@@ -205,10 +205,12 @@ impl State {
             if !idle {
                 self.commit(works);
             }
-            if self.health.is_to_be_tried() {
+            let tries = self.health.is_to_be_tried();
+            // A log that is moved is written over from its beginning: that may be the room that is missing.
+            self.checkpoint(idle || tries);
+            if tries {
                 self.try_disk();
             }
-            self.checkpoint(idle);
         }
         open::close(self.opened, &self.path)
     }
