@@ -152,7 +152,8 @@ fn a_start_by_a_clock_of_2099_purges_nothing_and_stalls_nothing_later() {
     let koogate = shim.serve(&scratch);
     let id = call_at(&koogate, UNTIL_2099, &new_instance("CS2")).json()["instanceId"].as_str().unwrap().to_owned();
     scratch.wait_for_instance(&id, |shown| !shown["jobs"][0]["lastError"].is_null());
-    koogate.kill();
+    // A stop waits for the purge that comes with a start.
+    koogate.stop();
     down.store(false, Ordering::SeqCst);
     let koogate = scratch.serve();
     koogate.wait_for_log("this machine's clock says");
