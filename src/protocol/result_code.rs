@@ -67,4 +67,12 @@ mod tests {
             assert_eq!(ResultCode::parse(text), None, "{text:?}");
         }
     }
+
+    #[test]
+    fn six_zeros_alone_are_success() {
+        assert!(ResultCode::SUCCESS.is_success());
+        for code in [ResultCode::AUTHENTICATION, ResultCode::PROCESSING, ResultCode::INTERNAL] {
+            assert!(!code.is_success(), "{code}");
+        }
+    }
 }

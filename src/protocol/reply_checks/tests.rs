@@ -219,6 +219,13 @@ fn status_and_headers_are_checked() {
 }
 
 #[test]
+fn a_password_in_the_clear_is_found_in_a_reply_of_v1() {
+    let body = br#"{"resultCode":"000000","appInfo":{"frontEndUrl":"u","password":"made-up-in-the-clear"}}"#;
+    assert_eq!(labels(&check_credentials(body, &key())), ["fail encryption"]);
+    assert_eq!(check_credentials(PLAIN.as_bytes(), &key()), []);
+}
+
+#[test]
 fn no_finding_quotes_a_text_of_the_reply() {
     let body = r#"{"resultCode":"hunter2","resultMsg":["hunter2"],"instanceId":{"a":"hunter2"},"info":"hunter2"}"#;
     let findings = check_body(&ReplyShape::QueryInstance, body.as_bytes());
