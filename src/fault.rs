@@ -1,7 +1,7 @@
 //! Named points at which tests and benchmarks stop or delay the process: `KOOGATE_FAULT=name:n` kills it at the n-th
 //! passage of the point (n counts from 1; `name` alone means the first), `KOOGATE_FAULT_DELAY=name:milliseconds` waits
 //! there at every passage, `KOOGATE_FAULT_PACE=name:milliseconds` makes what happens at a fixed pace happen at this one.
-//! Debug builds have them, release builds only with the feature `fault-points`.
+//! `KOOGATE_FAULT_WATCHED=1` lets a test look into the process. Debug builds have them, release builds only with the feature `fault-points`.
 
 /// A point that a test may want to be the last one reached.
 #[cfg(any(debug_assertions, feature = "fault-points"))]
@@ -56,4 +56,17 @@ pub fn pace(name: &'static str, usual: std::time::Duration) -> std::time::Durati
 #[inline(always)]
 pub fn pace(_name: &'static str, usual: std::time::Duration) -> std::time::Duration {
     usual
+}
+
+/// Whether a test looks into the process, at its open files or by strace, as a user who is not root.
+#[cfg(any(debug_assertions, feature = "fault-points"))]
+pub fn is_watched() -> bool {
+    std::env::var_os("KOOGATE_FAULT_WATCHED").is_some()
+}
+
+/// Never, in builds for use.
+#[cfg(not(any(debug_assertions, feature = "fault-points")))]
+#[inline(always)]
+pub fn is_watched() -> bool {
+    false
 }

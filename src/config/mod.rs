@@ -30,7 +30,6 @@ mod round_trip_tests;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use toml::de::DeTable;
@@ -226,7 +225,7 @@ fn syntax_error(log: &Log<'_>, error: &toml::de::Error) -> ConfigError {
 
 fn read_file(path: &Path) -> io::Result<(String, u32)> {
     let mut file = File::open(path)?;
-    let mode = file.metadata()?.mode();
+    let mode = secrets::mode_for_others(&file.metadata()?);
     let mut text = String::new();
     file.read_to_string(&mut text)?;
     Ok((text, mode))

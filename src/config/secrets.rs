@@ -1,7 +1,7 @@
 //! Secrets of the configuration: given inline, as `{ file = "…" }` or as `{ env = "NAME" }`, and what each kind of
 //! secret must look like. Values never reach a message.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -267,7 +267,7 @@ fn read_file(path: &Path) -> Result<(Secret<String>, u32), SecretProblem> {
         return Err(bad("it is not a regular file"));
     }
     let opened = File::open(path).map_err(unreadable)?;
-    let mode = opened.metadata().map_err(unreadable)?.mode();
+    let mode = mode_for_others(&opened.metadata().map_err(unreadable)?);
     if is_changeable(mode) {
         return Err(SecretProblem::Changeable { file, mode: mode & 0o777 });
     }
@@ -284,6 +284,19 @@ fn read_file(path: &Path) -> Result<(Secret<String>, u32), SecretProblem> {
 pub fn exposed(mode: u32) -> Option<String> {
     let permissions = mode & 0o777;
     (permissions & 0o077 != 0).then(|| format!("is open to other users (mode {permissions:04o}); run chmod 600 on it"))
+}
+
+/// A file's mode, without the group's right to read what belongs to root where koogate runs as somebody else. That is how
+/// secrets are given to a service which is not to change them; only root can let anybody into the group, and the service
+/// could not read the file under the mode 600.
+pub(super) fn mode_for_others(found: &Metadata) -> u32 {
+    judged(found.mode(), found.uid(), rustix::process::geteuid().as_raw())
+}
+
+fn judged(mode: u32, owner: u32, own: u32) -> u32 {
+    const ROOT: u32 = 0;
+    const READ_BY_GROUP: u32 = 0o040;
+    if owner == ROOT && own != ROOT { mode & !READ_BY_GROUP } else { mode }
 }
 
 /// Whether every user of the machine can change a file. Who can do that to the configuration decides which program
@@ -368,6 +381,16 @@ mod tests {
 
     #[test]
     fn only_the_owner_may_read_a_secret_file() {
+        for (mode, owner, own, expected) in [
+            (0o640, 0, 999, 0o600),
+            (0o644, 0, 999, 0o604),
+            (0o660, 0, 999, 0o620),
+            (0o640, 0, 0, 0o640),
+            (0o640, 999, 999, 0o640),
+            (0o640, 998, 999, 0o640),
+        ] {
+            assert_eq!(judged(mode, owner, own), expected, "{mode:o} of {owner} for {own}");
+        }
         assert_eq!(exposed(0o100_600), None);
         assert_eq!(exposed(0o100_400), None);
         assert_eq!(exposed(0o100_640).as_deref(), Some("is open to other users (mode 0640); run chmod 600 on it"));

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -28,6 +29,9 @@ pub enum CallError {
     /// The connection cannot be made, or broke.
     #[error("{0}")]
     Io(io::Error),
+    /// Whoever calls has no descriptor, memory or address for a call: of the listener this says nothing.
+    #[error("it cannot be called: {0}")]
+    NotMade(io::Error),
     /// What came is no answer of koogate's.
     #[error("the answer is not koogate's")]
     Strange,
@@ -40,6 +44,8 @@ pub enum CallError {
 #[derive(Debug)]
 pub struct Caller {
     address: SocketAddr,
+    /// Where the same listener is called if there is no way to the address.
+    other: Option<SocketAddr>,
     tls: Option<Arc<ClientConfig>>,
 }
 
@@ -50,7 +56,8 @@ impl Caller {
     /// When TLS cannot be set up at all.
     pub fn new(listen: SocketAddr, https: bool) -> Result<Self, CallError> {
         let tls = https.then(tls_config).transpose().map_err(CallError::Tls)?;
-        Ok(Self { address: reachable(listen), tls: tls.map(Arc::new) })
+        let (address, other) = reachable(listen);
+        Ok(Self { address, other, tls: tls.map(Arc::new) })
     }
 
     /// What is called.
@@ -66,10 +73,11 @@ impl Caller {
     pub fn ask(&self, within: Duration) -> Result<bool, CallError> {
         let failed = |error: io::Error| match error.kind() {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => CallError::Timeout(within),
+            _ if is_the_callers(&error) => CallError::NotMade(error),
             _ => CallError::Io(error),
         };
         let deadline = Instant::now() + within;
-        let socket = TcpStream::connect_timeout(&self.address, within).map_err(failed)?;
+        let socket = self.connect(within).map_err(failed)?;
         let stream = DeadlineStream::new(socket, deadline);
         let answer = match &self.tls {
             None => converse(stream),
@@ -82,17 +90,35 @@ impl Caller {
         };
         verdict(&answer.map_err(failed)?).ok_or(CallError::Strange)
     }
+
+    fn connect(&self, within: Duration) -> io::Result<TcpStream> {
+        let connected = TcpStream::connect_timeout(&self.address, within);
+        match (&connected, &self.other) {
+            (Err(error), Some(other)) if error.kind() != ErrorKind::TimedOut => {
+                TcpStream::connect_timeout(other, within)
+            }
+            _ => connected,
+        }
+    }
 }
 
-/// A listener on all addresses is called on this machine's own.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let mut address = listen;
+/// A listener on all addresses is called on this machine's own. One on `[::]` takes IPv4, too, and in many containers that
+/// is the only loopback address there is: IPv6 is switched off there, but for sockets.
+fn reachable(listen: SocketAddr) -> (SocketAddr, Option<SocketAddr>) {
+    let on = |ip: IpAddr| SocketAddr::new(ip, listen.port());
     match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
+        IpAddr::V4(ip) if ip.is_unspecified() => (on(Ipv4Addr::LOCALHOST.into()), None),
+        IpAddr::V6(ip) if ip.is_unspecified() => (on(Ipv6Addr::LOCALHOST.into()), Some(on(Ipv4Addr::LOCALHOST.into()))),
+        _ => (listen, None),
     }
-    address
+}
+
+/// Whether a call failed for want of something on the caller's side.
+fn is_the_callers(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL)
+    )
 }
 
 fn converse(mut stream: impl Read + Write) -> io::Result<Vec<u8>> {
@@ -168,13 +194,32 @@ mod tests {
 
     #[test]
     fn a_listener_on_all_addresses_is_called_on_this_machine() {
-        for (listen, called) in [
-            ("0.0.0.0:443", "127.0.0.1:443"),
-            ("[::]:443", "[::1]:443"),
-            ("10.0.0.5:80", "10.0.0.5:80"),
-            ("[fe80::1%2]:80", "[fe80::1%2]:80"),
+        for (listen, called, other) in [
+            ("0.0.0.0:443", "127.0.0.1:443", None),
+            ("[::]:443", "[::1]:443", Some("127.0.0.1:443")),
+            ("10.0.0.5:80", "10.0.0.5:80", None),
+            ("[fe80::1%2]:80", "[fe80::1%2]:80", None),
         ] {
-            assert_eq!(reachable(listen.parse().unwrap()), called.parse().unwrap());
+            let other = other.map(|other| other.parse().unwrap());
+            assert_eq!(reachable(listen.parse().unwrap()), (called.parse().unwrap(), other));
+        }
+    }
+
+    /// As in a container without IPv6, where nobody can connect to `[::1]`.
+    #[test]
+    fn a_listener_is_called_at_its_other_address_when_there_is_no_way_to_the_first() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let there = listener.local_addr().unwrap();
+        let caller = Caller { address: "[::1]:0".parse().unwrap(), other: Some(there), tls: None };
+        assert!(matches!(caller.ask(Duration::from_millis(50)), Err(CallError::Timeout(_))), "it was connected to");
+    }
+
+    #[test]
+    fn what_the_caller_lacks_says_nothing_of_the_listener() {
+        for (errno, expected) in
+            [(Errno::MFILE, true), (Errno::ADDRNOTAVAIL, true), (Errno::CONNREFUSED, false), (Errno::CONNRESET, false)]
+        {
+            assert_eq!(is_the_callers(&errno.into()), expected, "{errno:?}");
         }
     }
 

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::judge::{Judge, Part, Seen, Verdict};
-use super::{Caller, Health};
+use super::{CallError, Caller, Health};
 use crate::fault;
 use crate::http::{Counters, CountersNow};
 use crate::store::{Store, StoreError};
@@ -129,7 +129,11 @@ impl Looker {
         let Subjects { caller, counters, max_connections, .. } = &self.subjects;
         let before = counters.now();
         let Err(error) = caller.ask(self.every) else { return Seen::Well };
-        let seen = if is_crowded(before, counters.now(), *max_connections) { Seen::Busy } else { Seen::Missed };
+        let is_busy = match &error {
+            CallError::NotMade(_) => true,
+            _ => is_crowded(before, counters.now(), *max_connections),
+        };
+        let seen = if is_busy { Seen::Busy } else { Seen::Missed };
         self.missed[0] = Some(format!("{}: {error}", caller.url()));
         seen
     }

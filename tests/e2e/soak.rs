@@ -96,7 +96,8 @@ fn soak(length: Duration, drills: usize, warm: usize) -> Vec<Held> {
     let snapshots = length.div_f64(4.0 * drills as f64).max(Duration::from_secs(1)).min(Duration::from_secs(300));
     let market = Market::open(STOCK, &format!("[database]\nsnapshot_every = \"{}s\"\n", snapshots.as_secs()));
     let scene = Scene::new(&market, "S");
-    let koogate = market.scratch.serve();
+    // Its descriptors are counted, and not by root only.
+    let koogate = market.scratch.serve_with(&[("KOOGATE_FAULT_WATCHED", "1")]);
     let begun = Instant::now();
     let held = thread::scope(|scope| {
         scene.serve(&koogate);

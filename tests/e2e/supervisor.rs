@@ -70,6 +70,9 @@ fn scratch(products: &str) -> Scratch {
     scratch
 }
 
+// A pace is also the time that each part has to answer. On a busy machine a process may stand still for a tenth of a second,
+// so the paces are as slow as these tests can bear.
+
 fn health(address: SocketAddr) -> u16 {
     send(address, "GET", "/healthz", &[], b"").map_or(0, |answer| answer.status)
 }
@@ -77,7 +80,7 @@ fn health(address: SocketAddr) -> u16 {
 #[test]
 fn the_supervisor_hears_when_it_is_ready_alive_reloading_and_stopping() {
     let (scratch, supervisor) = (scratch(FIXED), Supervisor::start());
-    let koogate = supervisor.serve(&scratch, &[("KOOGATE_FAULT_PACE", "watchdog:50")]);
+    let koogate = supervisor.serve(&scratch, &[("KOOGATE_FAULT_PACE", "watchdog:500")]);
     supervisor.wait_for(3, "WATCHDOG=1");
     let heard = supervisor.heard();
     let ready = heard.iter().position(|message| message.starts_with("READY=1\n")).unwrap();
@@ -96,7 +99,7 @@ fn the_supervisor_hears_when_it_is_ready_alive_reloading_and_stopping() {
 #[test]
 fn a_writer_that_hangs_turns_the_health_to_503_and_ends_the_process() {
     let (scratch, supervisor) = (scratch(FIXED), Supervisor::start());
-    let hangs = [("KOOGATE_FAULT_PACE", "watchdog:200"), ("KOOGATE_FAULT_DELAY", "commit:600000")];
+    let hangs = [("KOOGATE_FAULT_PACE", "watchdog:500"), ("KOOGATE_FAULT_DELAY", "commit:600000")];
     let mut koogate = supervisor.serve(&scratch, &hangs);
     let address = koogate.address;
     assert_eq!(health(address), 200);
@@ -143,7 +146,7 @@ fn a_listener_whose_places_never_come_free_ends_the_process() {
         }
     });
     let scratch = scratch(&application.product(""));
-    let mut koogate = scratch.serve_with(&[("KOOGATE_FAULT_PACE", "watchdog:100")]);
+    let mut koogate = scratch.serve_with(&[("KOOGATE_FAULT_PACE", "watchdog:400")]);
     thread::scope(|scope| {
         for caller in 0..8 {
             let koogate = &koogate;
@@ -272,10 +275,10 @@ fn https_is_checked_whoever_the_certificate_is_for_and_however_old_it_is() {
     );
     scratch.configure(&[KEY], &sections, FIXED);
     let supervisor = Supervisor::start();
-    let koogate = supervisor.serve(&scratch, &[("KOOGATE_FAULT_PACE", "watchdog:100")]);
+    let koogate = supervisor.serve(&scratch, &[("KOOGATE_FAULT_PACE", "watchdog:400")]);
     check_health(&scratch, 0, &format!("healthy: https://{}/healthz", reserved.address));
     // More looks than a listener alone may miss.
-    supervisor.wait_for(15, "WATCHDOG=1");
+    supervisor.wait_for(13, "WATCHDOG=1");
     let log = koogate.stop();
     assert!(!log.contains("does not answer") && !log.contains("refused"), "{log}");
     check_health(&scratch, 1, "Connection refused");

@@ -34,7 +34,8 @@ pub(crate) enum NamedBy {
 pub(super) enum Reach {
     /// This machine, a private network (RFC 1918, RFC 4193), or a name that only has a meaning inside one.
     Local,
-    /// 100.64.0.0/10 (RFC 6598): a provider's own network, where clouds have services for their machines.
+    /// 100.64.0.0/10 (RFC 6598), 198.18.0.0/15 (RFC 2544) and 192.0.0.0/24 (RFC 6890): a provider's own network, where
+    /// clouds have services for their machines.
     Provider,
     /// 169.254.0.0/16 and fe80::/10.
     LinkLocal,
@@ -70,7 +71,9 @@ fn reach(address: IpAddr) -> Reach {
         IpAddr::V4(v4) if v4.is_link_local() => Reach::LinkLocal,
         // What the system makes of 0.0.0.0 is this machine.
         IpAddr::V4(v4) if v4.is_loopback() || v4.is_private() || v4.is_unspecified() => Reach::Local,
-        IpAddr::V4(v4) if matches!(v4.octets(), [100, 64..=127, ..]) => Reach::Provider,
+        IpAddr::V4(v4) if matches!(v4.octets(), [100, 64..=127, ..] | [198, 18..=19, ..] | [192, 0, 0, _]) => {
+            Reach::Provider
+        }
         IpAddr::V4(_) => Reach::Public,
         IpAddr::V6(v6) if v6.is_unicast_link_local() => Reach::LinkLocal,
         IpAddr::V6(v6) if v6.is_loopback() || v6.is_unique_local() || v6.is_unspecified() => Reach::Local,
@@ -242,13 +245,16 @@ mod tests {
         ] {
             assert_eq!(reach_of_host(link_local), Reach::LinkLocal, "{link_local}");
         }
-        for provider in ["100.64.0.1", "100.125.1.250", "[::ffff:100.127.255.255]"] {
+        for provider in ["100.64.0.1", "100.125.1.250", "[::ffff:100.127.255.255]", "198.19.128.1", "192.0.0.192"] {
             assert_eq!(reach_of_host(provider), Reach::Provider, "{provider}");
         }
         for public in [
             "8.8.8.8",
             "100.63.0.1",
             "100.128.0.1",
+            "198.17.255.255",
+            "198.20.0.1",
+            "192.0.1.1",
             "172.32.0.1",
             "[2001:db8::1]",
             "shop.example.com",

