@@ -64,6 +64,13 @@ fn restore(config: &Config, file: &Path, origin: Origin) -> anyhow::Result<ExitC
     progress.finish_and_clear();
     let (restored, database) = (restored?, config.database.path.display());
     match &restored.replaced {
+        Some(aside) if !aside.exists() => output::line(&format!(
+            "{database} is {} now; there was no database, but something that had belonged to one: it is kept as {}-wal or \
+             {}-journal",
+            file.display(),
+            aside.display(),
+            aside.display()
+        ))?,
         Some(aside) => output::line(&format!(
             "{database} is {} now; the database that was there is kept as {}",
             file.display(),

@@ -23,7 +23,7 @@ struct Held {
     /// When it held everything last, or the server was started.
     since: Instant,
     every: Duration,
-    /// How long taking it took last: a large database may need longer than its period.
+    /// The longest that taking it took: a large database may need longer than its period.
     took: Duration,
 }
 

@@ -2,7 +2,7 @@
 //! writes whatever journal it finds into the file, without a word.
 //!
 //! To be called while nobody has the database open, this process included: ordinary file calls on an open one would drop
-//! SQLite's locks. The formats are those of <https://www.sqlite.org/fileformat2.html>.
+//! SQLite's locks. Only [`lineage`] may be asked for at any time: there are no locks on a log. The formats are those of <https://www.sqlite.org/fileformat2.html>.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -58,12 +58,13 @@ fn refuse_other_than_file(path: &Path) -> Result<(), OpenError> {
     Err(OpenError::NoFile { path: path.to_owned(), what, mend })
 }
 
-/// What tells the log of a database from all others: the same however often it is written over from its beginning. `None`:
-/// there is no log, or its head is damaged.
+/// What tells the log of a database from all others: the same however often one connection writes it over from its
+/// beginning. Where another one does (a command's, Litestream's), it becomes another one: after a crash all is checked
+/// then. `None`: there is no log, or its head is damaged.
 pub(super) fn lineage(path: &Path) -> Option<u32> {
     let mut head = [0; LOG_HEAD];
     File::open(beside(path, "-wal")).ok()?.read_exact(&mut head).ok()?;
-    // Both numbers grow by one when it is written over.
+    // Both numbers grow by one when it is written over; one of them each connection counts for itself.
     Checksum::of_head(&head).map(|_| word(&head, 16).wrapping_sub(word(&head, 12)))
 }
 
@@ -130,8 +131,10 @@ fn journal_problem(path: &Path, was_served: bool) -> io::Result<Option<String>> 
         // A first start that did not come to its end: the file is to be empty again.
         return Ok(if was_served { strange() } else { None });
     }
-    if !fill(&mut File::open(path)?, &mut file)? || page_size != page_size_of(path)? {
-        return Ok(strange());
+    match File::open(path) {
+        Ok(found) if fill(&mut &found, &mut file)? && page_size == page_size_of(path)? => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => return Ok(strange()),
     }
     journal.seek(SeekFrom::Start(u64::from(sector)))?;
     let mut record = vec![0; 4 + page_size + 4];

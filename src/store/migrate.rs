@@ -90,8 +90,10 @@ fn step(connection: &Connection, to: i64, sql: &str) -> Result<(), String> {
     let broken_before = broken()?;
     // Both have no effect within a transaction. EXTRA: with the commit the end of its journal is on disk, too.
     run("PRAGMA foreign_keys = OFF; PRAGMA synchronous = EXTRA; BEGIN IMMEDIATE")?;
-    run(sql)?;
+    // First, because it changes the first page: that is how a start knows the journal for ours after a crash
+    // (`leftovers`), and further behind, in the journal of a large step, it would not be found.
     run(&format!("PRAGMA user_version = {to}"))?;
+    run(sql)?;
     let mut problems = snapshot::examine(connection).map_err(|error| error.to_string())?;
     problems.extend(broken()?.into_iter().filter(|view| !broken_before.contains(view)));
     if !problems.is_empty() {
@@ -118,7 +120,7 @@ fn lock_out_others(connection: &Connection, path: &Path, lock: &mut ServerLock) 
     // Without its log only the mark tells a database that a crash left from a copy of a live one.
     torn::adopt(connection, lock)?;
     let others = || OpenError::OthersHaveIt { path: path.to_owned() };
-    if !torn::leave_log(connection)? {
+    if !torn::leave_log(connection, lock)? {
         return Err(others());
     }
     match connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT") {

@@ -225,6 +225,12 @@ fn set_up(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     Ok(wal::heed_follower(connection)?)
 }
 
+/// A commit of one page that says the same as before: SQLite writes it for this, which it does not for an UPDATE that
+/// changes nothing.
+pub(super) fn write_a_page(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!("PRAGMA user_version = {SCHEMA_VERSION}"))
+}
+
 /// Writes the schema in one commit, into the file itself: it has no log yet.
 fn create(connection: &Connection, sealing: &SealingKey, mark: &str) -> Result<(), StoreError> {
     let doing = "create the schema";

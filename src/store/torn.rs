@@ -64,7 +64,7 @@ pub(super) fn refuse_log_without_database(path: &Path) -> Result<(), OpenError> 
 pub(super) fn in_file(path: &Path) -> InFile {
     let look = |connection: Connection| match mark_in(&connection)? {
         Some(mark) => Ok(InFile::Marked(mark)),
-        None => calls_in(&connection).map(|calls| InFile::Unmarked { calls }),
+        None => restore::last_number(&connection).map(|calls| InFile::Unmarked { calls }),
     };
     snapshot::open_alone(path).ok().and_then(|connection| look(connection).ok()).unwrap_or(InFile::Unreadable)
 }
@@ -79,7 +79,7 @@ pub(super) fn refuse_strange_log(
     let is_ours = || lock.is_by_log() && mark_in(connection).is_ok_and(|mark| mark.as_deref() == lock.mark());
     match in_file {
         InFile::Unmarked { calls }
-            if wal::is_beside(path) && calls_in(connection).ok() != Some(*calls) && !is_ours() =>
+            if wal::is_beside(path) && restore::last_number(connection).ok() != Some(*calls) && !is_ours() =>
         {
             Err(OpenError::Torn { path: path.to_owned(), problem: STRANGE_LOG.to_owned() })
         }
@@ -110,9 +110,9 @@ pub(super) fn refuse(
             return Ok(());
         }
         (mark, _, false) if !is_locks(mark) => return Err(torn(WITHOUT_LOG.to_owned())),
-        // It was noted that there is one, and a clean stop takes that back before it removes it.
+        // It was noted that there is one, and whoever removes it takes that back before.
         (_, _, false) if lock.lineage().is_some() && !had_log => log::error!(
-            "ALERT {} was left by a crash, and the -wal beside it is gone: unless another program, such as a sqlite3 shell, \
+            "ALERT {} was not closed with its -wal, and that is gone: unless another program, such as a sqlite3 shell, \
              has moved it into the file, the newest calls are missing; compare `koogate exchange list` with the seller console",
             path.display()
         ),
@@ -151,7 +151,7 @@ pub(super) fn mark_open(connection: &Connection, lock: &mut ServerLock) -> Resul
     if before.is_some() && before.as_deref() == lock.mark() {
         return Ok(());
     }
-    let without_log = before.is_none() && leave_log(connection)?;
+    let without_log = before.is_none() && leave_log(connection, lock)?;
     let mark = noted_mark(lock, !without_log)?;
     set(connection, Some(&mark))?;
     fault::point("marked");
@@ -172,9 +172,7 @@ pub(super) fn mark_open(connection: &Connection, lock: &mut ServerLock) -> Resul
 /// is none yet.
 pub(super) fn note_log(connection: &Connection, path: &Path, lock: &mut ServerLock) -> Result<(), OpenError> {
     if !wal::is_beside(path) {
-        // Writes its page even though nothing in it changes, which an UPDATE would not.
-        let sql = format!("PRAGMA user_version = {}", open::SCHEMA_VERSION);
-        connection.execute_batch(&sql).map_err(StoreError::sqlite("begin the log"))?;
+        open::write_a_page(connection).map_err(StoreError::sqlite("begin the log"))?;
     }
     let lineage = leftovers::lineage(path);
     if lock.lineage() != lineage {
@@ -195,8 +193,7 @@ pub(super) fn leave_clean(connection: &Connection, lock: &mut ServerLock) -> Res
         log::log!(level, "another program reads the database all the time: its WAL stays beside it and belongs to it");
         return Ok(());
     }
-    lock.set_lineage(None)?;
-    let without_log = leave_log(connection)?;
+    let without_log = leave_log(connection, lock)?;
     fault::point("leaving");
     set(connection, None)?;
     if !without_log {
@@ -211,16 +208,14 @@ pub(super) fn mark_in(connection: &Connection) -> rusqlite::Result<Option<String
     connection.query_row("SELECT serving FROM meta", [], |row| row.get(0)).optional().map(Option::flatten)
 }
 
-/// The number of the last call in the journal, as a connection sees it.
-fn calls_in(connection: &Connection) -> rusqlite::Result<i64> {
-    let sql = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'exchange'), 0)";
-    connection.query_row(sql, [], |row| row.get(0))
-}
-
 /// Goes from the write-ahead log to a rollback journal, where a commit is in the file itself when it returns; `false`
-/// when another program has the file open.
-pub(super) fn leave_log(connection: &Connection) -> Result<bool, StoreError> {
+/// when another program has the file open. That there is a log is taken back in the lock file first: a crash in between
+/// must not look as if somebody had taken the log away.
+pub(super) fn leave_log(connection: &Connection, lock: &mut ServerLock) -> Result<bool, StoreError> {
     let doing = "leave the write-ahead log";
+    if lock.lineage().is_some() {
+        lock.set_lineage(None)?;
+    }
     connection.busy_timeout(PATIENCE).map_err(StoreError::sqlite(doing))?;
     let mode = connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0));
     connection.busy_timeout(wal::PATIENCE).map_err(StoreError::sqlite(doing))?;

@@ -183,12 +183,14 @@ impl Script<'_> {
         self.answer(&Outcome::refusal(ResultCode::INTERNAL, "internal error"), Belongs::default())
     }
 
-    /// How this call differs from the first of its operation, for the journal and the log.
+    /// How this call differs from the first of its operation, for the journal and the log; `None` also where nobody knows
+    /// the first.
     fn difference(&self, operation: &OperationRow) -> Result<Option<String>, StoreError> {
+        let Some(first) = operation.known_first_exchange() else { return Ok(None) };
         if operation.content_digest == self.conversation.content_digest {
             return Ok(None);
         }
-        let first = self.tx.request_of(operation.first_exchange)?;
+        let first = self.tx.request_of(first)?;
         let first = first.and_then(|(line, body)| {
             let query = line.split_once('?').map_or("", |(_, query)| query);
             self.conversation.family.content(query, &body)

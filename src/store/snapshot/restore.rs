@@ -25,8 +25,9 @@ use crate::store::lock::{LockError, ServerLock, beside, opened_by};
 use crate::store::torn::{self, InFile};
 use crate::store::{OpenError, SCHEMA_VERSION, StoreError, migrate, millis, restore as record, wal};
 
-/// What belongs to a database. A log left behind would bring the old content back into the restored file.
-const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+/// What belongs to a database, the file itself last: while it has its name, what belongs to it is not left alone. A log left
+/// behind would bring the old content back into the restored file, a journal too.
+const SUFFIXES: [&str; 4] = ["-wal", "-shm", "-journal", ""];
 
 /// The copy that is about to take the place of a database.
 pub(in crate::store) fn incoming(database: &Path) -> PathBuf {
@@ -56,21 +57,21 @@ pub fn restore(copy: &Path, database: &Path, sealing: &SealingKey, origin: Origi
     }
     let verified = verify(copy, sealing, origin)?;
     let arriving = beside(database, ".arriving");
-    remove_if_there(&arriving)?;
-    let (incoming, aside) = (incoming(database), database.exists().then(|| aside(database)));
+    // What a restore that died has left: its journal would be played back into this copy.
+    discard(&arriving)?;
+    let incoming = incoming(database);
+    // A log or a journal that has lost its database is kept as well: it may hold the newest calls.
+    let is_left = |suffix: &&str| *suffix != "-shm" && beside(database, suffix).exists();
+    let aside = SUFFIXES.iter().any(is_left).then(|| aside(database));
     // A restore that was interrupted has been written into its copy already.
     let is_ready = is_same(copy, &incoming) && verified.schema_version == SCHEMA_VERSION;
     let proved = || verify(&arriving, sealing, Origin::Copy).map(drop);
     let arrived = bring(copy, &arriving).and_then(|()| proved()).and_then(|()| {
-        if is_ready {
-            return Ok(());
-        }
-        prepare(&arriving, &verified, aside.as_deref())?;
+        prepare(&arriving, &verified, is_ready, aside.as_deref(), given_by(database))?;
         proved()
     });
     if let Err(error) = arrived {
-        let _ = remove_if_there(&arriving);
-        let _ = remove_if_there(&beside(&arriving, "-journal"));
+        let _ = discard(&arriving);
         return Err(error);
     }
     put_in_place(&arriving, &incoming)?;
@@ -78,9 +79,11 @@ pub fn restore(copy: &Path, database: &Path, sealing: &SealingKey, origin: Origi
     if let Some(aside) = &aside {
         keep(database, aside)?;
     }
-    for suffix in &SUFFIXES[1..] {
+    for suffix in SUFFIXES.iter().filter(|suffix| !suffix.is_empty()) {
         remove_if_there(&beside(database, suffix))?;
     }
+    // Nothing of the old one may come back after a power cut that the new one has outlived.
+    sync(folder_of(database))?;
     fault::point("restore-cleared");
     put_in_place(&incoming, database)?;
     Ok(Restored { copy: verified, replaced: aside })
@@ -90,19 +93,49 @@ fn is_same(one: &Path, other: &Path) -> bool {
     matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Makes a copy that has arrived the database that goes on from it: of this schema, and with the restore written down.
-fn prepare(arriving: &Path, copy: &Verified, aside: Option<&Path>) -> Result<(), SnapshotError> {
+/// The last number of a call in the database that is going to be replaced, where that can be read.
+fn given_by(database: &Path) -> Option<i64> {
+    record::last_number(&open_copy(database).ok()?).ok()
+}
+
+/// Removes a copy with all that belongs to it.
+fn discard(copy: &Path) -> Result<(), SnapshotError> {
+    SUFFIXES.iter().try_for_each(|suffix| remove_if_there(&beside(copy, suffix)))
+}
+
+/// Makes a copy that has arrived the database that goes on from it: of this schema, and with the restore written down. One
+/// that is ready may lack the name under which the old database is kept.
+fn prepare(
+    arriving: &Path,
+    copy: &Verified,
+    is_ready: bool,
+    aside: Option<&Path>,
+    given: Option<i64>,
+) -> Result<(), SnapshotError> {
     let failed = |problem| OpenError::Migration { path: arriving.to_owned(), found: copy.schema_version, problem };
     let replaced = aside.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     let doing = "write the restore down";
     let connection =
         Connection::open_with_flags(arriving, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(StoreError::sqlite(doing))?;
+    // A database that was closed beside Litestream is one that keeps a log, and what was left in that would not come along.
+    let mode = connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0));
+    mode.map_err(StoreError::sqlite(doing))?;
     migrate::run_steps(&connection, copy.schema_version).map_err(failed)?;
     let record = || {
         // Nobody else has the file, and it is synced as a whole in the end.
         connection.execute_batch("PRAGMA synchronous = OFF")?;
         let transaction = connection.unchecked_transaction()?;
-        record::record(&transaction, copy.snapshot_at.map(millis), replaced.as_deref(), Timestamp::now())?;
+        match (is_ready, replaced.as_deref()) {
+            (false, replaced) => {
+                record::record(&transaction, copy.snapshot_at.map(millis), replaced, given, Timestamp::now())?;
+            }
+            (true, Some(replaced)) => {
+                let is_kept = |known: &str| arriving.with_file_name(known).exists();
+                record::rename_replaced(&transaction, replaced, is_kept)?;
+            }
+            // The old one has lost its name already: it has the one that was written down.
+            (true, None) => {}
+        }
         transaction.execute("UPDATE meta SET snapshot_at = NULL, snapshot_digest = NULL", [])?;
         transaction.commit()
     };
@@ -124,7 +157,7 @@ fn aside(database: &Path) -> PathBuf {
     let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     let mut aside = beside(database, &format!(".replaced-{stamp}"));
     let mut number = 1;
-    while aside.exists() {
+    while SUFFIXES.iter().any(|suffix| beside(&aside, suffix).exists()) {
         number += 1;
         aside = beside(database, &format!(".replaced-{stamp}-{number}"));
     }

@@ -9,6 +9,7 @@ mod migration;
 mod orders;
 mod plans;
 mod purge;
+mod restores;
 mod sealed;
 mod usage;
 
