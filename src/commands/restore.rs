@@ -243,7 +243,9 @@ fn find(
 
 /// What the lost database has and the copy has not.
 fn compare(file: &Path, config: &Config, base: &Base, gap: &Gap) -> anyhow::Result<Vec<Finding>> {
-    let lost = Copy::open(file, file == config.database.path, &config.keys.sealing)?;
+    let whole_path = |path: &Path| std::fs::canonicalize(path).ok();
+    let is_in_place = whole_path(file).is_some_and(|file| Some(file) == whole_path(&config.database.path));
+    let lost = Copy::open(file, is_in_place, &config.keys.sealing)?;
     if lost.read(|tx| tx.ancestry())? != base.read(|tx| tx.ancestry())? {
         bail!("it is another database than the copy was taken of");
     }
