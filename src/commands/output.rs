@@ -85,6 +85,7 @@ mod tests {
     fn a_strangers_text_neither_steers_nor_misleads() {
         assert_eq!(harmless("a\u{1b}[31m\nb"), "a\u{fffd}[31m\u{fffd}b");
         assert_eq!(harmless("exe\u{202e}gpj"), "exe\u{fffd}gpj");
+        assert_eq!(harmless("a\u{61c}b\u{e0041}"), "a\u{fffd}b\u{fffd}");
         assert_eq!(harmless("云商店 ok"), "云商店 ok");
     }
 }

@@ -42,6 +42,9 @@ fn flip_a_byte(file: &std::path::Path) {
 #[test]
 fn a_snapshot_that_cannot_be_taken_any_more_is_told_until_it_can() {
     let scratch = scratch_with("snapshot_every = \"1s\"");
+    // A start without a database does not begin anew beside a snapshot.
+    scratch.serve().stop();
+    let _there_or_not = fs::remove_file(scratch.path(SNAPSHOT));
     // Nothing can take the place of a folder with something in it.
     fs::create_dir_all(scratch.path(SNAPSHOT).join("x")).unwrap();
     let koogate = scratch.serve();

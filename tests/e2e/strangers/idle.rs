@@ -121,9 +121,17 @@ mod long {
         );
     }
 
+    /// The usual limit is 1,024; what is above may be taken.
+    fn more_descriptors() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    }
+
     #[test]
     #[ignore = "1,200 connections each over HTTP and HTTPS"]
     fn a_thousand_idle_connections_and_two_hundred_above() {
+        more_descriptors();
         print("HTTP", &over_http(1000, 200), 1000, 200);
         print("HTTPS", &over_https(1000, 200), 1000, 200);
     }
