@@ -7,7 +7,7 @@
 use std::process;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::judge::{Judge, Part, Seen, Verdict};
@@ -19,6 +19,9 @@ use crate::supervisor::Supervisor;
 
 /// The exit code of a process that ended because it did not answer any more: its supervisor is to start another.
 pub const EXIT_UNHEALTHY: i32 = 3;
+
+/// A process that is to end has so long to say why.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// How often is looked, and how long either part has to answer.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -65,7 +68,7 @@ impl Watchdog {
         let (stop, stopped) = channel();
         let every = Self::pace(&subjects.supervisor);
         let looker = Looker { subjects, every, stopped, judge: Judge::default(), missed: [None, None] };
-        let thread = std::thread::Builder::new().name("watchdog".to_owned()).spawn(move || looker.run())?;
+        let thread = thread::Builder::new().name("watchdog".to_owned()).spawn(move || looker.run())?;
         Ok(Self { stop, thread })
     }
 
@@ -150,6 +153,13 @@ impl Looker {
 
     fn act_on(&self, verdict: Verdict) {
         let Subjects { health, supervisor, .. } = &self.subjects;
+        if let Verdict::Dead(_) = verdict {
+            // Whoever reads the log may be what hangs, and must not keep the process.
+            let _ = thread::Builder::new().spawn(|| {
+                thread::sleep(LAST_WORDS);
+                process::exit(EXIT_UNHEALTHY);
+            });
+        }
         let before = health.set(verdict);
         if before != verdict {
             let told = self.words(verdict);
