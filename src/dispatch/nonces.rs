@@ -107,9 +107,19 @@ mod tests {
         assert!(["1", "2", "3", "4"].iter().all(|nonce| is_new(nonce)));
         assert!(!["1", "2", "3", "4"].iter().any(|nonce| is_new(nonce)), "all are remembered");
         assert!(is_new("5"));
-        assert!(is_new("1"), "the oldest was forgotten");
+        assert!(is_new("1"), "the oldest half was forgotten");
         assert!(!is_new("3") && !is_new("5"));
+        assert!(is_new("2"), "and nothing but a half at a time");
         assert!(nonces.periods.lock().unwrap().iter().map(|period| period.nonces.len()).sum::<usize>() <= 4);
+    }
+
+    #[test]
+    fn a_nonce_of_less_than_a_day_ahead_is_remembered() {
+        let nonces = Nonces::default();
+        let hours = |hours: i64| at(hours * 3_600_000);
+        assert!(nonces.is_new("k", "captured", hours(23), 60_000));
+        assert!(nonces.is_new("k", "n", hours(0), 60_000));
+        assert!(!nonces.is_new("k", "captured", hours(23), 60_000));
     }
 
     #[test]

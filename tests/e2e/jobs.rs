@@ -166,7 +166,8 @@ fn attempts_go_on_with_one_operation_id_until_the_application_is_there() {
     let events = application.events();
     assert_eq!(events.len(), 3);
     let attempts: Vec<_> = events.iter().map(|event| event["attempt"].as_i64().unwrap()).collect();
-    assert!(attempts[0] >= 3, "{attempts:?}");
+    // The second may still have been on its way when the door opened.
+    assert!(attempts[0] >= 2, "{attempts:?}");
     assert_eq!(attempts, (attempts[0]..attempts[0] + 3).collect::<Vec<_>>());
     for event in &events {
         assert_eq!(event["operationId"], events[0]["operationId"]);

@@ -157,3 +157,23 @@ fn v2_tells_access_data_in_the_answer_to_a_query_only_and_as_it_is() {
     let refusal = Outcome::refusal(ResultCode::PARAMETER, "orderId is missing");
     assert_eq!(reply(&refusal), r#"{"resultCode":"000002","resultMsg":"orderId is missing"}"#);
 }
+
+#[test]
+fn only_calls_that_name_their_token_in_the_query_can_be_told_from_every_other() {
+    let stamp = "20261126080000000";
+    let query = |token: &str| format!("activity=newInstance&timeStamp={stamp}&authToken={token}");
+    let (one, other) = (query(&format!("{}%3D", "A".repeat(43))), query(&format!("{}%3D", "B".repeat(42) + "A")));
+    for family in [&BASIC_V1, &LICENSE] {
+        let mark = family.mark(&one).unwrap();
+        assert_eq!(mark.stamped, Some("2026-11-26T08:00:00Z".parse().unwrap()));
+        let again = format!("authToken={}%3D&timeStamp={stamp}&activity=newInstance", "A".repeat(43));
+        assert_eq!(family.mark(&again), Some(mark), "in another order");
+        assert_ne!(family.mark(&other), Some(mark));
+        assert_eq!(family.mark("activity=newInstance"), None);
+        let unstamped = family.mark(&one.replace(stamp, "now")).unwrap();
+        assert_eq!((unstamped.tag, unstamped.stamped), (mark.tag, None));
+    }
+    for family in [&BASIC_V2, &LICENSE_CODE, &LICENSE_ONLINE] {
+        assert_eq!(family.mark(&one), None, "a nonce does that");
+    }
+}
