@@ -107,9 +107,8 @@ mod tests {
         assert!(["1", "2", "3", "4"].iter().all(|nonce| is_new(nonce)));
         assert!(!["1", "2", "3", "4"].iter().any(|nonce| is_new(nonce)), "all are remembered");
         assert!(is_new("5"));
-        assert!(is_new("1"), "the oldest half was forgotten");
+        assert!(is_new("2"), "the older half was forgotten, not the oldest alone");
         assert!(!is_new("3") && !is_new("5"));
-        assert!(is_new("2"), "and nothing but a half at a time");
         assert!(nonces.periods.lock().unwrap().iter().map(|period| period.nonces.len()).sum::<usize>() <= 4);
     }
 
