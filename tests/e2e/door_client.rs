@@ -228,6 +228,12 @@ impl<S: Read + Write> Client<S> {
         }
     }
 
+    /// Whether the connection was reset, and what had been answered with it.
+    pub fn is_reset(&mut self) -> bool {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+        self.0.fill_buf().is_err_and(|error| matches!(error.kind(), BrokenPipe | ConnectionReset))
+    }
+
     /// An answer of this status, announced to be the last one, and the end.
     pub fn is_refused(&mut self, status: u16) {
         let answer = self.answer();

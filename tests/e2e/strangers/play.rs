@@ -73,6 +73,11 @@ pub fn play(wire: impl Wire, case: &Case, pieces: Pieces) {
             }
             Step::Invited => assert_eq!(client.answer_head().status, 100, "step {number}"),
             Step::Answered { head, close } => {
+                // The door does not wait for bytes that come after the last answer, and the reset that meets them may take
+                // the answer along. What the handler saw is looked at all the same.
+                if *close && pieces == Pieces::Bytes && client.is_reset() {
+                    return;
+                }
                 let answer = final_answer(&mut client, *head);
                 // The handler's, whatever it is: over the real server path and method decide.
                 assert!(matches!(answer.status, 200 | 404 | 405), "step {number}: {answer:?}");
