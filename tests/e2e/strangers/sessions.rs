@@ -207,7 +207,8 @@ fn records_that_were_changed_repeated_or_sent_in_the_clear_end_the_session() {
         });
         assert_eq!(seen, Vec::<String>::new(), "{name}");
     }
-    // The same record twice: the first is read, the second is none.
+    // The same record twice: the first is read, the second is none. Where both are there at once, the session may end
+    // before the first is read.
     let seen = after("repeated", &VERSIONS, |forger| {
         let record = forger.record(DATA, get("/once").as_bytes());
         forger.socket.write_all(&record).unwrap();
@@ -215,7 +216,7 @@ fn records_that_were_changed_repeated_or_sent_in_the_clear_end_the_session() {
         let _ = forger.socket.write_all(&record);
         forger.is_ended();
     });
-    assert_eq!(seen, ["/once", "/once"]);
+    assert!((1..=2).contains(&seen.len()) && seen.iter().all(|target| target == "/once"), "{seen:?}");
 }
 
 #[test]
