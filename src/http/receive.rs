@@ -116,9 +116,8 @@ fn await_head<S: Stream>(
             watched.enter(phase, Instant::now())?;
             announced = Some(phase);
         }
-        // Only after `enter`: the acceptor first says that the door is closing and then looks who is idle.
-        if phase == Phase::Idle && shared.is_closing() {
-            watched.end_if_silent();
+        if phase == Phase::Idle {
+            watched.await_bytes(|| shared.is_closing())?;
         }
         let filled = inbox.fill(stream, shared.settings.max_head);
         if filled.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
@@ -126,7 +125,7 @@ fn await_head<S: Stream>(
         }
         if filled.unwrap_or(0) == 0 {
             watched.check()?;
-            return Err(if phase == Phase::Idle { Ending::Quiet } else { truncated(shared) });
+            return Err(if phase == Phase::Idle { Ending::Quiet } else { Refusal::Truncated.into() });
         }
     }
 }
@@ -161,16 +160,10 @@ fn receive_body<'a, S: Stream>(
         let count = read.unwrap_or(0);
         body.advance(count);
         if count == 0 {
-            return Err(truncated(shared));
+            return Err(Refusal::Truncated.into());
         }
     }
     Ok(body)
-}
-
-/// What the end of the stream within a request means. On a closing door it may be our own doing (see
-/// [`Watched::end_if_silent`]), and a client that is not answered tries again, while one that is told 400 does not.
-fn truncated(shared: &Shared) -> Ending {
-    if shared.is_closing() { Ending::Quiet } else { Refusal::Truncated.into() }
 }
 
 /// RFC 9110 §10.1.1: a client that asked first may send its body now.

@@ -69,11 +69,7 @@ impl Roster {
 
     /// Ends the connections on which no request has begun and nothing is on its way.
     pub(super) fn release_idle(&self) {
-        for watched in self.open() {
-            if matches!(watched.phase(), Some((Phase::Idle | Phase::Handshake, _))) {
-                watched.end_if_silent();
-            }
-        }
+        self.open().for_each(|watched| watched.end_if_silent());
     }
 
     /// Cuts every connection, whatever it does.

@@ -7,9 +7,11 @@
 //! between.
 //!
 //! Both sides change the word by compare-and-swap only: a cut that is a moment too late misses, and a request that is
-//! with the handler is never cut.
+//! with the handler is never cut. Nor does a closing door cut a request that has begun: whoever waits for one takes no
+//! byte before the word says so (see [`Watched::await_bytes`]).
 
 use std::{
+    io::ErrorKind,
     net::{IpAddr, Shutdown, TcpStream},
     sync::atomic::{AtomicU64, Ordering::SeqCst},
     time::{Duration, Instant},
@@ -67,7 +69,7 @@ impl Phase {
 /// Why a connection was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// It stayed in this phase too long.
+    /// It stayed in this phase too long: longer than allowed, or silent on a door that closes.
     Overdue(Phase),
     /// Its place was needed, or the door is closed for good.
     Evicted,
@@ -99,9 +101,7 @@ impl Watched {
     /// The connection's thread: a new phase begins now. Refused when the connection has been cut.
     pub(super) fn enter(&self, phase: Phase, now: Instant) -> Result<(), Cut> {
         let next = Word::at(phase, self.millis(now));
-        self.change(|word| if word.is_cut() { None } else { Some(next) })
-            .map(|_| ())
-            .map_err(|word| word.cut().unwrap_or(Cut::Evicted))
+        self.mark(|_| next)
     }
 
     /// Like [`enter`](Self::enter), but an overdue request is no obstacle: it is to be told so.
@@ -120,12 +120,37 @@ impl Watched {
         }
     }
 
-    /// Ends an idle stream on a closing door. Bytes that are in the socket already are the beginning of a request, even
-    /// if its thread has not run yet: that request is let in, rest and all.
+    /// The connection's thread, in [`Phase::Idle`] or [`Phase::Handshake`]: waits until there is something to read, or
+    /// the end of the stream, and takes nothing of it. From the return to the next call or phase the client is not silent.
+    pub(super) fn await_bytes(&self, is_closing: impl Fn() -> bool) -> Result<(), Cut> {
+        self.mark(|word| word.without(Word::TAKING))?;
+        // Only now: the acceptor first says that the door is closing and then looks who is silent.
+        if is_closing() {
+            self.end_if_silent();
+        }
+        while self.socket.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::Interrupted) {}
+        self.mark(|word| word.with(Word::TAKING))
+    }
+
+    fn mark(&self, mark: impl Fn(Word) -> Word) -> Result<(), Cut> {
+        self.change(|word| if word.is_cut() { None } else { Some(mark(word)) })
+            .map(|_| ())
+            .map_err(|word| word.cut().unwrap_or(Cut::Evicted))
+    }
+
+    /// On a closing door: ends a stream whose client says nothing. Bytes that are in the socket, or were taken from it a
+    /// moment ago, are the beginning of a request, even if its thread has not run since: that request is let in, rest and
+    /// all.
     pub(super) fn end_if_silent(&self) {
+        let seen = self.load();
+        let waits = matches!(seen.phase(), Phase::Idle | Phase::Handshake);
+        if !waits || seen.is_cut() || seen.has(Word::TAKING) {
+            return;
+        }
         let mut socket = [PollFd::new(&self.socket, PollFlags::IN)];
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        if matches!(poll(&mut socket, Some(&at_once)), Ok(0)) {
+        let is_silent = matches!(poll(&mut socket, Some(&at_once)), Ok(0));
+        if is_silent && self.change(|word| (word == seen).then(|| word.with(Word::OVERDUE))).is_ok() {
             self.stop_reading();
         }
     }
@@ -144,7 +169,7 @@ impl Watched {
     /// The watching thread: cuts the connection if it is still in the phase that was found overdue.
     pub(super) fn cut_overdue(&self, phase: Phase, entered: Instant) -> bool {
         let seen = Word::at(phase, self.millis(entered));
-        self.change(|word| (word == seen).then(|| word.with(Word::OVERDUE))).is_ok_and(|_| {
+        self.change(|word| (word.without(Word::TAKING) == seen).then(|| word.with(Word::OVERDUE))).is_ok_and(|_| {
             match phase {
                 // The client may still be told 408.
                 Phase::Idle | Phase::Head | Phase::Body => self.stop_reading(),
@@ -157,7 +182,7 @@ impl Watched {
     /// The watching thread: takes the connection's place, unless it has moved on since it was looked at.
     pub(super) fn evict(&self, phase: Phase, entered: Instant) -> bool {
         let seen = Word::at(phase, self.millis(entered));
-        self.change(|word| (word == seen).then(|| word.with(Word::EVICTED))).is_ok_and(|_| {
+        self.change(|word| (word.without(Word::TAKING) == seen).then(|| word.with(Word::EVICTED))).is_ok_and(|_| {
             self.shut(phase);
             true
         })
@@ -208,6 +233,8 @@ impl Word {
     const PHASE: u64 = 0b111;
     const OVERDUE: u64 = 1 << 3;
     const EVICTED: u64 = 1 << 4;
+    /// In a phase that waits: something has come, and is being looked at.
+    const TAKING: u64 = 1 << 5;
     const TIME: u32 = 8;
 
     fn at(phase: Phase, millis: u64) -> Self {
@@ -216,6 +243,10 @@ impl Word {
 
     fn with(self, bit: u64) -> Self {
         Self(self.0 | bit)
+    }
+
+    fn without(self, bit: u64) -> Self {
+        Self(self.0 & !bit)
     }
 
     fn has(self, bit: u64) -> bool {
@@ -296,6 +327,26 @@ mod tests {
         let mut answer = [0; 3];
         client.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"408");
+    }
+
+    #[test]
+    fn on_a_closing_door_only_silence_is_ended() {
+        use std::io::{Read, Write};
+        let start = Instant::now();
+        for phase in [Phase::Idle, Phase::Handshake] {
+            let (talking, mut client) = watched(start);
+            talking.enter(phase, start).unwrap();
+            client.write_all(b"P").unwrap();
+            talking.await_bytes(|| true).unwrap();
+            talking.socket().read_exact(&mut [0]).unwrap();
+            talking.end_if_silent();
+            assert_eq!(talking.check(), Ok(()), "its beginning is with its thread, {phase:?}");
+            assert!(talking.cut_overdue(phase, start), "and still it has a deadline");
+
+            let (silent, _client) = watched(start);
+            silent.enter(phase, start).unwrap();
+            assert_eq!(silent.await_bytes(|| true), Err(Cut::Overdue(phase)));
+        }
     }
 
     #[test]

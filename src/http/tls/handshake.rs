@@ -75,7 +75,7 @@ pub(in crate::http) fn shake_hands<'s>(
 
 fn first_byte(watched: &Watched, shared: &Shared) -> Result<u8, Unmet> {
     let mut first = [0];
-    pause(watched, shared)?;
+    watched.await_bytes(|| shared.is_closing())?;
     loop {
         match watched.socket().peek(&mut first) {
             Ok(1..) => return Ok(first[0]),
@@ -88,7 +88,7 @@ fn first_byte(watched: &Watched, shared: &Shared) -> Result<u8, Unmet> {
 fn client_hello(watched: &Watched, shared: &Shared, wire: &mut Wire<'_>) -> Result<Accepted, Unmet> {
     let mut acceptor = Acceptor::default();
     loop {
-        pause(watched, shared)?;
+        watched.await_bytes(|| shared.is_closing())?;
         if acceptor.read_tls(wire)? == 0 {
             return Err(Unmet::Quiet);
         }
@@ -110,7 +110,7 @@ fn finish(
 ) -> Result<(), Unmet> {
     while session.is_handshaking() {
         send(session, wire)?;
-        pause(watched, shared)?;
+        watched.await_bytes(|| shared.is_closing())?;
         if session.read_tls(wire)? == 0 {
             return Err(Unmet::Quiet);
         }
@@ -125,14 +125,6 @@ fn finish(
         }
     }
     Ok(send(session, wire)?)
-}
-
-/// Before a read that may block: on a closing door nobody waits for a client that says nothing.
-fn pause(watched: &Watched, shared: &Shared) -> Result<(), Unmet> {
-    if shared.is_closing() {
-        watched.end_if_silent();
-    }
-    Ok(watched.check()?)
 }
 
 fn refused(error: &Error, mut alert: AcceptedAlert, wire: &mut Wire<'_>) -> Unmet {
