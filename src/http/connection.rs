@@ -31,6 +31,9 @@ pub(super) trait Stream: Read + Write {
     /// Whether bytes have been taken from the socket that nobody has read yet: perhaps the beginning of a request.
     fn holds_bytes(&mut self) -> bool;
 
+    /// Whether the next read has to wait for the socket; else bytes or the end of the stream have been taken from it.
+    fn needs_socket(&mut self) -> bool;
+
     /// Tells the client that nothing more is written.
     fn end(&mut self) -> io::Result<()>;
 }
@@ -38,6 +41,10 @@ pub(super) trait Stream: Read + Write {
 impl Stream for &TcpStream {
     fn holds_bytes(&mut self) -> bool {
         false
+    }
+
+    fn needs_socket(&mut self) -> bool {
+        true
     }
 
     fn end(&mut self) -> io::Result<()> {

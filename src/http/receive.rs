@@ -116,7 +116,7 @@ fn await_head<S: Stream>(
             watched.enter(phase, Instant::now())?;
             announced = Some(phase);
         }
-        if phase == Phase::Idle {
+        if phase == Phase::Idle && stream.needs_socket() {
             watched.await_bytes(|| shared.is_closing())?;
         }
         let filled = inbox.fill(stream, shared.settings.max_head);

@@ -53,6 +53,10 @@ impl Stream for TlsStream<'_> {
         self.wire.is_within_record() || self.session.reader().fill_buf().is_ok_and(|bytes| !bytes.is_empty())
     }
 
+    fn needs_socket(&mut self) -> bool {
+        self.session.reader().fill_buf().is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
     /// RFC 8446 §6.1: so that the client can tell the end from a connection that somebody has cut.
     fn end(&mut self) -> io::Result<()> {
         self.session.send_close_notify();

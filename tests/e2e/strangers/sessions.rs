@@ -180,6 +180,16 @@ fn nothing_behind_a_close_notify_is_read() {
 }
 
 #[test]
+fn an_end_that_comes_with_the_last_request_is_seen() {
+    let seen = after("request and end at once", &VERSIONS, |forger| {
+        let both = [forger.record(DATA, get("/last").as_bytes()), forger.record(ALERT, &[1, 0])].concat();
+        forger.socket.write_all(&both).unwrap();
+        forger.is_ended();
+    });
+    assert_eq!(seen, ["/last", "/last"]);
+}
+
+#[test]
 fn records_that_were_changed_repeated_or_sent_in_the_clear_end_the_session() {
     type Forge = fn(&mut Forger) -> Vec<u8>;
     let forgeries: [(&str, Forge); 5] = [
