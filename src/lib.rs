@@ -4,7 +4,7 @@
 //! [`access`], [`license`]. Around it lies the shell: [`http`] takes requests in, [`dispatch`] is where core and
 //! [`store`] meet, [`jobs`] and [`fulfilment`] reach the merchant's application, [`run`] wires threads and their end,
 //! [`commands`] is what a person types, [`admin`] what the
-//! merchant's software asks, [`view`] how both show things. Dependencies point inwards; `docs/architecture.md` says more and a test holds it.
+//! merchant's software and a browser ask, [`view`] and [`page`] how these show things. Dependencies point inwards; `docs/architecture.md` says more and a test holds it.
 
 pub mod access;
 pub mod address;
@@ -34,6 +34,7 @@ pub mod metrics;
 pub mod open_api;
 pub(crate) mod open_files;
 pub mod operation;
+pub mod page;
 pub mod permissions;
 pub mod pool;
 pub mod protocol;

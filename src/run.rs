@@ -150,7 +150,7 @@ impl Server {
                     orders: admin::OrderDesk::default(),
                     ages: Arc::clone(&ages),
                 };
-                let site = AdminSite::new(context, &admin.token);
+                let site = AdminSite::new(context, &admin.token, admin.host_names.clone());
                 let door = DoorSettings {
                     listen: admin.listen,
                     name: "admin",

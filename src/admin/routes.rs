@@ -3,11 +3,12 @@
 use percent_encoding::percent_decode_str;
 
 use super::call::Call;
+use super::pages::{self, Fault, Visit};
 use super::reply::Problem;
 use super::{codes, health, instances, licenses, login, metrics, orders, refused, tenants, usage};
 use crate::http::{Method, Reply};
 
-/// All routes. Each is described in `docs/openapi.yaml`.
+/// All routes. Each of the API is described in `docs/openapi.yaml`, each of the status page in `docs/status-page.md`.
 pub static ROUTES: &[Route] = &[
     Route::get("/healthz", &[], health::alive).open(),
     Route::get("/readyz", &[], health::ready).open(),
@@ -32,7 +33,20 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/v1/refused", &[], refused::list),
     Route::post("/api/v1/login/{sid}/refresh", &[], login::refresh),
     Route::post("/api/v1/login/{sid}/end", &[], login::end),
+    // The status page.
+    Route::page("/", &[], pages::front::show),
+    Route::page("/login", &["next"], pages::login::show).open(),
+    Route::form("/login", pages::login::log_in).open(),
+    Route::form("/logout", pages::login::log_out),
+    Route::page("/language", &["to", "next"], pages::login::choose_language).open(),
+    Route::page("/static/{file}", &[], pages::statics::show).open(),
 ];
+
+/// What the path of a request has for the names of its template.
+pub(super) type Values = Vec<(&'static str, String)>;
+
+/// A route, and what the path has for its names.
+pub(super) type Found = (&'static Route, Values);
 
 /// A method on a path.
 pub struct Route {
@@ -42,9 +56,16 @@ pub struct Route {
     pub path: &'static str,
     /// The query parameters it knows; any other is refused.
     pub parameters: &'static [&'static str],
-    /// No token is needed.
+    /// No token is needed, and no session.
     pub is_open: bool,
-    handler: fn(&Call<'_>) -> Result<Reply, Problem>,
+    pub(super) handler: Handler,
+}
+
+/// Who answers: the API a program that shows the token, the status page a browser with a session.
+#[derive(Clone, Copy)]
+pub(super) enum Handler {
+    Api(fn(&Call<'_>) -> Result<Reply, Problem>),
+    Page(fn(&Visit<'_>) -> Result<Reply, Fault>),
 }
 
 impl Route {
@@ -53,7 +74,7 @@ impl Route {
         parameters: &'static [&'static str],
         handler: fn(&Call<'_>) -> Result<Reply, Problem>,
     ) -> Self {
-        Self { method: Method::Get, path, parameters, is_open: false, handler }
+        Self { method: Method::Get, path, parameters, is_open: false, handler: Handler::Api(handler) }
     }
 
     const fn post(
@@ -61,7 +82,21 @@ impl Route {
         parameters: &'static [&'static str],
         handler: fn(&Call<'_>) -> Result<Reply, Problem>,
     ) -> Self {
-        Self { method: Method::Post, path, parameters, is_open: false, handler }
+        Self { method: Method::Post, path, parameters, is_open: false, handler: Handler::Api(handler) }
+    }
+
+    /// A page.
+    const fn page(
+        path: &'static str,
+        parameters: &'static [&'static str],
+        handler: fn(&Visit<'_>) -> Result<Reply, Fault>,
+    ) -> Self {
+        Self { method: Method::Get, path, parameters, is_open: false, handler: Handler::Page(handler) }
+    }
+
+    /// What a form of a page is sent to.
+    const fn form(path: &'static str, handler: fn(&Visit<'_>) -> Result<Reply, Fault>) -> Self {
+        Self { method: Method::Post, path, parameters: &[], is_open: false, handler: Handler::Page(handler) }
     }
 
     const fn open(mut self) -> Self {
@@ -74,12 +109,13 @@ impl Route {
         self.method == *method || (self.method == Method::Get && *method == Method::Head)
     }
 
-    pub(super) fn run(&self, call: &Call<'_>) -> Result<Reply, Problem> {
-        (self.handler)(call)
+    /// Whether it belongs to the status page.
+    pub fn is_page(&self) -> bool {
+        matches!(self.handler, Handler::Page(_))
     }
 
     /// What stands in a path for the names in braces; `None`: the path is not of this form.
-    fn matches(&self, path: &str) -> Option<Vec<(&'static str, String)>> {
+    fn matches(&self, path: &str) -> Option<Values> {
         let (mut names, mut segments) = (self.path.split('/'), path.split('/'));
         let mut values = Vec::new();
         loop {
@@ -102,7 +138,7 @@ impl Route {
 }
 
 /// The routes of a path, one for each of its methods, with what the path names.
-pub(super) fn find(path: &str) -> Vec<(&'static Route, Vec<(&'static str, String)>)> {
+pub(super) fn find(path: &str) -> Vec<Found> {
     ROUTES.iter().filter_map(|route| Some((route, route.matches(path)?))).collect()
 }
 
@@ -127,7 +163,6 @@ mod tests {
         check("/api/v1/instances/%E6%B5%8B", Some(("/api/v1/instances/{instanceId}", &[("instanceId", "测")])));
         for none in [
             "",
-            "/",
             "*",
             "/api/v1",
             "/api/v1/instances/",
@@ -148,7 +183,7 @@ mod tests {
             let found = find(route.path);
             let same = found.iter().filter(|(other, _)| other.method == route.method).count();
             assert_eq!(same, 1, "{} {}", route.method, route.path);
-            assert!(route.path.starts_with('/') && !route.path.ends_with('/'), "{}", route.path);
+            assert!(route.path == "/" || (route.path.starts_with('/') && !route.path.ends_with('/')), "{}", route.path);
         }
     }
 }

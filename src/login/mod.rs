@@ -37,7 +37,6 @@ use uuid::Uuid;
 use self::bounds::{Once, Places, Refreshing};
 use self::centre::Centre;
 use self::fault::Failure;
-use self::return_to::ReturnTo;
 use self::state::{CookieForm, State};
 use self::token::TokenKey;
 use crate::address::Address;
@@ -50,6 +49,7 @@ use crate::random;
 use crate::store::Store;
 
 pub use self::bounds::AT_ONCE;
+pub use self::return_to::ReturnTo;
 pub use self::session::Asked;
 
 /// Everything about logins.
