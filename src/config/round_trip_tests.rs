@@ -147,7 +147,12 @@ fn jobs() -> impl Strategy<Value = Jobs> {
 
 fn admins() -> impl Strategy<Value = Admin> {
     let token = "[!-~]{16,40}".prop_filter("a placeholder", |token| !token.starts_with('<'));
-    (address(), token).prop_map(|(listen, token)| Admin { listen, token: Secret::new(token) })
+    let names = prop::collection::vec("[a-z]{1,8}(\\.[a-z0-9-]{1,8}x){0,2}", 0..3);
+    (address(), token, names).prop_map(|(listen, token, host_names)| Admin {
+        listen,
+        token: Secret::new(token),
+        host_names,
+    })
 }
 
 fn logins() -> impl Strategy<Value = Login> {
@@ -336,6 +341,7 @@ fn print(config: &Config, sealing_key: &str) -> String {
         out.text("listen", admin.listen);
         out.plain("allow_remote", !admin.listen.ip().is_loopback());
         out.text("token", admin.token.expose());
+        out.texts("host_names", admin.host_names.iter());
     }
     login.iter().for_each(|login| out.login(login));
     open_api.iter().for_each(|open_api| out.open_api(open_api));

@@ -13,6 +13,7 @@
 //! A POST comes to its handler only with the token of its session and from koogate's own page: that is looked at in
 //! [`answer`], once, so that no handler can forget it.
 
+mod attempts;
 pub(super) mod front;
 mod guard;
 pub(super) mod login;
@@ -25,6 +26,7 @@ use super::routes::{Found, Handler};
 use crate::http::{Method, Reply, Request};
 use crate::page::trouble::Trouble;
 
+use self::attempts::Attempts;
 use self::sessions::Sessions;
 pub(super) use self::visit::{Fault, Visit};
 
@@ -32,6 +34,7 @@ pub(super) use self::visit::{Fault, Visit};
 #[derive(Default)]
 pub(super) struct Desk {
     sessions: Sessions,
+    attempts: Attempts,
     /// Names under which the listener may be called, besides addresses and `localhost`.
     host_names: Vec<String>,
 }
