@@ -11,6 +11,7 @@
 //! | `reply` | answers and problems |
 //! | the others | the handlers of one resource each |
 
+mod alerts;
 mod call;
 mod codes;
 mod health;
