@@ -9,6 +9,7 @@
 pub mod access;
 pub mod address;
 pub mod admin;
+pub mod alert;
 pub mod backoff;
 pub mod certificates;
 pub mod check;
@@ -49,6 +50,7 @@ pub mod snapshots;
 pub mod stock_file;
 pub mod store;
 pub mod supervisor;
+pub mod text;
 pub(crate) mod trouble;
 pub mod usage;
 pub mod view;

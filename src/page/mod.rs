@@ -15,9 +15,11 @@
 //! | `style` | the style sheet, and what browsers are told about a page |
 //! | `login`, `trouble` | the login form; pages that say why there is no other |
 //! | `front` | the first page: what costs money |
+//! | `actions` | what was done here |
 //!
 //! `docs/status-page.md` shows it to its users.
 
+pub mod actions;
 pub mod form;
 pub mod front;
 pub mod layout;

@@ -14,5 +14,8 @@ pub struct Place {
 /// What costs money.
 pub const FRONT: Place = Place { path: "/", name: text("总览", "Overview") };
 
+/// What was done here.
+pub const ACTIONS: Place = Place { path: "/actions", name: text("操作记录", "Actions") };
+
 /// The navigation, in order.
-pub const NAVIGATION: &[Place] = &[FRONT];
+pub const NAVIGATION: &[Place] = &[FRONT, ACTIONS];
