@@ -17,6 +17,8 @@ use crate::kit_call::{self, V1, V2, auth, encrypted, private_key, public_key};
 use crate::koogallery::KooGallery;
 use crate::login::Browser;
 use crate::login::centre::Centre;
+use crate::page::crawl::crawl;
+use crate::page::visitor::Visitor;
 use crate::shop::{Shop, instance_id};
 use crate::token_get::{Get, call_with, decrypted, encrypted as encrypted_member, expire, purchase};
 
@@ -252,6 +254,18 @@ fn join(everything: &Everything) {
     assert_eq!(everything.shop.count("login_session WHERE refresh_token_sealed IS NOT NULL"), 1);
 }
 
+/// What the status page shows to who is logged in and has nothing revealed.
+fn look(everything: &mut Everything) {
+    let mut visitor = Visitor::new(&everything.shop.koogate);
+    let answers = [visitor.log_in("cnry-wrong-token"), visitor.log_in(ADMIN.value)];
+    assert_eq!(answers[1].status, 303);
+    let pages = crawl(&mut visitor).into_iter().map(|page| (page.target, page.answer));
+    for (target, answer) in answers.map(|answer| ("/login".to_owned(), answer)).into_iter().chain(pages) {
+        let head: Vec<_> = answer.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        everything.traces.push((format!("page {target}"), [head.join("\n").as_bytes(), &answer.body].concat()));
+    }
+}
+
 /// What the admin listener tells, with the token and without.
 fn ask(everything: &mut Everything, ids: &[(&str, String)]) {
     let address = everything.shop.koogate.admin.unwrap();
@@ -424,6 +438,7 @@ fn nothing_that_koogate_writes_or_says_holds_a_secret() {
     files(&everything.shop.scratch, &mut everything.traces);
     look_at_everything(&mut everything, &ids);
     ask(&mut everything, &ids);
+    look(&mut everything);
     break_configuration(&mut everything, &good);
 
     let Everything { shop, mut traces, more } = everything;
