@@ -86,6 +86,8 @@ fn configuration(application: &Application, koogallery: &KooGallery) -> String {
          [admin]\nlisten = \"127.0.0.1:0\"\ntoken = {{ file = \"admin.token\" }}\n\
          [login]\napp_id = \"{APP}\"\napplication_url = \"https://app.example.com/sso\"\nsecret = \"{}\"\nlocal_centres = true\n\
          {}\n\
+         [alerts]\nheartbeat_url = \"http://127.0.0.1:9/{}\"\n\
+         webhooks = [{{ kind = \"dingtalk\", url = \"http://127.0.0.1:9/{}\", secret = \"{}\" }}]\n\
          [[product]]\nproduct_id = \"STOCK\"\nfulfilment = \"stock\"\nstock = \"accounts\"\n\
          [[product]]\nproduct_id = \"GENERATED\"\nfulfilment = \"fixed\"\ngenerate_password = true\n\
          access = {{ front_end_url = \"https://a/\", user_name = \"{}\" }}\n\
@@ -96,6 +98,9 @@ fn configuration(application: &Application, koogallery: &KooGallery) -> String {
         KIT.value,
         TOKEN.value,
         koogallery.toml(),
+        HEARTBEAT.value,
+        ROBOT.value,
+        ROBOT_SECRET.value,
         USER_NAME.value,
     )
 }
