@@ -47,6 +47,7 @@ pub mod simulate;
 pub mod site;
 pub mod snapshots;
 pub mod stock_file;
+pub mod stock_import;
 pub mod store;
 pub mod supervisor;
 pub(crate) mod trouble;

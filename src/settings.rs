@@ -139,6 +139,11 @@ impl Settings {
         (mode != OrderQuery::Off).then_some((open_api, mode))
     }
 
+    /// All entries, in their order.
+    pub fn entries(&self) -> impl Iterator<Item = &config::Product> {
+        self.products.iter().map(|product| &product.entry)
+    }
+
     /// Whether anything of this kind is sold.
     pub fn sells(&self, kind: Kind) -> bool {
         self.products.iter().any(|product| product.entry.kind == kind)

@@ -147,7 +147,7 @@ fn jobs() -> impl Strategy<Value = Jobs> {
 
 fn admins() -> impl Strategy<Value = Admin> {
     let token = "[!-~]{16,40}".prop_filter("a placeholder", |token| !token.starts_with('<'));
-    (address(), token).prop_map(|(listen, token)| Admin { listen, token: Secret::new(token) })
+    (address(), token).prop_map(|(listen, token)| Admin { listen, token: Secret::new(token), host_names: Vec::new() })
 }
 
 fn logins() -> impl Strategy<Value = Login> {

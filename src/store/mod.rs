@@ -26,6 +26,7 @@ mod open;
 mod open_api;
 mod operation;
 mod order;
+pub mod pages;
 mod pending;
 #[cfg(test)]
 mod plans;
