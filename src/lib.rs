@@ -9,6 +9,7 @@
 pub mod access;
 pub mod address;
 pub mod admin;
+pub mod alert;
 pub mod backoff;
 pub mod certificates;
 pub mod check;
@@ -50,6 +51,7 @@ pub mod stock_file;
 pub mod stock_import;
 pub mod store;
 pub mod supervisor;
+pub mod text;
 pub(crate) mod trouble;
 pub mod usage;
 pub mod view;

@@ -13,6 +13,7 @@
 //! | `pages` | the status page: who may see it, and a handler for each page |
 //! | the others | the handlers of one resource each |
 
+mod alerts;
 mod call;
 mod codes;
 mod health;

@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 use super::call::Call;
 use super::pages::{self, Fault, Visit};
 use super::reply::Problem;
-use super::{codes, health, instances, licenses, login, metrics, orders, refused, tenants, usage};
+use super::{alerts, codes, health, instances, licenses, login, metrics, orders, refused, tenants, usage};
 use crate::http::{Method, Reply};
 
 /// All routes. Each of the API is described in `docs/openapi.yaml`, each of the status page in `docs/status-page.md`.
@@ -30,6 +30,7 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/v1/tenants/{tenantId}/departments", &["limit", "after"], tenants::departments),
     Route::post("/api/v1/usage", &[], usage::record),
     Route::get("/api/v1/usage", &["state", "instance", "limit", "before"], usage::list),
+    Route::get("/api/v1/alerts", &[], alerts::list),
     Route::get("/api/v1/refused", &[], refused::list),
     Route::post("/api/v1/login/{sid}/refresh", &[], login::refresh),
     Route::post("/api/v1/login/{sid}/end", &[], login::end),

@@ -21,6 +21,9 @@ fn filled_in(example: &str) -> String {
         .replace("{ file = \"sealing.key\" }", &format!("{HEX:?}"))
         .replace("{ file = \"admin.token\" }", "\"0123456789abcdef\"")
         .replace("{ file = \"login.secret\" }", "\"0123456789abcdef0123456789abcdef\"")
+        .replace("{ file = \"robot.url\" }", "\"https://oapi.dingtalk.com/robot/send?access_token=0\"")
+        .replace("{ file = \"robot.secret\" }", "\"SEC0123456789\"")
+        .replace("{ file = \"heartbeat.url\" }", "\"https://hc-ping.com/0\"")
         .replace("{ file = \"hook.secret\" }", "\"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\"")
 }
 
@@ -62,6 +65,7 @@ fn the_example_holds_the_defaults() {
     assert_eq!(example.admin, None);
     assert_eq!(example.login, None);
     assert_eq!(example.open_api, None);
+    assert_eq!(example.alerts, None);
 
     let bare = "[[product]]\nproduct_id = 'OFFI461867333479178240'\nfulfilment = 'http'\n\
                 url = 'http://127.0.0.1:3000/koogate'\n\
@@ -91,6 +95,7 @@ fn what_is_switched_off_in_the_example_holds_the_defaults_too() {
     assert_eq!(open_api.multipart_payload, MultipartPayload::Unsigned);
     assert_eq!(open_api.heartbeat_fresh, OpenApi::DEFAULT_HEARTBEAT_FRESH);
     assert_eq!(open_api.heartbeat_stale, OpenApi::DEFAULT_HEARTBEAT_STALE);
+    assert_eq!(example.alerts.unwrap().language, AlertLanguage::default());
     assert_eq!(example.warnings, []);
 }
 

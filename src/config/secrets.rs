@@ -74,6 +74,34 @@ pub(super) const LOGIN_SECRET: SecretKind = SecretKind {
     fault: |value| visible_ascii_fault(value, 32, 256),
 };
 
+/// The address of a webhook that alerts go to: whoever knows it may send.
+pub(super) const ALERT_URL: SecretKind = SecretKind {
+    expected: "an address with https://, as the robot's settings show it",
+    mend: "docs/alerts.md says where to find it",
+    fault: web_address_fault,
+};
+
+/// The address that is called while all is well.
+pub(super) const HEARTBEAT_URL: SecretKind = SecretKind {
+    expected: "an address with https://",
+    mend: "docs/alerts.md names services that watch for it",
+    fault: web_address_fault,
+};
+
+fn web_address_fault(value: &str) -> Option<String> {
+    if !(value.starts_with("https://") || value.starts_with("http://")) {
+        return Some("it does not start with https:// (or, within your own network, http://)".to_owned());
+    }
+    visible_ascii_fault(value, 10, 2048)
+}
+
+/// The secret that a robot checks signatures with.
+pub(super) const ROBOT_SECRET: SecretKind = SecretKind {
+    expected: "8 to 256 visible ASCII characters",
+    mend: "the robot's settings show it: 加签 or 签名校验; docs/alerts.md",
+    fault: |value| visible_ascii_fault(value, 8, 256),
+};
+
 /// The secret half of the access key of the seller's Huawei Cloud account.
 pub(super) const SECRET_ACCESS_KEY: SecretKind = SecretKind {
     expected: "16 to 256 visible ASCII characters",

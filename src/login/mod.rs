@@ -40,6 +40,7 @@ use self::fault::Failure;
 use self::state::{CookieForm, State};
 use self::token::TokenKey;
 use crate::address::Address;
+use crate::alert::{self, Alarm};
 use crate::config;
 use crate::dispatch::Dispatcher;
 use crate::http::{Method, Reply, Request};
@@ -190,7 +191,10 @@ impl LoginDesk {
                 let reason = format!("{failure} (reference {reference})");
                 self.dispatcher.refused().note("login", request.peer, &reason, Timestamp::now());
             }
-            Failure::Internal(_) => log::error!("ALERT login {reference}: {failure}"),
+            Failure::Internal(_) => {
+                log::error!("ALERT login {reference}: {failure}");
+                alert::raise(Alarm::LoginFailed);
+            }
             _ => log::warn!("login {reference}: {failure}"),
         }
         reference

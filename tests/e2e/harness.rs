@@ -66,9 +66,15 @@ impl Scratch {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_koogate"));
         command.current_dir(self.folder.path()).args(args).stdin(Stdio::null());
-        for name in
-            ["RUST_LOG", "KOOGATE_FAULT", "KOOGATE_FAULT_DELAY", "KOOGATE_FAULT_PACE", "NOTIFY_SOCKET", "WATCHDOG_USEC"]
-        {
+        for name in [
+            "RUST_LOG",
+            "KOOGATE_FAULT",
+            "KOOGATE_FAULT_DELAY",
+            "KOOGATE_FAULT_PACE",
+            "KOOGATE_FAULT_AMOUNT",
+            "NOTIFY_SOCKET",
+            "WATCHDOG_USEC",
+        ] {
             command.env_remove(name);
         }
         command

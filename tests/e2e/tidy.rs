@@ -13,8 +13,17 @@ use std::process::Command;
 use paths::named_paths;
 
 /// The core: bytes and values in, values out.
-const CORE: [&str; 45] = [
+const CORE: [&str; 55] = [
     "src/address.rs",
+    "src/alert/alarm.rs",
+    "src/alert/beijing.rs",
+    "src/alert/judge.rs",
+    "src/alert/kind.rs",
+    "src/alert/ledger.rs",
+    "src/alert/message.rs",
+    "src/alert/standing.rs",
+    "src/alert/wire.rs",
+    "src/alert/words.rs",
     "src/excerpt.rs",
     "src/gap/",
     "src/health/judge.rs",
@@ -25,6 +34,7 @@ const CORE: [&str; 45] = [
     "src/access.rs",
     "src/secret.rs",
     "src/stock_file.rs",
+    "src/text.rs",
     "src/fulfilment/answer.rs",
     "src/fulfilment/event.rs",
     "src/fulfilment/event/",
@@ -94,7 +104,16 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("maud", &["src/page/", "src/admin/pages/"]),
     ("rusqlite", &["src/store/"]),
     ("tiny_http", &["src/http/", "src/demo.rs"]),
-    ("ureq", &["src/fulfilment/http.rs", "src/fulfilment/http/", "src/login/centre.rs", "src/open_api/"]),
+    (
+        "ureq",
+        &[
+            "src/alert/sender.rs",
+            "src/fulfilment/http.rs",
+            "src/fulfilment/http/",
+            "src/login/centre.rs",
+            "src/open_api/",
+        ],
+    ),
     ("httparse", &["src/http/", "src/simulate/"]),
     ("rustls", &["src/simulate/", "src/http/", "src/open_api/transport.rs", "src/health/call.rs"]),
     ("x509_cert", &["src/http/tls/identity.rs"]),

@@ -1,5 +1,6 @@
 //! The promises of the storage layer, on scratch databases.
 
+mod alerts;
 mod commit;
 mod disk_full;
 mod file;
