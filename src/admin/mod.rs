@@ -95,6 +95,11 @@ impl AdminSite {
         self.is_token(header.strip_prefix("Bearer ").unwrap_or_default())
     }
 
+    /// What only who has the token can put to an id of this use.
+    fn mark(&self, id: &str) -> String {
+        data_encoding::HEXLOWER.encode(ring::hmac::sign(&self.token, format!("known browser {id}").as_bytes()).as_ref())
+    }
+
     fn is_token(&self, given: &str) -> bool {
         ring::hmac::verify(&self.token, given.as_bytes(), self.expected.as_ref()).is_ok()
     }

@@ -82,7 +82,8 @@ fn the_example_holds_the_defaults() {
 fn what_is_switched_off_in_the_example_holds_the_defaults_too() {
     let example = read(&switched_on(EXAMPLE)).unwrap();
     assert_eq!(example.database.snapshots, Some(SnapshotSeries::default()));
-    assert_eq!(example.admin.unwrap().listen, Admin::default_listen());
+    let admin = example.admin.unwrap();
+    assert_eq!((admin.listen, admin.host_names), (Admin::default_listen(), Vec::new()));
     let login = example.login.unwrap();
     assert_eq!(login.login_page, Login::default_login_page());
     assert_eq!(login.token_lifetime, Login::DEFAULT_TOKEN_LIFETIME);

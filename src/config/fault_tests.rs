@@ -206,6 +206,18 @@ fn the_admin_listener_stays_at_home_unless_allowed_out() {
 }
 
 #[test]
+fn names_of_the_status_page_are_hosts_without_scheme_and_port() {
+    let token = "token = '0123456789abcdef'";
+    for wrong in ["['https://a.example']", "['a.example:443']", "['']", "['*']", "['a.example.']", "[7]", "'a.example'"]
+    {
+        let config = format!("{MINIMAL}[admin]\nhost_names = {wrong}\n{token}\n");
+        assert!(read(&config).unwrap_err().to_string().contains("admin.host_names"), "{wrong}");
+    }
+    let config = read(&format!("{MINIMAL}[admin]\nhost_names = ['A.example', 'b']\n{token}\n")).unwrap();
+    assert_eq!(config.admin.unwrap().host_names, ["a.example", "b"]);
+}
+
+#[test]
 fn a_table_is_no_list_and_a_list_no_table() {
     check(
         &MINIMAL.replace("[[product]]", "[product]"),

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::attempts::Source;
 use super::guard;
 use super::visit::{self, Fault, LANGUAGE, SESSION, Visit};
 use crate::http::Reply;
@@ -12,6 +13,11 @@ use crate::random;
 
 /// The cookie that ties a login form to the browser that was given it, so that no other site can log a browser in.
 const FORM: &str = "koogate-form";
+
+/// The cookie of a browser that has logged in before: an id, and its mark under the token. It opens nothing.
+const KNOWN: &str = "koogate-known";
+
+const A_YEAR: u32 = 365 * 24 * 60 * 60;
 
 /// `GET /login`
 pub(in crate::admin) fn show(visit: &Visit<'_>) -> Result<Reply, Fault> {
@@ -29,17 +35,28 @@ pub(in crate::admin) fn log_in(visit: &Visit<'_>) -> Result<Reply, Fault> {
     if given.is_empty() || !visit::is_same(visit.field("form").unwrap_or_default(), given) {
         return form(visit, 403, &next, Some(Refusal::StaleForm));
     }
+    let (desk, source) = (visit.desk(), source(visit));
+    if let Err(wait) = desk.attempts.take(&source, Instant::now()) {
+        let seconds = wait.as_secs() + 1;
+        let page = form(visit, 429, &next, Some(Refusal::TooMany(seconds)))?;
+        return Ok(page.with_header("Retry-After", seconds.to_string()));
+    }
     if !visit.site.is_token(visit.field("token").unwrap_or_default()) {
-        log::warn!("the status page: a wrong token from {}", visit.request.peer);
+        // As often as attempts are given.
+        log::warn!("status page: a wrong token from {}", visit.request.peer);
         return form(visit, 403, &next, Some(Refusal::WrongToken));
     }
-    let sessions = &visit.desk().sessions;
+    desk.attempts.was_right(&source);
+    let sessions = &desk.sessions;
     // A session this browser had before ends: its id is of no use any more.
     visit.session.iter().for_each(|session| sessions.end(session));
     let id = sessions.begin(Instant::now())?;
-    log::info!("the status page: logged in from {}", visit.request.peer);
+    log::info!("status page: logged in from {}", visit.request.peer);
     let secure = guard::is_over_https(visit.request);
+    let known = random::secret_id()?;
+    let known = format!("{}.{}", known.expose(), visit.site.mark(known.expose()));
     Ok(visit::redirect(&next)
+        .with_header("Set-Cookie", set_cookie(KNOWN, &known, secure, Some(A_YEAR)))
         .with_header("Set-Cookie", set_cookie(SESSION, id.expose(), secure, None))
         .with_header("Set-Cookie", set_cookie(FORM, "", secure, Some(0))))
 }
@@ -54,8 +71,17 @@ pub(in crate::admin) fn log_out(visit: &Visit<'_>) -> Result<Reply, Fault> {
 /// `GET /language`: keeps the choice for a year and leads back.
 pub(in crate::admin) fn choose_language(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let language = visit.text("to").and_then(Language::of_code).ok_or(Trouble::NotFound)?;
-    let cookie = set_cookie(LANGUAGE, language.code(), false, Some(365 * 24 * 60 * 60));
+    let cookie = set_cookie(LANGUAGE, language.code(), false, Some(A_YEAR));
     Ok(visit::redirect(&own_path(visit.text("next"))).with_header("Set-Cookie", cookie))
+}
+
+/// Where an attempt to log in comes from.
+fn source(visit: &Visit<'_>) -> Source {
+    let known = visit::cookie(visit.request, KNOWN).and_then(|cookie| cookie.split_once('.'));
+    match known {
+        Some((id, mark)) if visit::is_same(mark, &visit.site.mark(id)) => Source::Known(id.to_owned()),
+        _ => Source::of_address(visit.request.peer),
+    }
 }
 
 fn form(visit: &Visit<'_>, status: u16, next: &str, refusal: Option<Refusal>) -> Result<Reply, Fault> {

@@ -14,6 +14,7 @@
 //! A POST comes to its handler only with the token of its session and from koogate's own page: that is looked at in
 //! [`answer`], once, so that no handler can forget it.
 
+mod attempts;
 pub(super) mod exchanges;
 pub(super) mod front;
 mod guard;
@@ -37,6 +38,7 @@ use super::routes::{Found, Handler};
 use crate::http::{Method, Reply, Request};
 use crate::page::trouble::Trouble;
 
+use self::attempts::Attempts;
 use self::sessions::Sessions;
 pub(super) use self::visit::{Fault, Visit};
 
@@ -44,6 +46,7 @@ pub(super) use self::visit::{Fault, Visit};
 #[derive(Default)]
 pub(super) struct Desk {
     sessions: Sessions,
+    attempts: Attempts,
     /// What the charts show.
     hours: traffic::Hours,
     /// Names under which the listener may be called, besides addresses and `localhost`.
