@@ -149,13 +149,8 @@ impl Settings {
         (mode != OrderQuery::Off).then_some((open_api, mode))
     }
 
-<<<<<<< HEAD
-    /// All entries, in their order.
-    pub fn entries(&self) -> impl Iterator<Item = &config::Product> {
-=======
     /// The `[[product]]` entries as they are configured, in their order.
     pub fn products(&self) -> impl Iterator<Item = &config::Product> {
->>>>>>> alerts
         self.products.iter().map(|product| &product.entry)
     }
 

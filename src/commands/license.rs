@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use jiff::Timestamp;
 
 use super::instance::job_lines;
 use super::output;

@@ -170,10 +170,8 @@ mod tests {
         Column { label: label.to_owned(), values: values.to_vec() }
     }
 
-    const SERIES: [Series; 2] = [
-        Series { name: text("调用", "Calls"), class: "one" },
-        Series { name: text("失败", "Failed"), class: "two" },
-    ];
+    const SERIES: [Series; 2] =
+        [Series { name: text("调用", "Calls"), class: "one" }, Series { name: text("失败", "Failed"), class: "two" }];
 
     fn told() -> Told {
         Told { id: "c", title: text("调用", "Calls"), description: words("说明", "what it shows") }
@@ -181,9 +179,17 @@ mod tests {
 
     #[test]
     fn scales_end_at_round_numbers() {
-        for (value, expected) in
-            [(0.0, 1.0), (-3.0, 1.0), (f64::NAN, 1.0), (1.0, 1.0), (3.0, 5.0), (5.0, 5.0), (51.0, 100.0), (0.03, 0.05), (1e6, 1e6)]
-        {
+        for (value, expected) in [
+            (0.0, 1.0),
+            (-3.0, 1.0),
+            (f64::NAN, 1.0),
+            (1.0, 1.0),
+            (3.0, 5.0),
+            (5.0, 5.0),
+            (51.0, 100.0),
+            (0.03, 0.05),
+            (1e6, 1e6),
+        ] {
             assert!((round_up(value) - expected).abs() < expected * 1e-6, "{value}: {}", round_up(value));
         }
     }
@@ -200,12 +206,8 @@ mod tests {
 
     #[test]
     fn a_line_is_interrupted_where_there_is_nothing_and_an_empty_chart_is_a_chart() {
-        let columns = [
-            column("a", &[Some(1.0)]),
-            column("b", &[None]),
-            column("c", &[Some(1.0)]),
-            column("d", &[Some(0.5)]),
-        ];
+        let columns =
+            [column("a", &[Some(1.0)]), column("b", &[None]), column("c", &[Some(1.0)]), column("d", &[Some(0.5)])];
         let svg = lines(&view(), &told(), &SERIES[..1], &columns).into_string();
         assert_eq!((svg.matches('M').count(), svg.matches("<circle").count()), (2, 3), "{svg}");
         for empty in [lines(&view(), &told(), &SERIES, &[]), bars(&view(), &told(), &SERIES, &[])] {

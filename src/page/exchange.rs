@@ -52,7 +52,10 @@ fn call(view: &View<'_>, row: &ExchangeRow) -> Markup {
         view,
         &[
             (text("结果", "Result"), result(view, row.result_code.as_deref())),
-            (text("接口", "Activity"), html! { (foreign_or_dash(row.activity.as_deref())) " " (test_mark(view, &row.environment)) }),
+            (
+                text("接口", "Activity"),
+                html! { (foreign_or_dash(row.activity.as_deref())) " " (test_mark(view, &row.environment)) },
+            ),
             (text("接口类型", "Interface"), html! { (foreign(&row.family)) }),
             (text("收到时间", "Received"), time(row.received_at)),
             (text("应答耗时", "Answered in"), html! { (duration) }),
@@ -83,7 +86,9 @@ fn request(view: &View<'_>, shown: &Shown) -> Markup {
 fn answer(view: &View<'_>, row: &ExchangeRow) -> Markup {
     match &row.answer {
         Some(body) => bytes(view, body),
-        None if row.result_code.is_some() => html! { p { (view.say(&text("未保存应答正文。", "The body of the answer is not kept."))) } },
+        None if row.result_code.is_some() => {
+            html! { p { (view.say(&text("未保存应答正文。", "The body of the answer is not kept."))) } }
+        }
         None => callout(
             view,
             Tone::Bad,
@@ -146,7 +151,9 @@ fn duplicate(view: &View<'_>, shown: &Shown) -> Markup {
 fn identity(identity: Option<&str>) -> Markup {
     let parts = identity.and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
     match (parts, identity) {
-        (Some(parts), _) => html! { @for (at, part) in parts.iter().enumerate() { @if at > 0 { " · " } (foreign(part)) } },
+        (Some(parts), _) => {
+            html! { @for (at, part) in parts.iter().enumerate() { @if at > 0 { " · " } (foreign(part)) } }
+        }
         (None, Some(other)) => foreign(other),
         (None, None) => html! { (NOTHING) },
     }
@@ -154,6 +161,10 @@ fn identity(identity: Option<&str>) -> Markup {
 
 fn difference(view: &View<'_>, difference: Option<&str>) -> Markup {
     const SAME: Text = text("内容与第一次完全相同。", "Its content is that of the first call.");
+    const CAPTION: Text = text(
+        "与第一次不同的成员；应答仍是第一次的",
+        "Members that differ. The answer is the first one's all the same.",
+    );
     const UNKNOWN: Text = text(
         "内容与第一次不同；第一次调用的请求已被清理，无法列出差异。",
         "Its content differs from the first call's, whose request is no longer in the journal: what differs cannot be told.",
@@ -168,14 +179,9 @@ fn difference(view: &View<'_>, difference: Option<&str>) -> Markup {
         Some(Value::String(text)) => foreign(text),
         Some(other) => foreign(&other.to_string()),
     };
-    let rows: Vec<_> =
-        members.iter().map(|(name, pair)| vec![foreign(name), value(pair, 0), value(pair, 1)]).collect();
-    let caption = view.say(&text(
-        "与第一次不同的成员；应答仍是第一次的",
-        "Members that differ. The answer is the first one's all the same.",
-    ));
+    let rows: Vec<_> = members.iter().map(|(name, pair)| vec![foreign(name), value(pair, 0), value(pair, 1)]).collect();
     let columns = [column("成员", "Member"), column("第一次", "First"), column("本次", "Now")];
-    table(view, caption, &columns, &rows, &SAME)
+    table(view, view.say(&CAPTION), &columns, &rows, &SAME)
 }
 
 fn operation(view: &View<'_>, operation: &OperationLine, shown: &Shown) -> Markup {

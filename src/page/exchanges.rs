@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::form::{Field, Input, Weight, address, filter, question, Question};
+use super::form::{Field, Input, Question, Weight, address, filter, question};
 use super::layout::View;
 use super::list::{Continued, continued, environments, exchange_link, instance_link, order_link, result, test_mark};
 use super::pieces::{Tone, badge};
@@ -28,8 +28,7 @@ pub const PARAMETERS: [&str; 8] =
     ["order", "instance", "result", "family", "activity", "environment", "since", "until"];
 
 /// The families' names, as the journal has them.
-const FAMILIES: [&str; 7] =
-    ["basic-v2", "basic-v1", "license", "license-code", "license-online", "kit-v2", "kit-v1"];
+const FAMILIES: [&str; 7] = ["basic-v2", "basic-v1", "license", "license-code", "license-online", "kit-v2", "kit-v1"];
 
 impl Asked {
     fn value(&self, name: &str) -> &str {
@@ -60,7 +59,8 @@ pub fn body(
     }
 }
 
-const CAPTION: Text = text("按时间倒序；选择编号查看请求与应答", "Newest first. The number leads to request and answer.");
+const CAPTION: Text =
+    text("按时间倒序；选择编号查看请求与应答", "Newest first. The number leads to request and answer.");
 
 const COLUMNS: [Column; 8] = [
     number("编号", "No."),
@@ -146,11 +146,8 @@ fn form(view: &View<'_>, asked: &Asked) -> Markup {
     let families = all.chain(FAMILIES.iter().map(|name| (*name, Text { zh: name, en: name }))).collect();
     let line = |name, label| Field { name, label, input: Input::Line(asked.value(name)) };
     let minute = |name, label| Field { name, label, input: Input::Minute(asked.value(name)) };
-    let choice = |name, label, options| Field {
-        name,
-        label,
-        input: Input::Choice { options, chosen: asked.value(name) },
-    };
+    let choice =
+        |name, label, options| Field { name, label, input: Input::Choice { options, chosen: asked.value(name) } };
     filter(
         view,
         "/exchanges",

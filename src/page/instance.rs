@@ -129,7 +129,13 @@ fn history(view: &View<'_>, history: &[HistoryRow]) -> Markup {
         column("起因", "Cause"),
         column("备注", "Note"),
     ];
-    table(view, view.say(&text("最新的在前", "Newest first")), &columns, &rows, &text("没有记录。", "Nothing is recorded."))
+    table(
+        view,
+        view.say(&text("最新的在前", "Newest first")),
+        &columns,
+        &rows,
+        &text("没有记录。", "Nothing is recorded."),
+    )
 }
 
 fn operations(view: &View<'_>, operations: &[OperationLine]) -> Markup {
@@ -197,7 +203,14 @@ pub fn retry_question(view: &View<'_>, about: &str, jobs: &[JobRow], action: &st
     };
     question(
         view,
-        &Question { consequences, action, hidden: vec![("seen", seen)], button: text("立即重试", "Retry now"), weight: Weight::Main, back },
+        &Question {
+            consequences,
+            action,
+            hidden: vec![("seen", seen)],
+            button: text("立即重试", "Retry now"),
+            weight: Weight::Main,
+            back,
+        },
     )
 }
 

@@ -84,10 +84,26 @@ fn form(view: &View<'_>, asked: &Asked<'_>) -> Markup {
         "/instances",
         text("筛选实例", "Filter instances"),
         &[
-            Field { name: "text", label: text("实例 ID 或订单号的开头", "Beginning of an instance or order id"), input: Input::Line(asked.text) },
-            Field { name: "status", label: text("状态", "Status"), input: Input::Choice { options: statuses, chosen: asked.status } },
-            Field { name: "kind", label: text("种类", "Kind"), input: Input::Choice { options: kinds.collect(), chosen: asked.kind } },
-            Field { name: "environment", label: text("正式或测试", "Real or test"), input: Input::Choice { options: environments(), chosen: asked.environment } },
+            Field {
+                name: "text",
+                label: text("实例 ID 或订单号的开头", "Beginning of an instance or order id"),
+                input: Input::Line(asked.text),
+            },
+            Field {
+                name: "status",
+                label: text("状态", "Status"),
+                input: Input::Choice { options: statuses, chosen: asked.status },
+            },
+            Field {
+                name: "kind",
+                label: text("种类", "Kind"),
+                input: Input::Choice { options: kinds.collect(), chosen: asked.kind },
+            },
+            Field {
+                name: "environment",
+                label: text("正式或测试", "Real or test"),
+                input: Input::Choice { options: environments(), chosen: asked.environment },
+            },
         ],
     )
 }

@@ -90,7 +90,9 @@ pub fn jobs_table(view: &View<'_>, jobs: &[JobRow]) -> Markup {
 
 fn row(view: &View<'_>, job: &JobRow) -> Vec<Markup> {
     let about = match job.subject {
-        Subject::Operation { instance, .. } => html! { a href={ "/instances/" (instance) } { (super::shown::foreign_short(&job.subject_id)) } },
+        Subject::Operation { instance, .. } => {
+            html! { a href={ "/instances/" (instance) } { (super::shown::foreign_short(&job.subject_id)) } }
+        }
         Subject::Tenant(_) => link_to("/tenants", &job.subject_id),
         Subject::Order => order_link(Some(&job.subject_id)),
     };
@@ -104,9 +106,15 @@ fn row(view: &View<'_>, job: &JobRow) -> Vec<Markup> {
             @if can_retry { " " a href={ "/jobs/" (job.row) "/retry" } { (view.say(&text("重试…", "Retry…"))) } }
         },
         html! { (job.attempt) },
-        if matches!(job.state.as_str(), "waiting" | "running") { time(job.run_at) } else { html! { (super::shown::NOTHING) } },
+        if matches!(job.state.as_str(), "waiting" | "running") {
+            time(job.run_at)
+        } else {
+            html! { (super::shown::NOTHING) }
+        },
         match job.last_error.as_deref() {
-            Some(error) if error.chars().count() > 48 => html! { details { summary { (super::shown::foreign_short(error)) } (foreign(error)) } },
+            Some(error) if error.chars().count() > 48 => {
+                html! { details { summary { (super::shown::foreign_short(error)) } (foreign(error)) } }
+            }
             error => foreign_or_dash(error),
         },
     ]
@@ -133,6 +141,13 @@ pub fn retry_all_question(view: &View<'_>, dead: i64, task: &str) -> Markup {
     let hidden = vec![("seen", count.as_str()), ("task", task)];
     question(
         view,
-        &Question { consequences, action: "/retry/jobs", hidden, button: text("全部重试", "Retry all"), weight: Weight::Main, back: &back },
+        &Question {
+            consequences,
+            action: "/retry/jobs",
+            hidden,
+            button: text("全部重试", "Retry all"),
+            weight: Weight::Main,
+            back: &back,
+        },
     )
 }

@@ -106,7 +106,11 @@ pub fn state(view: &View<'_>, word: &str) -> Markup {
 
 /// Marks what is of test calls; real things have no mark.
 pub fn test_mark(view: &View<'_>, environment: &str) -> Markup {
-    if environment == "test" { badge(view, Tone::Quiet, &text("测试", "test")) } else { html! {} }
+    if environment == "test" {
+        badge(view, Tone::Quiet, &text("测试", "test"))
+    } else {
+        html! {}
+    }
 }
 
 /// The choices of a filter about real and test calls.
@@ -124,7 +128,10 @@ mod tests {
             instance_link(Some("a/b%\"<云 ")).into_string(),
             "<a href=\"/instances?text=a%2Fb%25%22%3C%E4%BA%91%20\"><bdi>a/b%&quot;&lt;云 </bdi></a>"
         );
-        assert_eq!(link_to("/orders", "CS/1 %").into_string(), "<a href=\"/orders/CS%2F1%20%25\"><bdi>CS/1 %</bdi></a>");
+        assert_eq!(
+            link_to("/orders", "CS/1 %").into_string(),
+            "<a href=\"/orders/CS%2F1%20%25\"><bdi>CS/1 %</bdi></a>"
+        );
         assert_eq!(instance_link(Some("")).into_string(), "–");
         assert_eq!(order_link(None).into_string(), "–");
     }

@@ -47,8 +47,8 @@ const CLASSES: [(&[&str], Text, Text); 5] = [
         text("签名不符", "signature"),
         text(
             "密钥不一致，或不是 KooGallery 发出的。请核对卖家中心“应用工具 > 密钥管理”中的密钥与配置 [keys]；也可能是代理改写了请求。",
-            "The access keys differ, or it was not KooGallery. Compare 应用工具 > 密钥管理 in the seller console with [keys]; a \
-             proxy that rewrites requests does it, too.",
+            "The access keys differ, or it was not KooGallery. Compare the key of the seller console with [keys]; a proxy that \
+             rewrites requests does it, too.",
         ),
     ),
     (
@@ -74,10 +74,7 @@ const CLASSES: [(&[&str], Text, Text); 5] = [
 pub fn class(reason: &str) -> (Text, Text) {
     let found = CLASSES.iter().find(|(marks, ..)| marks.iter().any(|mark| reason.contains(mark)));
     found.map_or(
-        (
-            text("其他", "other"),
-            text("按原因处理；日志中有同一条。", "See the reason; the log has it, too."),
-        ),
+        (text("其他", "other"), text("按原因处理；日志中有同一条。", "See the reason; the log has it, too.")),
         |(_, class, mend)| (*class, *mend),
     )
 }

@@ -95,10 +95,15 @@ pub fn one(view: &View<'_>, stock: &Stock, lines: &[StockLine], next: &Continued
             ]
         })
         .collect();
-    let columns =
-        [number("编号", "No."), column("用户入口", "Front end"), column("导入时间", "Imported"), column("密码或授权码", "Secret")];
+    let columns = [
+        number("编号", "No."),
+        column("用户入口", "Front end"),
+        column("导入时间", "Imported"),
+        column("密码或授权码", "Secret"),
+    ];
     html! {
         (section(view, "count", &text("数量", "Count"), &facts(view, &[
+            (text("库存名称", "Stock"), foreign(&stock.name)),
             (text("剩余", "Left"), html! { (stock.unused) " " (badge(view, tone, &name)) }),
             (text("已发放", "Handed out"), html! { (stock.taken) }),
         ])))

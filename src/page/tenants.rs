@@ -108,14 +108,17 @@ fn more(view: &View<'_>, address: Option<&str>) -> Markup {
 fn bindings(view: &View<'_>, rows: &[BindingRow]) -> Markup {
     let rows: Vec<_> = rows
         .iter()
-        .map(|row| vec![instance_link(Some(&row.instance_id)), foreign_or_dash(row.order_id.as_deref()), time(row.bound_at)])
+        .map(|row| {
+            vec![instance_link(Some(&row.instance_id)), foreign_or_dash(row.order_id.as_deref()), time(row.bound_at)]
+        })
         .collect();
     let columns = [column("实例", "Instance"), column("订单", "Order"), column("绑定时间", "Bound")];
     table(view, view.say(&text("绑定的实例", "Instances")), &columns, &rows, &text("没有绑定。", "None is bound."))
 }
 
 fn applications(view: &View<'_>, rows: &[ApplicationRow]) -> Markup {
-    let rows: Vec<_> = rows.iter().map(|row| vec![foreign(&row.app_id), foreign(&row.client_id), time(row.updated_at)]).collect();
+    let rows: Vec<_> =
+        rows.iter().map(|row| vec![foreign(&row.app_id), foreign(&row.client_id), time(row.updated_at)]).collect();
     let columns = [column("应用 ID", "Application"), column("Client ID", "Client id"), column("更新时间", "Told")];
     table(view, view.say(&text("应用凭证", "Applications")), &columns, &rows, &text("没有凭证。", "There is none."))
 }
@@ -147,7 +150,16 @@ fn users(view: &View<'_>, rows: &[UserRow]) -> Markup {
         column("应用", "Application"),
         column("实例", "Instance"),
     ];
-    table(view, view.say(&text("按用户名；姓名、手机号、邮箱不在页面上显示", "By name. Names, numbers and addresses are not shown here")), &columns, &rows, &text("没有用户。", "There is none."))
+    table(
+        view,
+        view.say(&text(
+            "按用户名；姓名、手机号、邮箱不在页面上显示",
+            "By name. Names, numbers and addresses are not shown here",
+        )),
+        &columns,
+        &rows,
+        &text("没有用户。", "There is none."),
+    )
 }
 
 fn departments(view: &View<'_>, rows: &[DepartmentRow]) -> Markup {
@@ -159,7 +171,11 @@ fn departments(view: &View<'_>, rows: &[DepartmentRow]) -> Markup {
                 foreign_or_dash(row.org_name.as_deref()),
                 foreign_or_dash(row.parent_code.as_deref()),
                 instance_link(Some(&row.instance_id)),
-                if row.stale { badge(view, Tone::Warn, &text("不在最近的全量列表中", "missing from the last full list")) } else { html! { "–" } },
+                if row.stale {
+                    badge(view, Tone::Warn, &text("不在最近的全量列表中", "missing from the last full list"))
+                } else {
+                    html! { "–" }
+                },
             ]
         })
         .collect();

@@ -117,10 +117,8 @@ fn label(at: Timestamp, form: &str) -> String {
 }
 
 fn charts(view: &View<'_>, ids: (&'static str, &'static str), spans: &Spans, form: &str) -> Markup {
-    const CALLS: [Series; 2] = [
-        Series { name: text("调用", "Calls"), class: "one" },
-        Series { name: text("失败", "Failed"), class: "two" },
-    ];
+    const CALLS: [Series; 2] =
+        [Series { name: text("调用", "Calls"), class: "one" }, Series { name: text("失败", "Failed"), class: "two" }];
     const TIMES: [Series; 2] = [
         Series { name: text("一半以内（p50），毫秒", "Half within (p50), ms"), class: "one" },
         Series { name: text("95% 以内（p95），毫秒", "95% within (p95), ms"), class: "two" },
@@ -148,7 +146,8 @@ fn charts(view: &View<'_>, ids: (&'static str, &'static str), spans: &Spans, for
         format!("一半的应答在 {half} 毫秒以内，95% 在 {most} 毫秒以内。"),
         format!("Half of the answers within {half} ms, 95% within {most} ms."),
     );
-    let calls_told = Told { id: ids.0, title: text("每段时间的调用数", "Calls by time"), description: about_calls };
+    let calls_told =
+        Told { id: ids.0, title: text("每段时间的调用数", "Calls by time"), description: about_calls };
     let times_told = Told { id: ids.1, title: text("应答时间", "Answer times"), description: about_times };
     html! {
         (bars(view, &calls_told, &CALLS, &calls))
@@ -179,7 +178,13 @@ fn numbers(view: &View<'_>, spans: &Spans, form: &str) -> Markup {
         number("p50 毫秒", "p50 ms"),
         number("p95 毫秒", "p95 ms"),
     ];
-    table(view, view.say(&text("最新的在前", "Newest first")), &columns, &rows, &text("没有数据。", "There is nothing."))
+    table(
+        view,
+        view.say(&text("最新的在前", "Newest first")),
+        &columns,
+        &rows,
+        &text("没有数据。", "There is nothing."),
+    )
 }
 
 #[cfg(test)]
@@ -188,7 +193,12 @@ mod tests {
 
     #[test]
     fn a_sum_counts_failures_and_knows_its_percentiles() {
-        let sample = [(Some("000000"), Some(1_000)), (Some("000004"), Some(2_000)), (Some("000005"), Some(100_000)), (None, None)];
+        let sample = [
+            (Some("000000"), Some(1_000)),
+            (Some("000004"), Some(2_000)),
+            (Some("000005"), Some(100_000)),
+            (None, None),
+        ];
         let sum = Sum::of(4, 1, sample.into_iter());
         assert_eq!((sum.calls, sum.failed, sum.is_sample), (4, 2, false));
         let within = |value: f64, of: f64| value >= of && value <= of * 1.25;

@@ -107,14 +107,17 @@ pub fn push_question(view: &View<'_>, waiting: &WaitingUsage) -> Markup {
             format!("{} records that wait are sent to KooGallery now and not at the next full hour, but for those whose time is not over.", waiting.waiting),
         ))) }
     };
-    question(view, &Question {
-        consequences,
-        action: "/usage/push",
-        hidden: Vec::new(),
-        button: text("立即发送", "Send now"),
-        weight: Weight::Main,
-        back: "/usage",
-    })
+    question(
+        view,
+        &Question {
+            consequences,
+            action: "/usage/push",
+            hidden: Vec::new(),
+            button: text("立即发送", "Send now"),
+            weight: Weight::Main,
+            back: "/usage",
+        },
+    )
 }
 
 /// The question before a record is taken out.
@@ -127,14 +130,17 @@ pub fn withdraw_question(view: &View<'_>, metering_sn: &str) -> Markup {
         ))) }
     };
     let action = format!("/usage/{}/withdraw", segment(metering_sn));
-    question(view, &Question {
-        consequences,
-        action: &action,
-        hidden: Vec::new(),
-        button: text("撤回", "Take it out"),
-        weight: Weight::Grave,
-        back: "/usage",
-    })
+    question(
+        view,
+        &Question {
+            consequences,
+            action: &action,
+            hidden: Vec::new(),
+            button: text("撤回", "Take it out"),
+            weight: Weight::Grave,
+            back: "/usage",
+        },
+    )
 }
 
 /// What sending now has done.

@@ -81,9 +81,8 @@ fn look_up(tx: &Tx<'_>, id: i64) -> Result<Option<Shown>, StoreError> {
 pub(in crate::admin) fn ask_export(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let (asked, _) = read(|name| visit.text(name))?;
     let title = words("导出调用记录", "Export exchanges");
-    Ok(visit.page(Some(place::EXCHANGES), &title, |view| {
-        exchanges::export_question(view, &asked, MOST_ROWS, MOST_BYTES)
-    }))
+    Ok(visit
+        .page(Some(place::EXCHANGES), &title, |view| exchanges::export_question(view, &asked, MOST_ROWS, MOST_BYTES)))
 }
 
 /// `POST /export/exchanges`: a sheet of the calls that the filter finds, bounded in every way.
@@ -119,7 +118,8 @@ pub(in crate::admin) fn export(visit: &Visit<'_>) -> Result<Reply, Fault> {
     if !is_whole {
         let mut note = sheet::COLUMNS.map(|_| String::new());
         note[0] = "…".to_owned();
-        note[1] = "not all: koogate exchange export has no bounds / 未完：请使用命令 koogate exchange export".to_owned();
+        note[1] =
+            "not all: koogate exchange export has no bounds / 未完：请使用命令 koogate exchange export".to_owned();
         writer.write_record(note).map_err(failed)?;
     }
     let sheet = writer.into_inner().map_err(|error| Fault::internal(error.to_string()))?;
@@ -130,9 +130,7 @@ pub(in crate::admin) fn export(visit: &Visit<'_>) -> Result<Reply, Fault> {
 }
 
 /// What is asked for: as the address says it, and as the store takes it.
-fn read<'v>(
-    value: impl Fn(&str) -> Option<&'v str>,
-) -> Result<(Asked, ExchangeSearch), Fault> {
+fn read<'v>(value: impl Fn(&str) -> Option<&'v str>) -> Result<(Asked, ExchangeSearch), Fault> {
     let given = PARAMETERS.iter().filter_map(|name| Some((*name, value(name)?.to_owned())));
     let asked = Asked { parameters: given.collect() };
     let text = |name: &str| value(name).map(str::to_owned);
@@ -140,7 +138,13 @@ fn read<'v>(
         None => None,
         Some("real") => Some(Environment::Real),
         Some("test") => Some(Environment::Test),
-        Some(_) => return Err(Trouble::BadRequest(words("参数 environment 无效。", "The parameter environment is real or test.")).into()),
+        Some(_) => {
+            return Err(Trouble::BadRequest(words(
+                "参数 environment 无效。",
+                "The parameter environment is real or test.",
+            ))
+            .into());
+        }
     };
     let outcome = value("result").map(|result| match result {
         "failed" => Outcome::Failed,

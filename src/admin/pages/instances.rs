@@ -11,7 +11,7 @@ use crate::operation::Environment;
 use crate::page::instance::{self, Shown};
 use crate::page::instances::{self, Asked};
 use crate::page::trouble::Trouble;
-use crate::page::{form, place, words};
+use crate::page::{form, place, text, words};
 use crate::secret::Secret;
 use crate::store::pages::InstanceSearch;
 use crate::store::{StoreError, Tx};
@@ -27,13 +27,13 @@ pub(in crate::admin) fn list(visit: &Visit<'_>) -> Result<Reply, Fault> {
         kind: visit.parsed("kind")?,
         environment: environment(visit)?,
     };
-    let text = |name: &str| visit.text(name).unwrap_or_default();
+    let value = |name: &str| visit.text(name).unwrap_or_default();
     let asked =
-        Asked { text: text("text"), status: text("status"), kind: text("kind"), environment: text("environment") };
+        Asked { text: value("text"), status: value("status"), kind: value("kind"), environment: value("environment") };
     let after = list::place(visit)?;
     let piece = visit.context.store.read(|tx| tx.search_instances(&search, after, ROWS))?;
     let next = list::continued(visit, &piece.next, |more| {
-        let own = ["text", "status", "kind", "environment"].map(|name| (name, text(name)));
+        let own = ["text", "status", "kind", "environment"].map(|name| (name, value(name)));
         form::address("/instances", &own.iter().chain(more).copied().collect::<Vec<_>>())
     });
     Ok(visit.page(Some(place::INSTANCES), &instances::TITLE, |view| instances::body(view, &asked, &piece.rows, &next)))
@@ -72,8 +72,7 @@ pub(in crate::admin) fn reveal(visit: &Visit<'_>) -> Result<Reply, Fault> {
 }
 
 fn page_of(visit: &Visit<'_>, shown: &Shown) -> Reply {
-    let id = crate::page::shown::visible(&shown.row.instance_id);
-    let title = words(format!("实例 {id}"), format!("Instance {id}"));
+    let title = text("实例详情", "Instance");
     visit.page(Some(place::INSTANCES), &title, |view| instance::body(view, shown))
 }
 
@@ -104,16 +103,17 @@ pub(in crate::admin) fn ask_ready(visit: &Visit<'_>) -> Result<Reply, Fault> {
 /// `POST /instances/{instance}/ready`: what `koogate instance ready` does.
 pub(in crate::admin) fn ready(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let row = list::number(visit, "instance")?;
-    let text = |name: &str| visit.field(name).map(str::to_owned);
+    let field = |name: &str| visit.field(name).map(str::to_owned);
     let parts = AccessParts {
-        front_end_url: text("front_end_url").unwrap_or_default(),
-        admin_url: text("admin_url"),
-        user_name: text("user_name").map(Secret::new),
-        password: text("password").map(Secret::new),
-        memo: text("memo"),
+        front_end_url: field("front_end_url").unwrap_or_default(),
+        admin_url: field("admin_url"),
+        user_name: field("user_name").map(Secret::new),
+        password: field("password").map(Secret::new),
+        memo: field("memo"),
     };
     let is_empty = parts == AccessParts::default();
-    let unfit = |problem: String| list::conflict(format!("未执行任何操作：{problem}"), format!("Nothing was done: {problem}."));
+    let unfit =
+        |problem: String| list::conflict(format!("未执行任何操作：{problem}"), format!("Nothing was done: {problem}."));
     let access = if is_empty { None } else { Some(Access::accept(parts).map_err(|fault| unfit(fault.to_string()))?) };
     let (settings, handout) = (visit.context.dispatcher.settings(), Handout { access, license: None });
     let deed = Deed::new(visit, "ready", "");
@@ -134,7 +134,9 @@ pub(in crate::admin) fn ready(visit: &Visit<'_>) -> Result<Reply, Fault> {
         Ok(marked)
     })?;
     match marked {
-        Marked::Ready(operations) => operations.into_iter().for_each(|operation| visit.context.waiters.ended(operation)),
+        Marked::Ready(operations) => {
+            operations.into_iter().for_each(|operation| visit.context.waiters.ended(operation))
+        }
         Marked::Already | Marked::Is(_) => return Err(list::changed_meanwhile()),
         Marked::Unfit(problem) => return Err(unfit(problem)),
         Marked::Unknown => return Err(Trouble::NotFound.into()),

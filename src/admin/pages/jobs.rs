@@ -29,7 +29,7 @@ pub(in crate::admin) fn list(visit: &Visit<'_>) -> Result<Reply, Fault> {
         }
     };
     let after = list::place(visit)?;
-    let read = |tx: &Tx<'_>| Ok((tx.list_jobs(shown, task, after, ROWS)?, tx.dead_jobs(task)?));
+    let read = |tx: &Tx<'_>| Ok((tx.list_jobs(shown, task, after, ROWS)?, tx.count_dead_jobs(task)?));
     let (piece, dead) = visit.context.store.read(read)?;
     let asked = Asked { state, task: task.unwrap_or_default() };
     let next = list::continued(visit, &piece.next, |more| {
@@ -114,9 +114,7 @@ fn ask(visit: &Visit<'_>, which: &Which, action: &str, back: &str) -> Result<Rep
     let Some(job) = jobs.last() else { return Err(nothing_to_retry()) };
     let (about, seen) = (job.subject_id.clone(), seen(&jobs));
     let title = words("重试任务", "Retry jobs");
-    Ok(visit.page(Some(place::JOBS), &title, |view| {
-        instance::retry_question(view, &about, &jobs, action, back, &seen)
-    }))
+    Ok(visit.page(Some(place::JOBS), &title, |view| instance::retry_question(view, &about, &jobs, action, back, &seen)))
 }
 
 fn act(visit: &Visit<'_>, which: Which, back: &str) -> Result<Reply, Fault> {
@@ -152,7 +150,7 @@ fn nothing_to_retry() -> Fault {
 /// `GET /retry/jobs`
 pub(in crate::admin) fn ask_retry_all(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let task = visit.text("task");
-    let dead = visit.context.store.read(|tx| tx.dead_jobs(task))?;
+    let dead = visit.context.store.read(|tx| tx.count_dead_jobs(task))?;
     if dead == 0 {
         return Err(nothing_to_retry());
     }
@@ -164,7 +162,7 @@ pub(in crate::admin) fn ask_retry_all(visit: &Visit<'_>) -> Result<Reply, Fault>
 pub(in crate::admin) fn retry_all(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let (task, now, store) = (visit.field("task").map(str::to_owned), visit.now, &visit.context.store);
     let seen = visit.field("seen").unwrap_or_default();
-    let dead = store.read(|tx| tx.dead_jobs(task.as_deref()))?;
+    let dead = store.read(|tx| tx.count_dead_jobs(task.as_deref()))?;
     if dead.to_string() != seen {
         return Err(list::changed_meanwhile());
     }

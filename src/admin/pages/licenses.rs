@@ -42,12 +42,14 @@ pub(in crate::admin) fn show(visit: &Visit<'_>) -> Result<Reply, Fault> {
 /// `POST /licenses/{license}/issue`: what `koogate license issue --text` does.
 pub(in crate::admin) fn issue(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let number = list::number(visit, "license")?;
-    let unfit = |problem: String| list::conflict(format!("未签发：{problem}"), format!("Nothing was issued: {problem}."));
+    let unfit =
+        |problem: String| list::conflict(format!("未签发：{problem}"), format!("Nothing was issued: {problem}."));
     // Browsers send each line's end as two characters.
     let text = visit.field("license").unwrap_or_default().replace("\r\n", "\n");
     let license = License::text(Secret::new(text.trim_end_matches('\n').to_owned()));
     let license = license.map_err(|fault| unfit(fault.to_string()))?;
-    let (settings, deed) = (visit.context.dispatcher.settings(), Deed::new(visit, "issue", format!("licence {number}")));
+    let (settings, deed) =
+        (visit.context.dispatcher.settings(), Deed::new(visit, "issue", format!("licence {number}")));
     let issued = visit.context.store.write(None, move |tx| {
         let issued = by_hand::issue(tx, &settings, number, &license, "the status page")?;
         if matches!(issued, Issued::Done(..)) {
@@ -56,7 +58,9 @@ pub(in crate::admin) fn issue(visit: &Visit<'_>) -> Result<Reply, Fault> {
         Ok(issued)
     })?;
     match issued {
-        Issued::Done(_, operations) => operations.into_iter().for_each(|operation| visit.context.waiters.ended(operation)),
+        Issued::Done(_, operations) => {
+            operations.into_iter().for_each(|operation| visit.context.waiters.ended(operation))
+        }
         Issued::Already | Issued::Is(_) => return Err(list::changed_meanwhile()),
         Issued::Unfit(problem) => return Err(unfit(problem)),
         Issued::Unknown => return Err(Trouble::NotFound.into()),

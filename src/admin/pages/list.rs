@@ -29,7 +29,10 @@ pub(super) fn place<P: DeserializeOwned>(visit: &Visit<'_>) -> Result<Option<P>,
 pub(super) fn place_in<P: DeserializeOwned>(visit: &Visit<'_>, name: &str) -> Result<Option<P>, Fault> {
     let Some(text) = visit.text(name) else { return Ok(None) };
     let unreadable = || {
-        let message = words(format!("参数 {name} 无效，请从列表第一页重新开始。"), format!("The parameter {name} is none of this list's: begin at its first page."));
+        let message = words(
+            format!("参数 {name} 无效，请从列表第一页重新开始。"),
+            format!("The parameter {name} is none of this list's: begin at its first page."),
+        );
         Fault::from(Trouble::BadRequest(message))
     };
     decode(text).map(Some).ok_or_else(unreadable)

@@ -5,10 +5,13 @@ use super::list::{self, Deed, ROWS};
 use super::visit::{Fault, Visit};
 use crate::http::Reply;
 use crate::page::trouble::Trouble;
-use crate::page::{form, orders, place, words};
+use crate::page::{Text, form, orders, place, text, words};
 use crate::store::OrderRow;
 use crate::store::pages::Next;
 use crate::view;
+
+/// The heading of the page of one. (What others wrote stands below, apart from koogate's words.)
+const TITLE: Text = text("订单详情", "Order");
 
 /// `GET /orders`
 pub(in crate::admin) fn list(visit: &Visit<'_>) -> Result<Reply, Fault> {
@@ -29,9 +32,9 @@ pub(in crate::admin) fn show(visit: &Visit<'_>) -> Result<Reply, Fault> {
     match visit.context.store.read(|tx| tx.order(order_id))? {
         Some((row, info)) => {
             let info = view::order::shown(&row, info, false);
-            Ok(visit.page(Some(place::ORDERS), &title(order_id), |view| orders::one(view, &row, &info, false, asks)))
+            Ok(visit.page(Some(place::ORDERS), &TITLE, |view| orders::one(view, &row, &info, false, asks)))
         }
-        None => Ok(visit.page(Some(place::ORDERS), &title(order_id), |view| orders::unknown(view, order_id, asks))),
+        None => Ok(visit.page(Some(place::ORDERS), &TITLE, |view| orders::unknown(view, order_id, asks))),
     }
 }
 
@@ -48,7 +51,7 @@ pub(in crate::admin) fn reveal(visit: &Visit<'_>) -> Result<Reply, Fault> {
     })?;
     let (row, info) = found.ok_or(Trouble::NotFound)?;
     let (info, asks) = (view::order::shown(&row, info, true), can_ask(visit));
-    Ok(visit.page(Some(place::ORDERS), &title(&row.order_id), |view| orders::one(view, &row, &info, true, asks)))
+    Ok(visit.page(Some(place::ORDERS), &TITLE, |view| orders::one(view, &row, &info, true, asks)))
 }
 
 /// `POST /orders/{order}/refresh`: what `koogate order show --refresh` does.
@@ -68,9 +71,4 @@ pub(in crate::admin) fn refresh(visit: &Visit<'_>) -> Result<Reply, Fault> {
 
 fn can_ask(visit: &Visit<'_>) -> bool {
     visit.context.dispatcher.settings().open_api.is_some()
-}
-
-fn title(order_id: &str) -> crate::page::Words {
-    let id = crate::page::shown::visible(order_id);
-    words(format!("订单 {id}"), format!("Order {id}"))
 }

@@ -9,7 +9,7 @@ use crate::http::Reply;
 use crate::kind::Kind;
 use crate::page::stock::{self, Stock};
 use crate::page::trouble::Trouble;
-use crate::page::{form, place, words};
+use crate::page::{form, place, text, words};
 use crate::stock_import;
 use crate::store::{StockEntry, StoreError};
 
@@ -26,7 +26,7 @@ fn stocks(visit: &Visit<'_>) -> Result<Vec<Stock>, StoreError> {
         .into_iter()
         .map(|count| Stock { name: count.stock, unused: count.unused, taken: count.taken, low_from: None })
         .collect();
-    for product in visit.context.dispatcher.settings().entries() {
+    for product in visit.context.dispatcher.settings().products() {
         let Fulfilment::Stock { name, low_stock } = &product.fulfilment else { continue };
         let low = i64::from(*low_stock);
         match stocks.iter_mut().find(|stock| stock.name == *name) {
@@ -46,7 +46,7 @@ fn found(visit: &Visit<'_>) -> Result<Stock, Fault> {
 /// What products take from a stock; `None`: nobody does.
 fn kind_of(visit: &Visit<'_>, stock: &str) -> Option<Kind> {
     let settings = visit.context.dispatcher.settings();
-    settings.entries().find(|product| stock_import::takes_from(product, stock)).map(|product| product.kind)
+    settings.products().find(|product| stock_import::takes_from(product, stock)).map(|product| product.kind)
 }
 
 /// `GET /stock/{stock}`
@@ -56,8 +56,7 @@ pub(in crate::admin) fn show(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let piece = visit.context.store.read(|tx| tx.unused_entries(&stock.name, after, ROWS))?;
     let path = format!("/stock/{}", form::segment(&stock.name));
     let next = list::continued(visit, &piece.next, |more| form::address(&path, more));
-    let name = crate::page::shown::visible(&stock.name);
-    let title = words(format!("库存 {name}"), format!("Stock {name}"));
+    let title = text("库存详情", "A stock");
     Ok(visit.page(Some(place::STOCK), &title, |view| stock::one(view, &stock, &piece.rows, &next)))
 }
 
@@ -97,15 +96,19 @@ pub(in crate::admin) fn ask_import(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let sealed = visit.context.store.sealing().seal(&sealed_in(stock), csv.as_bytes()).map_err(StoreError::from)?;
     let sealed = BASE64.encode(&sealed);
     let title = words("导入库存", "Import into a stock");
-    Ok(visit.page(Some(place::STOCK), &title, |view| {
-        stock::import_question(view, stock, entries.len(), known, &sealed)
-    }))
+    Ok(visit
+        .page(Some(place::STOCK), &title, |view| stock::import_question(view, stock, entries.len(), known, &sealed)))
 }
 
 /// `POST /stock/{stock}/add`: what `koogate stock import` does.
 pub(in crate::admin) fn add(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let (stock, store) = (visit.path("stock"), &visit.context.store);
-    let unreadable = || Fault::from(Trouble::BadRequest(words("导入内容无法识别，请重新粘贴。", "The entries cannot be read: paste them again.")));
+    let unreadable = || {
+        Fault::from(Trouble::BadRequest(words(
+            "导入内容无法识别，请重新粘贴。",
+            "The entries cannot be read: paste them again.",
+        )))
+    };
     let sealed = BASE64.decode(visit.field("entries").unwrap_or_default().as_bytes()).map_err(|_| unreadable())?;
     let csv = store.sealing().open(&sealed_in(stock), &sealed).map_err(|_| unreadable())?;
     let entries = read(visit, stock, csv.expose())?;

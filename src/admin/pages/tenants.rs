@@ -5,7 +5,8 @@ use super::visit::{Fault, Visit};
 use crate::http::Reply;
 use crate::page::tenants::{self, Shown};
 use crate::page::trouble::Trouble;
-use crate::page::{form, place, words};
+use crate::page::{form, place, text};
+use crate::store::StoreError;
 use crate::store::pages::Next;
 use crate::view;
 
@@ -15,10 +16,10 @@ pub(in crate::admin) fn list(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let (rows, has_more) = visit.context.store.read(|tx| {
         let mut tenants = tx.tenants(after, ROWS + 1)?;
         let has_more = cut(&mut tenants);
-        let lines = tenants.into_iter().map(|tenant| {
-            Ok((tx.directory_size(tenant.row)?, tx.dead_jobs_of_tenant(tenant.row)?, tenant))
-        });
-        let lines = lines.collect::<Result<Vec<_>, _>>()?;
+        let lines = tenants
+            .into_iter()
+            .map(|tenant| Ok((tx.directory_size(tenant.row)?, tx.dead_jobs_of_tenant(tenant.row)?, tenant)));
+        let lines = lines.collect::<Result<Vec<_>, StoreError>>()?;
         Ok((lines.into_iter().map(|(size, dead, tenant)| (tenant, size, dead)).collect::<Vec<_>>(), has_more))
     })?;
     let next = rows.last().filter(|_| has_more).map_or(Next::End, |(tenant, ..)| Next::More(tenant.row));
@@ -57,8 +58,7 @@ pub(in crate::admin) fn show(visit: &Visit<'_>) -> Result<Reply, Fault> {
         }))
     })?;
     let shown = shown.ok_or(Trouble::NotFound)?;
-    let id = crate::page::shown::visible(id);
-    let title = words(format!("租户 {id}"), format!("Tenant {id}"));
+    let title = text("租户详情", "Tenant");
     Ok(visit.page(Some(place::TENANTS), &title, |view| tenants::one(view, &shown)))
 }
 

@@ -118,9 +118,7 @@ impl Driver {
     /// Where the candidates are, after the place `?2, ?3`. `?1` is the order or the instance; `?6` and `?7` the time.
     fn candidates(self) -> &'static str {
         match self {
-            Self::Order => {
-                "exchange INDEXED BY exchange_by_order WHERE order_id = ?1 AND exchange.id < ?3"
-            }
+            Self::Order => "exchange INDEXED BY exchange_by_order WHERE order_id = ?1 AND exchange.id < ?3",
             Self::Instance => {
                 concat!("exchange WHERE exchange.id IN ", of_instance!(), " AND exchange.id < ?3")
             }
@@ -213,7 +211,8 @@ impl Tx<'_> {
             let newest = "SELECT id FROM exchange WHERE id < ?1 ORDER BY id DESC LIMIT 1";
             let newest = self.first("look for a call", newest, [after.id], |row| row.get::<_, i64>(0))?;
             let Some(last) = newest.map(|newest| newest - LOOKED_THROUGH + 1) else { return Ok(None) };
-            let older = self.first("look for a call", "SELECT 1 FROM exchange WHERE id < ?1 LIMIT 1", [last], |_| Ok(()))?;
+            let older =
+                self.first("look for a call", "SELECT 1 FROM exchange WHERE id < ?1 LIMIT 1", [last], |_| Ok(()))?;
             return Ok(older.map(|()| ExchangePlace { at: i64::MIN, id: last }));
         }
         let place = if driver.is_by_time() { "received_at" } else { "0" };

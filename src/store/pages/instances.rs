@@ -42,7 +42,9 @@ impl Tx<'_> {
     ) -> Result<Piece<InstanceRow, InstancePlace>, StoreError> {
         match (&search.text, search.status) {
             (Some(text), _) => self.instances_like(search, text, after, limit),
-            (None, Some(status)) if status != Status::Released => self.instances_by_expiry(search, status, after, limit),
+            (None, Some(status)) if status != Status::Released => {
+                self.instances_by_expiry(search, status, after, limit)
+            }
             (None, _) => self.newest_instances(search, after, limit),
         }
     }
@@ -111,7 +113,9 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Piece<InstanceRow, InstancePlace>, StoreError> {
         let after = after.unwrap_or(InstancePlace { expires: Some(i64::MIN), row: 0 });
-        let Some(expires) = after.expires else { return self.instances_without_expiry(search, status, after.row, limit) };
+        let Some(expires) = after.expires else {
+            return self.instances_without_expiry(search, status, after.row, limit);
+        };
         let candidates = "status = ?1 AND status <> 'released' AND expire_time >= ?2 AND (expire_time, id) > (?2, ?3)";
         let last = format!(
             "SELECT expire_time, id FROM instance INDEXED BY instance_by_status WHERE {candidates} \

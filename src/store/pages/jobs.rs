@@ -67,7 +67,12 @@ impl Tx<'_> {
             );
         let values = (before, seen.unwrap_or(0), task, limit.saturating_add(1));
         let rows = self.all("list jobs by their state", &sql, values, read_row)?;
-        Ok(Piece::of(rows, limit, |job| JobPlace { run_at: 0, row: job.row }, seen.map(|row| JobPlace { run_at: 0, row })))
+        Ok(Piece::of(
+            rows,
+            limit,
+            |job| JobPlace { run_at: 0, row: job.row },
+            seen.map(|row| JobPlace { run_at: 0, row }),
+        ))
     }
 
     fn waiting_jobs(
@@ -103,10 +108,12 @@ impl Tx<'_> {
     }
 
     /// How many jobs are dead; with `task` only those that do this.
-    pub fn dead_jobs(&self, task: Option<&str>) -> Result<i64, StoreError> {
+    pub fn count_dead_jobs(&self, task: Option<&str>) -> Result<i64, StoreError> {
         // Without a task the index alone tells.
         let count = match task {
-            None => self.first("count dead jobs", "SELECT count(*) FROM job WHERE state = 'dead'", [], |row| row.get(0)),
+            None => {
+                self.first("count dead jobs", "SELECT count(*) FROM job WHERE state = 'dead'", [], |row| row.get(0))
+            }
             Some(task) => {
                 let sql = "SELECT count(*) FROM job WHERE state = 'dead' AND task = ?1";
                 self.first("count dead jobs", sql, [task], |row| row.get(0))

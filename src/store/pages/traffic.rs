@@ -31,7 +31,8 @@ impl Tx<'_> {
     /// The calls received from one instant until before another. It should be an hour or so: all of them are counted.
     pub fn calls_of_time(&self, from: Timestamp, until: Timestamp) -> Result<CallsOfTime, StoreError> {
         let span = (millis(from), millis(until));
-        let sql = "SELECT count(*) FROM exchange INDEXED BY exchange_by_time WHERE received_at >= ?1 AND received_at < ?2";
+        let sql =
+            "SELECT count(*) FROM exchange INDEXED BY exchange_by_time WHERE received_at >= ?1 AND received_at < ?2";
         let calls = self.first("count the calls of a time", sql, span, |row| row.get::<_, i64>(0))?.unwrap_or(0);
         let every = (calls / LOOKED_AT).max(1);
         // The number stands in the index, so what is not in the sample is not looked up.

@@ -77,9 +77,8 @@ impl Tx<'_> {
         let (start, end) = (UsagePlace { at: i64::MIN, row: i64::MIN }, UsagePlace { at: i64::MAX, row: i64::MAX });
         let (start, end) = if ascending { (start, end) } else { (end, start) };
         let (after, state) = (after.unwrap_or(start), search.state.map(State::as_str));
-        let candidates = format!(
-            "usage_record {index} WHERE {which} AND {key} {beyond}= ?3 AND ({key}, id) {beyond} (?3, ?4)"
-        );
+        let candidates =
+            format!("usage_record {index} WHERE {which} AND {key} {beyond}= ?3 AND ({key}, id) {beyond} (?3, ?4)");
         let order = format!("{key}{down}, id{down}");
         let sql = format!("SELECT {key}, id FROM {candidates} ORDER BY {order} LIMIT 1 OFFSET ?5");
         let read = |row: &rusqlite::Row<'_>| Ok(UsagePlace { at: row.get(0)?, row: row.get(1)? });
@@ -91,8 +90,7 @@ impl Tx<'_> {
              AND (?1 IS NULL OR +state = ?1) AND (?2 IS NULL OR +instance IN (SELECT id FROM instance \
              WHERE instance_id = ?2)) ORDER BY {order} LIMIT ?7) ORDER BY usage_record.{key}{down}, usage_record.id{down}"
         );
-        let values =
-            (state, &search.instance_id, after.at, after.row, until.at, until.row, limit.saturating_add(1));
+        let values = (state, &search.instance_id, after.at, after.row, until.at, until.row, limit.saturating_add(1));
         let rows = self.all("search usage", &sql, values, read_usage)?;
         let place = |row: &UsageRow| UsagePlace {
             at: match key {

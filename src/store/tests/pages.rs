@@ -60,12 +60,13 @@ fn journal(store: &Store) {
 
 fn searches() -> Vec<ExchangeSearch> {
     let mut all = Vec::new();
-    let outcomes =
-        [None, Some(Outcome::Failed), Some(Outcome::Unanswered), Some(Outcome::Code("000100".to_owned()))];
+    let outcomes = [None, Some(Outcome::Failed), Some(Outcome::Unanswered), Some(Outcome::Code("000100".to_owned()))];
     for (order, instance) in [(None, None), (Some("CS1"), None), (None, Some("i-CS1")), (Some("CS2"), Some("i-CS1"))] {
         for outcome in &outcomes {
             for environment in [None, Some(Environment::Real), Some(Environment::Test)] {
-                for (since, until) in [(None, None), (Some(at(30)), None), (Some(at(30)), Some(at(200))), (None, Some(at(90)))] {
+                for (since, until) in
+                    [(None, None), (Some(at(30)), None), (Some(at(30)), Some(at(200))), (None, Some(at(90)))]
+                {
                     for family in [None, Some("basic-v1")] {
                         all.push(ExchangeSearch {
                             order_id: order.map(str::to_owned),
@@ -247,7 +248,9 @@ fn instances_are_found_by_status_and_expiry_and_by_the_beginning_of_an_id() {
             {
                 let search = InstanceSearch { text: text.map(str::to_owned), status, kind, environment };
                 let is_meant = |row: &&InstanceRow| {
-                    let begins = |text: &str| row.instance_id.starts_with(text) || row.order_id.as_ref().unwrap().starts_with(text);
+                    let begins = |text: &str| {
+                        row.instance_id.starts_with(text) || row.order_id.as_ref().unwrap().starts_with(text)
+                    };
                     text.is_none_or(begins)
                         && status.is_none_or(|status| row.life.status == status)
                         && kind.is_none_or(|kind| row.kind == kind)
@@ -319,7 +322,9 @@ fn jobs_are_listed_by_their_state_and_task() {
             }
         }
     }
-    let counts = store.read(|tx| Ok((tx.dead_jobs(None)?, tx.dead_jobs(Some("instance.freeze"))?, tx.waiting_jobs_count()?)));
+    let counts = store.read(|tx| {
+        Ok((tx.count_dead_jobs(None)?, tx.count_dead_jobs(Some("instance.freeze"))?, tx.waiting_jobs_count()?))
+    });
     assert_eq!(counts.unwrap(), (15, 0, 30));
 }
 
@@ -358,7 +363,8 @@ fn a_sealed_request_is_opened_and_any_other_is_not() {
         let empty = NewExchange { request_sealed: true, request_body: Vec::new(), ..open.clone() };
         Ok([tx.insert_exchange(&open)?, tx.insert_exchange(&sealed)?, tx.insert_exchange(&empty)?])
     });
-    let opened = ids.unwrap().map(|id| store.read(|tx| tx.sealed_request(id)).unwrap().map(|body| body.expose().clone()));
+    let opened =
+        ids.unwrap().map(|id| store.read(|tx| tx.sealed_request(id)).unwrap().map(|body| body.expose().clone()));
     assert_eq!(opened, [None, Some(b"{\"m\":1}".to_vec()), None]);
 }
 
@@ -380,8 +386,8 @@ pub(super) fn run_pages(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> 
         tx.list_jobs(shown, None, None, 10)?;
     }
     tx.job(1)?;
-    tx.dead_jobs(None)?;
-    tx.dead_jobs(Some("instance.create"))?;
+    tx.count_dead_jobs(None)?;
+    tx.count_dead_jobs(Some("instance.create"))?;
     tx.waiting_jobs_count()?;
     tx.dead_jobs_of_tenant(1)?;
     tx.retry_order_query(1, at(0))?;
