@@ -143,7 +143,7 @@ fn framed(view: &View<'_>, told: &Told, series: &[Series], columns: &[Column], t
             }
             figcaption {
                 @for series in series {
-                    span.key class=(series.class) { span.swatch aria-hidden="true" {} " " (view.say(&series.name)) } " "
+                    span class={ "key " (series.class) } { span.swatch aria-hidden="true" {} " " (view.say(&series.name)) } " "
                 }
                 (told.description.in_language(view.language))
             }
