@@ -48,6 +48,7 @@ pub mod simulate;
 pub mod site;
 pub mod snapshots;
 pub mod stock_file;
+pub mod stock_import;
 pub mod store;
 pub mod supervisor;
 pub mod text;

@@ -48,6 +48,11 @@ impl Problem {
         Self { status, error: error.into(), header: None, code: None, log: None }
     }
 
+    /// What the caller is told.
+    pub(super) fn error(&self) -> &str {
+        &self.error
+    }
+
     /// 400: the request cannot be read, or asks for what cannot be.
     pub(super) fn bad_request(error: impl Into<String>) -> Self {
         Self::new(400, error)

@@ -16,21 +16,38 @@
 //! | `login`, `trouble` | the login form; pages that say why there is no other |
 //! | `front` | the first page: what costs money |
 //! | `actions` | what was done here |
+//! | `list` | what lists have in common: links, words of states, how a list goes on |
+//! | `exchanges`, `exchange`, `refused`, `instances`, `instance`, `licenses`, `orders`, `jobs`, `stock`, `tenants`, `usage` | the lists, and one thing of each; they take rows as the store has them |
+//! | `traffic`, `chart` | calls, failures and answer times as charts |
 //!
 //! `docs/status-page.md` shows it to its users.
 
 pub mod actions;
+pub mod chart;
+pub mod exchange;
+pub mod exchanges;
 pub mod form;
 pub mod front;
+pub mod instance;
+pub mod instances;
+pub mod jobs;
 pub mod layout;
+pub mod licenses;
+pub mod list;
 pub mod login;
+pub mod orders;
 pub mod pieces;
 pub mod place;
+pub mod refused;
 pub mod shown;
+pub mod stock;
 pub mod style;
 pub mod table;
+pub mod tenants;
 pub mod text;
+pub mod traffic;
 pub mod trouble;
+pub mod usage;
 
 pub use layout::{Flash, View};
 pub use place::Place;

@@ -29,6 +29,7 @@ mod open_api;
 mod operation;
 mod operator_action;
 mod order;
+pub mod pages;
 mod pending;
 #[cfg(test)]
 mod plans;

@@ -14,6 +14,7 @@ pub mod job;
 pub mod license;
 pub mod order;
 pub mod refused;
+pub mod sheet;
 pub mod stock;
 pub mod tenant;
 pub mod usage;

@@ -35,6 +35,7 @@ mod login;
 mod open_api;
 mod orders;
 mod page;
+mod page_lists;
 mod recovery;
 mod refusals;
 mod replay;

@@ -8,6 +8,7 @@
 //! | `attempts` | wrong tokens, counted and bounded |
 //! | `visit` | one request as the handler of a page sees it, and its answers |
 //! | `login` | in, out, and the choice of a language |
+//! | `list` | what lists have in common: where a piece begins, how an action is recorded |
 //! | the others | the handlers of one page each |
 //!
 //! A POST comes to its handler only with the token of its session and from koogate's own page: that is looked at in
@@ -15,11 +16,22 @@
 
 pub(super) mod actions;
 mod attempts;
+pub(super) mod exchanges;
 pub(super) mod front;
 mod guard;
+pub(super) mod instances;
+pub(super) mod jobs;
+pub(super) mod licenses;
+mod list;
 pub(super) mod login;
+pub(super) mod orders;
+pub(super) mod refused;
 mod sessions;
 pub(super) mod statics;
+pub(super) mod stock;
+pub(super) mod tenants;
+pub(super) mod traffic;
+pub(super) mod usage;
 mod visit;
 
 use super::AdminSite;
@@ -36,6 +48,8 @@ pub(super) use self::visit::{Fault, Visit};
 pub(super) struct Desk {
     sessions: Sessions,
     attempts: Attempts,
+    /// What the charts show.
+    hours: traffic::Hours,
     /// Names under which the listener may be called, besides addresses and `localhost`.
     host_names: Vec<String>,
 }

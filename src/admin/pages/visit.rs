@@ -49,6 +49,13 @@ pub(in crate::admin) struct Fault {
     log: Option<String>,
 }
 
+impl Fault {
+    /// The log says why.
+    pub(super) fn internal(cause: String) -> Self {
+        Self { trouble: Trouble::Internal, log: Some(cause) }
+    }
+}
+
 impl From<Trouble> for Fault {
     fn from(trouble: Trouble) -> Self {
         Self { trouble, log: None }

@@ -8,6 +8,7 @@ mod log;
 mod login;
 mod migration;
 mod orders;
+mod pages;
 mod plans;
 mod purge;
 mod restores;
