@@ -36,6 +36,7 @@ pub static ROUTES: &[Route] = &[
     Route::post("/api/v1/login/{sid}/end", &[], login::end),
     // The status page.
     Route::page("/", &[], pages::front::show),
+    Route::page("/actions", &["after"], pages::actions::show),
     Route::page("/login", &["next"], pages::login::show).open(),
     Route::form("/login", pages::login::log_in).open(),
     Route::form("/logout", pages::login::log_out),

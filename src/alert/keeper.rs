@@ -369,7 +369,8 @@ impl Keeper {
     }
 }
 
-fn rules(settings: &Settings) -> Rules {
+/// What the configuration says of what stands wrong.
+pub(crate) fn rules(settings: &Settings) -> Rules {
     let stocks = settings.products().filter_map(|product| match &product.fulfilment {
         Fulfilment::Stock { name, low_stock } => Some((name.clone(), i64::from(*low_stock))),
         _ => None,

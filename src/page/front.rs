@@ -1,6 +1,7 @@
 //! The first page: what costs money, then what happened, then how koogate is. `front/parts` has its larger parts.
 
-mod parts;
+pub mod calendar;
+pub(crate) mod parts;
 
 use std::time::Duration;
 
@@ -44,8 +45,10 @@ pub struct Alert {
     pub is_urgent: bool,
     /// What it is.
     pub heading: Words,
-    /// What has happened.
-    pub what: Words,
+    /// What has happened, the first ones of its kind.
+    pub what: Vec<Words>,
+    /// So many more of its kind stand.
+    pub more: usize,
     /// What it costs.
     pub cost: Words,
     /// What to do.
@@ -54,6 +57,12 @@ pub struct Alert {
     pub since: Timestamp,
     /// How often it was met.
     pub times: i64,
+}
+
+impl Alert {
+    fn count(&self) -> usize {
+        self.what.len() + self.more
+    }
 }
 
 /// An order whose answer is not final.
@@ -201,33 +210,30 @@ const CERTIFICATE_ENDS: SignedDuration = SignedDuration::from_hours(21 * 24);
 pub fn body(view: &View<'_>, front: &Front) -> Markup {
     html! {
         (summary(view, front))
+        // In the order of a narrow screen; a wide one has two columns.
         div.columns {
-            div {
-                (section(view, "open", &text("未完成的订单", "Open orders"), &parts::open_orders(view, &front.open_orders)))
-                (section(view, "calendar", &text("云商店的测试调用", "KooGallery's test calls"), &parts::calendar(view, &front.calendar)))
-                (section(view, "dead", &text("已放弃的任务", "Jobs given up"), &parts::dead_jobs(view, &front.dead_jobs)))
-                (section(view, "sold", &text("最近售出", "Sold lately"), &parts::sold(view, &front.sold)))
-            }
-            div {
-                (section(view, "failed", &text("本月失败订单", "Failed orders this month"), &parts::failed_orders(view, &front.failed_orders)))
-                (section(view, "stock", &text("库存", "Stock"), &parts::stocks(view, &front.stocks)))
-                (section(view, "frozen", &text("已付费却被冻结", "Frozen though paid"), &parts::frozen(view, &front.frozen)))
-                (section(view, "today", &text("今日调用", "Calls today"), &parts::today(view, &front.today)))
-                (section(view, "machine", &text("运行状况", "Health"), &machine(view, &front.machine)))
-            }
+            (section(view, "open", &text("未完成的订单", "Open orders"), &parts::open_orders(view, &front.open_orders)))
+            (section(view, "failed", &text("本月失败订单", "Failed orders this month"), &parts::failed_orders(view, &front.failed_orders)))
+            (section(view, "calendar", &text("云商店的测试调用", "KooGallery's test calls"), &parts::calendar(view, &front.calendar)))
+            (section(view, "dead", &text("已放弃的任务", "Jobs given up"), &parts::dead_jobs(view, &front.dead_jobs)))
+            (section(view, "stock", &text("库存", "Stock"), &parts::stocks(view, &front.stocks)))
+            (section(view, "frozen", &text("已付费却被冻结", "Frozen though paid"), &parts::frozen(view, &front.frozen)))
+            (section(view, "sold", &text("最近售出", "Sold lately"), &parts::sold(view, &front.sold)))
+            (section(view, "today", &text("今日调用", "Calls today"), &parts::today(view, &front.today)))
+            (section(view, "machine", &text("运行状况", "Health"), &machine(view, &front.machine)))
         }
     }
 }
 
 /// What stands wrong, or that nothing does.
 fn summary(view: &View<'_>, front: &Front) -> Markup {
-    let urgent = front.alerts.iter().filter(|alert| alert.is_urgent).count();
+    let urgent: usize = front.alerts.iter().filter(|alert| alert.is_urgent).map(Alert::count).sum();
     let ready = front.machine.not_ready.is_none();
+    let count: usize = front.alerts.iter().map(Alert::count).sum();
     if front.alerts.is_empty() && ready {
         let nothing = text("目前没有需要处理的事项。", "Nothing needs you now.");
         return html! { p.flash.good { span.sign aria-hidden="true" { "✓" } " " (view.say(&nothing)) } };
     }
-    let count = front.alerts.len();
     let heading = words(
         format!("需要处理：{count} 项，其中 {urgent} 项紧急"),
         format!("To be looked at: {count}, {urgent} of them urgent"),
@@ -243,9 +249,11 @@ fn summary(view: &View<'_>, front: &Front) -> Markup {
 
 fn shown_alert(view: &View<'_>, alert: &Alert) -> Markup {
     let tone = if alert.is_urgent { Tone::Bad } else { Tone::Warn };
+    let more = words(format!("另有 {} 项", alert.more), format!("and {} more", alert.more));
     let often = words(format!("，共 {} 次", alert.times), format!(", {} times", alert.times));
     let body = html! {
-        p { (foreign(view.say(&alert.what))) }
+        @for what in &alert.what { p { (super::shown::visible(view.say(what))) } }
+        @if alert.more > 0 { p { (view.say(&more)) } }
         dl.why {
             div { dt { (view.say(&text("代价", "Cost"))) } dd { (view.say(&alert.cost)) } }
             div { dt { (view.say(&text("处理", "Mend"))) } dd { (view.say(&alert.mend)) } }

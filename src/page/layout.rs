@@ -117,8 +117,8 @@ fn navigation(view: &View<'_>, here: Option<Place>) -> Markup {
 /// A link to the same page in the other language.
 fn languages(view: &View<'_>) -> Markup {
     let other = match view.language {
-        Language::Chinese => Language::English,
-        Language::English => Language::Chinese,
+        Language::Zh => Language::En,
+        Language::En => Language::Zh,
     };
     let href = super::form::address("/language", &[("to", other.code()), ("next", view.target)]);
     html! {

@@ -42,10 +42,10 @@ impl Refusal {
 pub fn body(view: &View<'_>, form: &str, next: &str, refusal: Option<Refusal>) -> Markup {
     let hint = html! {
         @match view.language {
-            super::Language::Chinese => {
+            super::Language::Zh => {
                 "即 " code { "koogate.toml" } " 中 " code { "[admin] token" } " 的值，通常保存在 " code { "admin.token" } " 文件中。"
             }
-            super::Language::English => {
+            super::Language::En => {
                 "The value of " code { "[admin] token" } " in " code { "koogate.toml" } "; usually in the file "
                 code { "admin.token" } "."
             }

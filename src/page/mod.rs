@@ -17,10 +17,12 @@
 //! | `front` | the first page: what costs money |
 //! | `list` | what lists have in common: links, words of states, how a list goes on |
 //! | `exchanges`, `exchange`, `refused`, `instances`, `instance`, `licenses`, `orders`, `jobs`, `stock`, `tenants`, `usage` | the lists, and one thing of each; they take rows as the store has them |
+//! | `actions` | what was done here |
 //! | `traffic`, `chart` | calls, failures and answer times as charts |
 //!
 //! `docs/status-page.md` shows it to its users.
 
+pub mod actions;
 pub mod chart;
 pub mod exchange;
 pub mod exchanges;

@@ -44,14 +44,14 @@ impl Tone {
 /// A word about a state.
 pub fn badge(view: &View<'_>, tone: Tone, name: &impl Bilingual) -> Markup {
     html! {
-        span.badge class=(tone.class()) { span.sign aria-hidden="true" { (tone.sign()) } " " (view.say(name)) }
+        span class={ "badge " (tone.class()) } { span.sign aria-hidden="true" { (tone.sign()) } " " (view.say(name)) }
     }
 }
 
 /// Something that stands out, with a heading.
 pub fn callout(view: &View<'_>, tone: Tone, heading: &impl Bilingual, body: &Markup) -> Markup {
     html! {
-        div.callout class=(tone.class()) {
+        div class={ "callout " (tone.class()) } {
             h3 { span.sign aria-hidden="true" { (tone.sign()) } " " (view.say(heading)) }
             (body)
         }

@@ -44,6 +44,9 @@ pub const USAGE: Place = Place { path: "/usage", name: text("用量", "Usage") }
 /// Charts.
 pub const TRAFFIC: Place = Place { path: "/traffic", name: text("调用量", "Traffic") };
 
+/// What was done here.
+pub const ACTIONS: Place = Place { path: "/actions", name: text("操作记录", "Actions") };
+
 /// The navigation, in order.
 pub const NAVIGATION: &[Place] =
-    &[FRONT, EXCHANGES, REFUSED, INSTANCES, LICENSES, ORDERS, JOBS, STOCK, TENANTS, USAGE, TRAFFIC];
+    &[FRONT, EXCHANGES, REFUSED, INSTANCES, LICENSES, ORDERS, JOBS, STOCK, TENANTS, USAGE, TRAFFIC, ACTIONS];

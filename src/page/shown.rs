@@ -16,7 +16,7 @@ const BEIJING: Offset = tz::offset(8);
 /// Where there is nothing to show.
 pub const NOTHING: &str = "–";
 
-/// An instant in Beijing time, in UTC for programs and on hovering: `2026-11-26 14:47:00 +08`.
+/// An instant in Beijing time, which the page names at its foot; in UTC for programs and on hovering.
 pub fn time(at: Timestamp) -> Markup {
     let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
     html! {
@@ -31,7 +31,7 @@ pub fn time_or_dash(at: Option<Timestamp>) -> Markup {
 
 /// The same as text.
 pub fn beijing(at: Timestamp) -> String {
-    BEIJING.to_datetime(at).strftime("%Y-%m-%d %H:%M:%S +08").to_string()
+    BEIJING.to_datetime(at).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// A day of the calendar in Beijing, as `11-26`.
@@ -41,8 +41,13 @@ pub fn beijing_day(at: Timestamp) -> String {
 
 /// A length of time in its two largest units: `2 d 3 h`, `2 天 3 小时`.
 pub fn duration(length: Duration) -> Words {
-    const UNITS: [(u64, Text); 4] =
-        [(86_400, text("天", "d")), (3_600, text("小时", "h")), (60, text("分钟", "min")), (1, text("秒", "s"))];
+    const UNITS: [(u64, Text); 5] = [
+        (365 * 86_400, text("年", "y")),
+        (86_400, text("天", "d")),
+        (3_600, text("小时", "h")),
+        (60, text("分钟", "min")),
+        (1, text("秒", "s")),
+    ];
     let seconds = length.as_secs();
     let first = UNITS.iter().position(|(size, _)| seconds >= *size).unwrap_or(UNITS.len() - 1);
     let mut rest = seconds;
@@ -109,7 +114,7 @@ mod tests {
         let at: Timestamp = "2026-11-26T16:47:01.5Z".parse().unwrap();
         assert_eq!(
             time(at).into_string(),
-            "<time datetime=\"2026-11-26T16:47:01Z\" title=\"2026-11-26 16:47:01 UTC\">2026-11-27 00:47:01 +08</time>"
+            "<time datetime=\"2026-11-26T16:47:01Z\" title=\"2026-11-26 16:47:01 UTC\">2026-11-27 00:47:01</time>"
         );
         assert_eq!(beijing_day(at), "11-27");
     }
@@ -124,6 +129,7 @@ mod tests {
             (3_600, "1 小时", "1 h"),
             (90_061, "1 天 1 小时", "1 d 1 h"),
             (86_459, "1 天", "1 d"),
+            (400 * 86_400, "1 年 35 天", "1 y 35 d"),
         ] {
             assert_eq!(duration(Duration::from_secs(seconds)), words(zh, en));
         }

@@ -13,6 +13,7 @@ mod directory;
 mod earlier;
 mod error;
 mod exchange;
+mod front;
 mod gap;
 mod health;
 mod heartbeat;

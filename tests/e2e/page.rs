@@ -4,5 +4,6 @@ pub mod crawl;
 mod guard;
 mod login;
 mod needs_browser;
+pub mod scene;
 mod shown;
 pub mod visitor;

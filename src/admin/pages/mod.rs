@@ -14,6 +14,7 @@
 //! A POST comes to its handler only with the token of its session and from koogate's own page: that is looked at in
 //! [`answer`], once, so that no handler can forget it.
 
+pub(super) mod actions;
 mod attempts;
 pub(super) mod exchanges;
 pub(super) mod front;

@@ -17,9 +17,8 @@ pub(super) fn open_orders(view: &View<'_>, orders: &[OpenOrder]) -> Markup {
     let columns = [
         column("订单", "Order"),
         number("距退款", "Until refund"),
-        column("实例", "Instance"),
         column("商品", "Product"),
-        column("首次调用", "First call"),
+        column("实例", "Instance"),
     ];
     let rows: Vec<_> = orders
         .iter()
@@ -29,9 +28,8 @@ pub(super) fn open_orders(view: &View<'_>, orders: &[OpenOrder]) -> Markup {
             vec![
                 foreign_or_dash(order.order_id.as_deref()),
                 badge(view, tone, &minutes_left(left)),
-                foreign_short(&order.instance_id),
                 foreign_or_dash(order.product_id.as_deref()),
-                time(order.first_call),
+                foreign_short(&order.instance_id),
             ]
         })
         .collect();
@@ -117,7 +115,7 @@ fn shown_half(view: &View<'_>, half: Half, name: Text) -> Markup {
     }
     let said = format!("{}: {}", view.say(&name), view.say(&said));
     html! {
-        span.half class=(class) title=(said) { span aria-hidden="true" { (sign) } span.unseen { (said) } }
+        span class={ "half " (class) } title=(said) { span aria-hidden="true" { (sign) } span.unseen { (said) } }
     }
 }
 
@@ -193,20 +191,14 @@ pub(super) fn today(view: &View<'_>, calls: &Calls) -> Markup {
 }
 
 pub(super) fn sold(view: &View<'_>, sold: &[Sold]) -> Markup {
-    let columns = [
-        column("实例", "Instance"),
-        column("状态", "Status"),
-        column("订单", "Order"),
-        column("商品", "Product"),
-        column("下单时间", "Ordered"),
-    ];
+    let columns =
+        [column("订单", "Order"), column("状态", "Status"), column("商品", "Product"), column("下单时间", "Ordered")];
     let rows: Vec<_> = sold
         .iter()
         .map(|instance| {
             vec![
-                foreign_short(&instance.instance_id),
+                foreign_short(instance.order_id.as_deref().unwrap_or(&instance.instance_id)),
                 status(view, &instance.status),
-                foreign_or_dash(instance.order_id.as_deref()),
                 foreign_or_dash(instance.product_id.as_deref()),
                 time(instance.at),
             ]

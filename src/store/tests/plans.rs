@@ -171,6 +171,7 @@ fn run_exchanges(tx: &Tx<'_>, operation: i64) -> Result<(), StoreError> {
     tx.next_exchange()?;
     tx.request_of(exchange)?;
     tx.exchange(exchange)?;
+    tx.calls_since(at(-10))?;
     tx.exchanges(&ExchangeFilter::default(), 10)?;
     tx.purge_exchanges(at(-10), at(-5), 500)?;
     Ok(())

@@ -19,12 +19,15 @@ use crate::page::visitor::{TOKEN, Visitor};
 /// What is wrong with a page, as far as the page itself can tell: names of rules with the elements that break them.
 const EXAMINE: &str = include_str!("needs_browser/examine.js");
 
+const DEVICES: [(&str, u32, u32); 2] = [("phone", 360, 740), ("desktop", 1280, 800)];
+
 fn log_in(browser: &mut Browser, koogate: &Koogate, language: &str) -> String {
     let site = format!("http://{}", koogate.admin.unwrap());
     browser.call("Network.clearBrowserCookies", json!({}));
     browser.open(&format!("{site}/language?to={language}"));
     browser.open(&format!("{site}/login"));
-    assert_eq!(browser.text("document.activeElement.id"), "token", "the field has the focus");
+    // A page gives the focus when it is drawn.
+    browser.wait_until("document.activeElement.id === 'token'");
     browser.type_text(TOKEN);
     browser.press_enter();
     assert_eq!(browser.text("location.pathname"), "/");
@@ -41,21 +44,29 @@ fn targets(koogate: &Koogate) -> Vec<String> {
 #[test]
 #[ignore = "needs chromium; .ci/run runs it"]
 fn every_page_fits_and_can_be_read_on_a_phone_and_on_a_desktop_in_both_languages_and_colour_schemes() {
-    let (koogate, _scratch) = scene::busy();
-    let targets = targets(&koogate);
+    let scene = scene::busy();
+    let koogate = &scene.koogate;
+    let targets = targets(koogate);
     let mut browser = Browser::start();
     let mut faults = Vec::new();
     for language in ["zh", "en"] {
-        let site = log_in(&mut browser, &koogate, language);
-        for (device, width, height) in [("phone", 360, 740), ("desktop", 1280, 800)] {
+        for (device, width, height) in DEVICES {
             for scheme in ["light", "dark"] {
                 browser.look(width, height, scheme);
-                for target in ["/login"].into_iter().chain(targets.iter().map(String::as_str)) {
+                browser.call("Network.clearBrowserCookies", json!({}));
+                let site = format!("http://{}", koogate.admin.unwrap());
+                browser.open(&format!("{site}/language?to={language}"));
+                browser.open(&format!("{site}/login"));
+                look_at(&mut browser, &format!("/login {language} {device} {scheme}"), &mut faults);
+            }
+        }
+        let site = log_in(&mut browser, koogate, language);
+        for (device, width, height) in DEVICES {
+            for scheme in ["light", "dark"] {
+                browser.look(width, height, scheme);
+                for target in &targets {
                     browser.open(&format!("{site}{target}"));
-                    let found = browser.value(EXAMINE);
-                    let place = format!("{target} {language} {device} {scheme}");
-                    faults.extend(found.as_array().unwrap().iter().map(|fault| format!("{place}: {fault}")));
-                    keep_picture(&mut browser, &place);
+                    look_at(&mut browser, &format!("{target} {language} {device} {scheme}"), &mut faults);
                 }
             }
         }
@@ -63,7 +74,10 @@ fn every_page_fits_and_can_be_read_on_a_phone_and_on_a_desktop_in_both_languages
     assert_eq!(faults, Vec::<String>::new());
 }
 
-fn keep_picture(browser: &mut Browser, place: &str) {
+/// Notes what is wrong with the page that is open, and keeps a picture of it where one is wanted.
+fn look_at(browser: &mut Browser, place: &str, faults: &mut Vec<String>) {
+    let found = browser.value(EXAMINE);
+    faults.extend(found.as_array().unwrap().iter().map(|fault| format!("{place}: {fault}")));
     let Some(folder) = std::env::var_os("KOOGATE_SCREENSHOTS") else { return };
     let name: String = place.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     std::fs::write(Path::new(&folder).join(format!("{}.png", name.trim_matches('-'))), browser.picture(true)).unwrap();
@@ -72,10 +86,11 @@ fn keep_picture(browser: &mut Browser, place: &str) {
 #[test]
 #[ignore = "needs chromium; .ci/run runs it"]
 fn every_control_is_reached_by_keyboard_in_the_order_of_the_page_and_is_seen_to_have_the_focus() {
-    let (koogate, _scratch) = scene::busy();
-    let targets = targets(&koogate);
+    let scene = scene::busy();
+    let koogate = &scene.koogate;
+    let targets = targets(koogate);
     let mut browser = Browser::start();
-    let site = log_in(&mut browser, &koogate, "en");
+    let site = log_in(&mut browser, koogate, "en");
     for target in &targets {
         browser.open(&format!("{site}{target}"));
         let controls = "[...document.querySelectorAll('a[href],button,input:not([type=hidden]),select,textarea,summary,[tabindex=\"0\"]')]\
@@ -96,9 +111,10 @@ fn every_control_is_reached_by_keyboard_in_the_order_of_the_page_and_is_seen_to_
 #[test]
 #[ignore = "needs chromium; .ci/run runs it"]
 fn a_session_is_begun_and_ended_by_keyboard_alone() {
-    let (koogate, _scratch) = scene::busy();
+    let scene = scene::busy();
+    let koogate = &scene.koogate;
     let mut browser = Browser::start();
-    let site = log_in(&mut browser, &koogate, "en");
+    let site = log_in(&mut browser, koogate, "en");
     // The first stop skips the navigation.
     browser.press_tab();
     assert_eq!(browser.text("document.activeElement.textContent"), "Skip to the content");
@@ -107,9 +123,11 @@ fn a_session_is_begun_and_ended_by_keyboard_alone() {
     assert_eq!(browser.text("location.pathname"), "/login");
     browser.open(&format!("{site}/"));
     assert_eq!(browser.text("location.pathname"), "/login", "the session has ended");
+    browser.wait_until("document.activeElement.id === 'token'");
     browser.type_text("wrong");
     browser.press_enter();
     assert!(browser.text("document.querySelector('[role=alert]').textContent").contains("This is not the token."));
+    browser.wait_until("document.activeElement.id === 'token'");
     let described = "document.getElementById(document.activeElement.getAttribute('aria-describedby').split(' ')[0])";
     assert!(browser.text(&format!("{described}.textContent")).contains("This is not the token."));
 }
@@ -117,11 +135,12 @@ fn a_session_is_begun_and_ended_by_keyboard_alone() {
 #[test]
 #[ignore = "needs java and vnu.jar; .ci/run runs it"]
 fn every_page_is_valid_html() {
-    let (koogate, _scratch) = scene::busy();
+    let scene = scene::busy();
+    let koogate = &scene.koogate;
     let folder = tempfile::tempdir().unwrap();
     let mut count = 0;
     for language in ["zh", "en"] {
-        let mut visitor = Visitor::new(&koogate);
+        let mut visitor = Visitor::new(koogate);
         visitor.get(&format!("/language?to={language}"));
         let mut keep = |html: &[u8]| {
             std::fs::write(folder.path().join(format!("{language}-{count}.html")), html).unwrap();

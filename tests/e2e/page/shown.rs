@@ -63,6 +63,9 @@ fn every_page_is_whole_in_both_languages_and_nothing_that_others_wrote_becomes_m
             {
                 assert!(!html.contains(harmful), "{target}: {harmful}: {html}");
             }
+            for tag in html.split('<').skip(1).filter_map(|rest| rest.split('>').next()) {
+                assert!(tag.matches(" class=").count() < 2, "{target}: two classes: <{tag}>");
+            }
             for own in own_texts(html) {
                 assert!(is_in(language, &own), "{target}, {language:?}: {own:?}");
             }
@@ -91,8 +94,8 @@ fn is_in(language: Language, text: &str) -> bool {
         (most.max(run), run)
     });
     match language {
-        Language::English => !text.contains(is_chinese),
-        Language::Chinese => longest.0 < 3,
+        Language::En => !text.contains(is_chinese),
+        Language::Zh => longest.0 < 3,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
@@ -107,23 +107,28 @@ impl Browser {
         self.call("Input.insertText", json!({ "text": text }));
     }
 
+    /// Tab; when it returns, the page has moved the focus.
     pub fn press_tab(&mut self) {
-        self.key("Tab", 9, "");
+        for kind in ["keyDown", "keyUp"] {
+            self.call("Input.dispatchKeyEvent", key(kind, "Tab", 9, ""));
+        }
     }
 
     /// Enter, where that leads to another page.
     pub fn press_enter(&mut self) {
-        self.leading_on("the page after Enter", |browser| browser.key("Enter", 13, "\r"));
+        // The answer to the first may come after the page it leads to.
+        self.leading_on("the page after Enter", |browser| {
+            browser.send("Input.dispatchKeyEvent", key("keyDown", "Enter", 13, "\r"));
+        });
+        self.call("Input.dispatchKeyEvent", key("keyUp", "Enter", 13, ""));
     }
 
-    fn key(&mut self, name: &str, code: u32, text: &str) {
-        for kind in ["keyDown", "keyUp"] {
-            let mut key = json!({ "type": kind, "key": name, "code": name, "windowsVirtualKeyCode": code });
-            if kind == "keyDown" && !text.is_empty() {
-                key["text"] = text.into();
-            }
-            // The answer may come after the page it leads to.
-            self.send("Input.dispatchKeyEvent", key);
+    /// Waits until an expression is true in the page.
+    pub fn wait_until(&mut self, expression: &str) {
+        let until = Instant::now() + PATIENCE;
+        while self.value(expression) != true {
+            assert!(Instant::now() < until, "it never came true: {expression}");
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -147,6 +152,10 @@ impl Drop for Browser {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn key(kind: &str, name: &str, code: u32, text: &str) -> Value {
+    json!({ "type": kind, "key": name, "code": name, "windowsVirtualKeyCode": code, "text": text })
 }
 
 fn read(answers: ChildStdout, sender: &mpsc::Sender<Value>) {
