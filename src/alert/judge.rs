@@ -145,12 +145,11 @@ fn of_orders(standing: &Standing, now: Timestamp, found: &mut Vec<Found>) {
 
 fn of_work(standing: &Standing, rules: &Rules, now: Timestamp, found: &mut Vec<Found>) {
     for job in &standing.dead_jobs {
-        let command = if job.is_tenants { "tenant retry" } else { "instance retry" };
         let alarm = Alarm::JobDead {
             job: job.job,
             task: job.task.clone(),
             about: job.about.clone(),
-            retry: format!("{command} {}", job.about),
+            retry: format!("{} {}", job.retry, job.about),
         };
         found.push(Found { alarm, since: job.at });
     }
@@ -258,7 +257,7 @@ mod tests {
         let stock = |left| Standing { stocks: vec![("a".to_owned(), left)], ..Standing::default() };
         assert_eq!(kinds(&stock(0), &Machine::default()), [Kind::StockEmpty]);
         assert_eq!(kinds(&stock(5), &Machine::default()), [Kind::StockLow]);
-        let dead = DeadJob { job: 1, task: "t".to_owned(), about: "i".to_owned(), is_tenants: false, at: None };
+        let dead = DeadJob { job: 1, task: "t".to_owned(), about: "i".to_owned(), retry: "instance retry", at: None };
         let standing = Standing {
             dead_jobs: vec![dead],
             usage_due: Some((at(-2), 3)),

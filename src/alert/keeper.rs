@@ -4,6 +4,8 @@
 //! Its memory is what counts, so that an alarm about the database goes out while nothing can be written; the table is how a
 //! restart knows what was told. A message that was sent and not recorded before a crash is sent again.
 
+mod rows;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,10 +16,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::board::{self, Note};
 use super::judge::{self, CALENDAR, Machine, Rules};
-use super::ledger::{Due, Entry, Key, Ledger, Told};
+use super::ledger::{Due, Entry, Key, Ledger};
 use super::standing::StandingQuery;
 use super::wire::Outlet;
-use super::{Alarm, Kind, beijing, ledger, message, sender};
+use super::{Kind, beijing, ledger, message, sender};
 use crate::backoff::Backoff;
 use crate::check;
 use crate::config::Fulfilment;
@@ -27,7 +29,7 @@ use crate::health::Health;
 use crate::http::Tls;
 use crate::settings::Settings;
 use crate::snapshots::age::{Age, Ages};
-use crate::store::{AlertRow, Store, StoreError, ToldRow, Tx, WebhookRow};
+use crate::store::{Store, Tx, WebhookRow};
 use crate::usage::pusher::LATE;
 
 /// How often is looked.
@@ -39,8 +41,8 @@ const WAIT: u32 = 3;
 /// A commit may take so long; what is not recorded then is recorded later.
 const RECORD_WITHIN: Duration = Duration::from_secs(5);
 
-/// Pauses after failures of a webhook.
-const PAUSES: Backoff = Backoff { first: Duration::from_secs(30), slowest: Duration::from_secs(3600) };
+/// After a failure a webhook has a pause of half a look, 30 s; it doubles up to so many looks, an hour.
+const LONGEST_PAUSE: u32 = 60;
 
 /// So many alerts are in one message to software, which is told each of them.
 const IN_ONE_MESSAGE: usize = 200;
@@ -160,6 +162,10 @@ impl Keeper {
         self.every / WAIT
     }
 
+    fn pauses(&self) -> Backoff {
+        Backoff { first: self.every / 2, slowest: self.every * LONGEST_PAUSE }
+    }
+
     /// Whether something waits for what comes soon after it.
     fn has_news(&self) -> bool {
         let (now, wait) = (Timestamp::now(), signed(self.wait() * 2));
@@ -183,7 +189,7 @@ impl Keeper {
             // Those that stand come last, and count where both are there.
             rows.reverse();
             rows.extend(tx.standing_alerts(limit)?);
-            let entries = rows.into_iter().map(|row| entry(tx, row)).collect::<Result<Vec<_>, _>>()?;
+            let entries = rows.into_iter().map(|row| rows::entry(tx, row)).collect::<Result<Vec<_>, _>>()?;
             Ok((entries, tx.alert_webhooks()?))
         });
         match read {
@@ -287,7 +293,7 @@ impl Keeper {
         let keys: Vec<Key> = changed.iter().map(Entry::key).collect();
         let deadline = Some(Instant::now() + RECORD_WITHIN);
         let recorded =
-            self.subjects.store.write(deadline, move |tx| changed.iter().map(|entry| write(tx, entry)).collect());
+            self.subjects.store.write(deadline, move |tx| changed.iter().map(|entry| rows::write(tx, entry)).collect());
         match recorded {
             Ok(rows) => self.ledger.recorded(keys.into_iter().zip::<Vec<i64>>(rows)),
             Err(error) => log::debug!("alerts could not be recorded yet: {error}"),
@@ -301,7 +307,7 @@ impl Keeper {
             let now = Timestamp::now();
             let paused = self.webhooks.get(&webhook.label).and_then(|row| row.not_before);
             // A clock that was set back must not make the pause longer than it may be.
-            let longest = signed(PAUSES.slowest * 2);
+            let longest = signed(self.pauses().slowest * 2);
             if paused.is_some_and(|until| now < until && until.duration_since(now) < longest) {
                 continue;
             }
@@ -324,7 +330,7 @@ impl Keeper {
 
     fn sent(&mut self, webhook: &sender::Webhook, due: &[Due], sent: Result<(), String>) {
         let now = Timestamp::now();
-        let (label, kind) = (&webhook.label, webhook.outlet.as_str());
+        let (label, kind, pauses) = (&webhook.label, webhook.outlet.as_str(), self.pauses());
         let row = self.webhooks.entry(label.clone()).or_insert_with(|| WebhookRow {
             webhook: label.clone(),
             kind: kind.to_owned(),
@@ -351,7 +357,7 @@ impl Keeper {
                 row.failing_since.get_or_insert(now);
                 row.failures += 1;
                 let failures = u32::try_from(row.failures).unwrap_or(u32::MAX);
-                let pause = fault::pace("alert-pause", PAUSES.pause(failures, crate::backoff::jitter()));
+                let pause = pauses.pause(failures, crate::backoff::jitter());
                 row.not_before = Some(crate::backoff::after(now, pause));
                 row.last_error = Some(error);
             }
@@ -390,53 +396,6 @@ fn free_space(file: &std::path::Path) -> Option<u64> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let found = rustix::fs::statvfs(folder.unwrap_or(std::path::Path::new("."))).ok()?;
     Some(found.f_bavail.saturating_mul(found.f_frsize) >> 20)
-}
-
-fn entry(tx: &Tx<'_>, row: AlertRow) -> Result<Option<Entry>, StoreError> {
-    // A newer koogate may have recorded what this one does not know.
-    let Ok(alarm) = serde_json::from_str::<Alarm>(&row.alarm) else { return Ok(None) };
-    let told = tx.told_of_alert(row.row)?.into_iter();
-    let told = told.map(|told| (told.webhook, Told { at: told.told_at, times: told.times, end_told: told.end_told }));
-    Ok(Some(Entry {
-        row: Some(row.row),
-        alarm,
-        since: row.since,
-        noticed: row.last_met,
-        last_met: row.last_met,
-        times: row.times,
-        ended: row.ended_at,
-        came_back: false,
-        told: told.collect(),
-        is_dirty: false,
-    }))
-}
-
-/// Returns the row.
-fn write(tx: &Tx<'_>, entry: &Entry) -> Result<i64, StoreError> {
-    let alarm = serde_json::to_string(&entry.alarm)
-        .map_err(|error| StoreError::BadRow { table: "alert", problem: error.to_string() })?;
-    let row = AlertRow {
-        row: entry.row.unwrap_or_default(),
-        kind: entry.alarm.kind().as_str().to_owned(),
-        subject: entry.alarm.subject(),
-        alarm,
-        since: entry.since,
-        last_met: entry.last_met,
-        times: entry.times,
-        ended_at: entry.ended,
-    };
-    let id = match entry.row {
-        Some(id) => {
-            tx.update_alert(&row)?;
-            id
-        }
-        None => tx.insert_alert(&row)?,
-    };
-    for (webhook, told) in &entry.told {
-        let Told { at, times, end_told } = *told;
-        tx.put_told(&ToldRow { alert: id, webhook: webhook.clone(), told_at: at, times, end_told })?;
-    }
-    Ok(id)
 }
 
 fn signed(time: Duration) -> SignedDuration {

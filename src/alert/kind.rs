@@ -74,7 +74,7 @@ kinds! {
     /// A stock is empty.
     StockEmpty = "stock-empty", Urgent, Looked;
     /// A stock is low.
-    StockLow = "stock-low", Warning, Looked;
+    StockLow = "stock-low", Warning, Faded;
     /// An instance is frozen though it is paid.
     FrozenThoughPaid = "frozen-though-paid", Warning, Looked;
     /// A product that nobody has configured was ordered.

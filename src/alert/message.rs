@@ -183,7 +183,7 @@ mod tests {
              job 3 (instance.create, i-3) was given up: koogate instance retry i-3\n\
              job 4 (instance.create, i-4) was given up: koogate instance retry i-4\n\
              job 5 (instance.create, i-5) was given up: koogate instance retry i-5\n … +95\n\
-             Since (Beijing): 2026-11-26 14:05\n\
+             Since (Beijing): 2026-11-26 14:25\n\
              Cost: a buyer does not have what was bought until it is tried again\n\
              Mend: mend the application, then try again with the command shown"
         );

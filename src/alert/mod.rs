@@ -3,7 +3,7 @@
 //! | file | |
 //! | --- | --- |
 //! | `kind` | every kind of alarm there is: how it is called, how grave it is, how it ends |
-//! | `alarm` | an alarm with its facts; `words` has its texts in both languages |
+//! | `alarm` | an alarm with its facts; `words` and `page` have its texts in both languages |
 //! | `standing` | what one read of the database found |
 //! | `beijing` | half days and months as KooGallery counts them |
 //! | `judge` | which alarms follow from what one read of the database, and a look at the machine, found |
@@ -24,6 +24,7 @@ pub mod keeper;
 pub mod kind;
 pub mod ledger;
 pub mod message;
+mod page;
 pub mod sender;
 pub mod standing;
 pub mod wire;

@@ -95,8 +95,8 @@ pub struct DeadJob {
     pub task: String,
     /// What it is about: an instance, a tenant or an order.
     pub about: String,
-    /// Whether it is a tenant's.
-    pub is_tenants: bool,
+    /// What tries it again: `instance retry`, `tenant retry` or `order show --refresh`, before what it is about.
+    pub retry: &'static str,
     /// When it was given up.
     pub at: Option<Timestamp>,
 }

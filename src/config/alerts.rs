@@ -2,11 +2,39 @@
 
 use crate::alert::wire::Outlet;
 use crate::config::error::Problem;
-use crate::config::secrets::{self, ALERT_URL, HEARTBEAT_URL, ROBOT_SECRET, WEBHOOK_SECRET};
+use crate::config::secrets::{self, SecretKind, WEBHOOK_SECRET, visible_ascii_fault};
 use crate::config::section::Section;
 use crate::config::value::one_of;
 use crate::secret::Secret;
 use crate::text::Language;
+
+/// The address of a webhook that alerts go to: whoever knows it may send.
+const ALERT_URL: SecretKind = SecretKind {
+    expected: "an address with https://, as the robot's settings show it",
+    mend: "docs/alerts.md says where to find it",
+    fault: web_address_fault,
+};
+
+/// The address that is called while all is well.
+const HEARTBEAT_URL: SecretKind = SecretKind {
+    expected: "an address with https://",
+    mend: "docs/alerts.md names services that watch for it",
+    fault: web_address_fault,
+};
+
+fn web_address_fault(value: &str) -> Option<String> {
+    if !(value.starts_with("https://") || value.starts_with("http://")) {
+        return Some("it does not start with https:// (or, within your own network, http://)".to_owned());
+    }
+    visible_ascii_fault(value, 10, 2048)
+}
+
+/// The secret that a robot checks signatures with.
+const ROBOT_SECRET: SecretKind = SecretKind {
+    expected: "8 to 256 visible ASCII characters",
+    mend: "the robot's settings show it: 加签 or 签名校验; docs/alerts.md",
+    fault: |value| visible_ascii_fault(value, 8, 256),
+};
 
 /// More webhooks would make the last one hear late.
 const MOST: usize = 8;

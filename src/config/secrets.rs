@@ -18,11 +18,11 @@ use crate::secret::Secret;
 /// What one kind of secret must look like.
 pub(super) struct SecretKind {
     /// What to write, for messages.
-    expected: &'static str,
+    pub(super) expected: &'static str,
     /// Where the real value comes from, for a placeholder left standing.
-    mend: &'static str,
+    pub(super) mend: &'static str,
     /// Says what is wrong with a value, without repeating any of it.
-    fault: fn(&str) -> Option<String>,
+    pub(super) fault: fn(&str) -> Option<String>,
 }
 
 /// The access key of the basic interfaces: the marketplace issues short visible texts.
@@ -72,34 +72,6 @@ pub(super) const LOGIN_SECRET: SecretKind = SecretKind {
     expected: "32 to 256 visible ASCII characters",
     mend: "`openssl rand -hex 32` writes one; your application needs it too",
     fault: |value| visible_ascii_fault(value, 32, 256),
-};
-
-/// The address of a webhook that alerts go to: whoever knows it may send.
-pub(super) const ALERT_URL: SecretKind = SecretKind {
-    expected: "an address with https://, as the robot's settings show it",
-    mend: "docs/alerts.md says where to find it",
-    fault: web_address_fault,
-};
-
-/// The address that is called while all is well.
-pub(super) const HEARTBEAT_URL: SecretKind = SecretKind {
-    expected: "an address with https://",
-    mend: "docs/alerts.md names services that watch for it",
-    fault: web_address_fault,
-};
-
-fn web_address_fault(value: &str) -> Option<String> {
-    if !(value.starts_with("https://") || value.starts_with("http://")) {
-        return Some("it does not start with https:// (or, within your own network, http://)".to_owned());
-    }
-    visible_ascii_fault(value, 10, 2048)
-}
-
-/// The secret that a robot checks signatures with.
-pub(super) const ROBOT_SECRET: SecretKind = SecretKind {
-    expected: "8 to 256 visible ASCII characters",
-    mend: "the robot's settings show it: 加签 or 签名校验; docs/alerts.md",
-    fault: |value| visible_ascii_fault(value, 8, 256),
 };
 
 /// The secret half of the access key of the seller's Huawei Cloud account.
@@ -353,7 +325,7 @@ fn is_placeholder(value: &str) -> bool {
         || ["CHANGEME", "PASTEHERE", "YOURKEY", "TODO"].iter().any(|placeholder| letters == *placeholder)
 }
 
-fn visible_ascii_fault(value: &str, shortest: usize, longest: usize) -> Option<String> {
+pub(super) fn visible_ascii_fault(value: &str, shortest: usize, longest: usize) -> Option<String> {
     let length = value.chars().count();
     if !value.chars().all(|c| c.is_ascii_graphic()) {
         Some("it has blanks, control characters or characters outside ASCII".to_owned())

@@ -163,7 +163,7 @@ mod tests {
     use crate::page::{Language, text, words};
 
     fn view() -> View<'static> {
-        View { language: Language::English, now: jiff::Timestamp::UNIX_EPOCH, csrf: None, target: "/", flash: None }
+        View { language: Language::En, now: jiff::Timestamp::UNIX_EPOCH, csrf: None, target: "/", flash: None }
     }
 
     fn column(label: &str, values: &[Option<f64>]) -> Column {

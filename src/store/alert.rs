@@ -62,8 +62,10 @@ pub struct WebhookRow {
 impl Tx<'_> {
     /// Alerts that stand, the oldest first.
     pub fn standing_alerts(&self, limit: i64) -> Result<Vec<AlertRow>, StoreError> {
-        let sql = format!("{SELECT} WHERE ended_at IS NULL ORDER BY id LIMIT ?1");
-        self.all("list standing alerts", &sql, [limit], read_row)
+        let sql = format!("{SELECT} WHERE ended_at IS NULL ORDER BY kind, subject LIMIT ?1");
+        let mut rows = self.all("list standing alerts", &sql, [limit], read_row)?;
+        rows.sort_by_key(|row| row.row);
+        Ok(rows)
     }
 
     /// Alerts that have ended since, the newest end first.

@@ -90,12 +90,17 @@ impl Tx<'_> {
 
     fn dead_jobs(&self) -> Result<Vec<DeadJob>, StoreError> {
         let sql = "SELECT job.id, job.task, coalesce(instance.instance_id, tenant.tenant_id, job.order_id, ''), \
-                   job.tenant IS NOT NULL, job.finished_at \
-                   FROM job LEFT JOIN instance ON instance.id = job.instance LEFT JOIN tenant ON tenant.id = job.tenant \
+                   job.instance IS NOT NULL, job.tenant IS NOT NULL, job.finished_at \
+                   FROM job INDEXED BY job_dead LEFT JOIN instance ON instance.id = job.instance LEFT JOIN tenant ON tenant.id = job.tenant \
                    WHERE job.state = 'dead' AND instance.environment IS NOT 'test' ORDER BY job.id LIMIT ?1";
         self.all("look for dead jobs", sql, [MOST], |row| {
-            let at = row.get::<_, Option<i64>>(4)?.map(instant).transpose()?;
-            Ok(DeadJob { job: row.get(0)?, task: row.get(1)?, about: row.get(2)?, is_tenants: row.get(3)?, at })
+            let at = row.get::<_, Option<i64>>(5)?.map(instant).transpose()?;
+            let retry = match (row.get(3)?, row.get(4)?) {
+                (true, _) => "instance retry",
+                (false, true) => "tenant retry",
+                (false, false) => "order show --refresh",
+            };
+            Ok(DeadJob { job: row.get(0)?, task: row.get(1)?, about: row.get(2)?, retry, at })
         })
     }
 

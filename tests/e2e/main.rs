@@ -8,6 +8,7 @@
 )]
 
 mod admin_api;
+mod alerts;
 mod basic_v1;
 mod canaries;
 mod check;

@@ -13,7 +13,7 @@ use std::process::Command;
 use paths::named_paths;
 
 /// The core: bytes and values in, values out.
-const CORE: [&str; 61] = [
+const CORE: [&str; 62] = [
     "src/address.rs",
     "src/alert/alarm.rs",
     "src/alert/beijing.rs",
@@ -21,6 +21,7 @@ const CORE: [&str; 61] = [
     "src/alert/kind.rs",
     "src/alert/ledger.rs",
     "src/alert/message.rs",
+    "src/alert/page.rs",
     "src/alert/standing.rs",
     "src/alert/wire.rs",
     "src/alert/words.rs",

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::{Calls, Day, DeadJob, FAILED_ORDERS_ALLOWED, FailedOrders, Frozen, Half, OpenOrder, SOON, Sold, Stock};
 use crate::page::layout::View;
+use crate::page::list::{instance_link, link_to, order_link, state};
 use crate::page::pieces::{Tone, badge, facts};
 use crate::page::shown::{distance, duration, foreign_or_dash, foreign_short, time, time_or_dash};
 use crate::page::table::{column, number, table};
@@ -26,10 +27,10 @@ pub(super) fn open_orders(view: &View<'_>, orders: &[OpenOrder]) -> Markup {
             let left = order.refund_at.duration_since(view.now);
             let tone = if left < SOON { Tone::Bad } else { Tone::Warn };
             vec![
-                foreign_or_dash(order.order_id.as_deref()),
+                order_link(order.order_id.as_deref()),
                 badge(view, tone, &minutes_left(left)),
                 foreign_or_dash(order.product_id.as_deref()),
-                foreign_short(&order.instance_id),
+                instance_link(Some(&order.instance_id)),
             ]
         })
         .collect();
@@ -120,8 +121,13 @@ fn shown_half(view: &View<'_>, half: Half, name: Text) -> Markup {
 }
 
 pub(super) fn dead_jobs(view: &View<'_>, jobs: &[DeadJob]) -> Markup {
-    let columns =
-        [number("任务", "Job"), column("事件", "Event"), column("对象", "About"), column("放弃时间", "Given up")];
+    let columns = [
+        number("任务", "Job"),
+        column("事件", "Event"),
+        column("对象", "About"),
+        column("放弃时间", "Given up"),
+        column("操作", "Action"),
+    ];
     let rows: Vec<_> = jobs
         .iter()
         .map(|job| {
@@ -130,6 +136,7 @@ pub(super) fn dead_jobs(view: &View<'_>, jobs: &[DeadJob]) -> Markup {
                 html! { code { (job.task) } },
                 foreign_or_dash(Some(&job.about)),
                 time_or_dash(job.at),
+                html! { a.button href={ "/jobs/" (job.job) "/retry" } { (view.say(&text("重试", "Retry"))) } },
             ]
         })
         .collect();
@@ -148,7 +155,7 @@ pub(super) fn stocks(view: &View<'_>, stocks: &[Stock]) -> Markup {
                 left if left < stock.low => Tone::Warn,
                 _ => Tone::Good,
             };
-            vec![foreign_short(&stock.name), badge(view, tone, &left), html! { (stock.low) }]
+            vec![link_to("/stock", &stock.name), badge(view, tone, &left), html! { (stock.low) }]
         })
         .collect();
     let caption = text("空库存无法开通新订单。", "An empty stock opens no new order.");
@@ -162,7 +169,7 @@ pub(super) fn frozen(view: &View<'_>, frozen: &[Frozen]) -> Markup {
         .map(|instance| {
             let left = distance(view, instance.expire_time);
             vec![
-                foreign_short(&instance.instance_id),
+                instance_link(Some(&instance.instance_id)),
                 html! { (time(instance.expire_time)) " (" (view.say(&left)) ")" },
             ]
         })
@@ -197,8 +204,8 @@ pub(super) fn sold(view: &View<'_>, sold: &[Sold]) -> Markup {
         .iter()
         .map(|instance| {
             vec![
-                foreign_short(instance.order_id.as_deref().unwrap_or(&instance.instance_id)),
-                status(view, &instance.status),
+                sold_link(instance),
+                state(view, &instance.status),
                 foreign_or_dash(instance.product_id.as_deref()),
                 time(instance.at),
             ]
@@ -208,14 +215,8 @@ pub(super) fn sold(view: &View<'_>, sold: &[Sold]) -> Markup {
     table(view, view.say(&caption), &columns, &rows, &text("还没有售出任何实例。", "Nothing was sold yet."))
 }
 
-/// The status of an instance as a badge.
-pub(crate) fn status(view: &View<'_>, status: &str) -> Markup {
-    let (tone, name) = match status {
-        "creating" => (Tone::Warn, text("开通中", "creating")),
-        "active" => (Tone::Good, text("使用中", "active")),
-        "frozen" => (Tone::Warn, text("已冻结", "frozen")),
-        "released" => (Tone::Quiet, text("已释放", "released")),
-        _ => (Tone::Quiet, text("未知", "unknown")),
-    };
-    badge(view, tone, &name)
+/// By its order, as the seller console has it; what has none, by its own id.
+fn sold_link(instance: &Sold) -> Markup {
+    let id = Some(instance.instance_id.as_str());
+    if instance.order_id.is_some() { order_link(instance.order_id.as_deref()) } else { instance_link(id) }
 }

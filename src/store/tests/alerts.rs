@@ -72,15 +72,16 @@ fn an_order_is_open_for_three_hours_and_has_failed_from_then_on() {
     assert_eq!(standing(3 * hours).failed_orders, failed);
     assert_eq!(standing(40 * 86_400).failed_orders, [], "another month");
     // Done, but too late: KooGallery has refunded it. Done in time: it never happened.
-    let done = |seconds| {
-        let done =
-            move |tx: &Tx<'_>| tx.set_operation(1, State::Done, Some((ResultCode::SUCCESS, "success")), at(seconds));
-        store.write(None, done).unwrap();
+    let done = |operation, seconds| {
+        let success = Some((ResultCode::SUCCESS, "success"));
+        store.write(None, move |tx| tx.set_operation(operation, State::Done, success, at(seconds))).unwrap();
     };
-    done(3 * hours + 1);
+    done(1, 3 * hours + 1);
     assert_eq!(standing(4 * hours).failed_orders, failed);
-    done(3 * hours);
-    assert_eq!(standing(4 * hours).failed_orders, []);
+    let second = store.write(None, |tx| Ok(create(tx, "CS2")?.1)).unwrap();
+    assert_eq!(standing(4 * hours).failed_orders[0].count, 2);
+    done(second, 3 * hours);
+    assert_eq!(standing(4 * hours).failed_orders, failed);
 }
 
 #[test]

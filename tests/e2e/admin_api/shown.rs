@@ -104,6 +104,7 @@ fn answers(id: &str) -> Vec<(&'static str, String, Vec<String>)> {
         ("/readyz", "/readyz".into(), vec![]),
         ("/metrics", "/metrics".into(), vec![]),
         ("/api/v1/refused", "/api/v1/refused".into(), vec![]),
+        ("/api/v1/alerts", "/api/v1/alerts".into(), vec![]),
         ("/api/v1/instances", "/api/v1/instances".into(), words("instance list")),
         ("/api/v1/instances", "/api/v1/instances?test=true".into(), words("instance list --test")),
         (

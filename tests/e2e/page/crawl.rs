@@ -1,6 +1,6 @@
 //! Every page that links lead to from the first one, as its reader sees it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::harness::{Answer, text};
 use crate::page::visitor::Visitor;
@@ -82,14 +82,4 @@ pub fn own_texts(html: &str) -> Vec<String> {
     }
     texts.retain(|text| !text.is_empty());
     texts
-}
-
-/// How often each address of a page's forms occurs.
-pub fn form_targets(html: &str) -> BTreeMap<String, usize> {
-    let mut targets = BTreeMap::new();
-    for (attributes, _) in elements(html, "form") {
-        let action = attributes.split_once("action=\"").expect("an action").1.split_once('"').unwrap().0;
-        *targets.entry(action.to_owned()).or_default() += 1;
-    }
-    targets
 }

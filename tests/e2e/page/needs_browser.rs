@@ -156,7 +156,8 @@ fn every_page_is_valid_html() {
             }
         }
     }
-    let vnu = std::env::var("KOOGATE_VNU").unwrap_or_else(|_| "target/vnu/vnu.jar".to_owned());
+    let vnu = std::env::var("KOOGATE_VNU")
+        .unwrap_or_else(|_| "target/vnu/node_modules/vnu-jar/build/dist/vnu.jar".to_owned());
     let vnu = Path::new(env!("CARGO_MANIFEST_DIR")).join(vnu);
     let mut java = Command::new("java");
     java.arg("-jar").arg(&vnu).args(["--format", "json", "--exit-zero-always", "."]);

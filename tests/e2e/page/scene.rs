@@ -9,7 +9,7 @@ use crate::shop::{FUTURE, as_test, freeze, instance_id, new_item, renewal};
 /// A running koogate, and what belongs to it.
 pub struct Scene {
     pub koogate: Koogate,
-    pub scratch: Scratch,
+    _scratch: Scratch,
     _application: Application,
 }
 
@@ -64,5 +64,5 @@ pub fn busy() -> Scene {
     });
     koogate.call(&as_test(new_instance("TEST-1")));
     koogate.post("/saasproduce?signature=0&timestamp=1&nonce=1", b"{}").unwrap();
-    Scene { koogate, scratch, _application: application }
+    Scene { koogate, _scratch: scratch, _application: application }
 }

@@ -88,7 +88,9 @@ impl Browser {
     }
 
     pub fn open(&mut self, url: &str) {
-        self.leading_on(url, |browser| drop(browser.send("Page.navigate", json!({ "url": url }))));
+        self.leading_on(url, |browser| {
+            browser.send("Page.navigate", json!({ "url": url }));
+        });
     }
 
     /// What an expression is in the page.
