@@ -67,6 +67,10 @@ fn name(action: &str) -> Words {
         "ready" => text("标记开通", "marked ready").into(),
         "import" => text("导入库存", "stock imported").into(),
         "export" => text("导出", "exported").into(),
+        "issue" => text("签发许可证", "licence issued").into(),
+        "refresh" => text("重新读取订单", "order asked for").into(),
+        "push" => text("立即发送用量", "usage sent at once").into(),
+        "withdraw" => text("撤回用量记录", "usage taken out").into(),
         other => words(other, other),
     }
 }

@@ -15,9 +15,9 @@
 //! | `style` | the style sheet, and what browsers are told about a page |
 //! | `login`, `trouble` | the login form; pages that say why there is no other |
 //! | `front` | the first page: what costs money |
-//! | `actions` | what was done here |
 //! | `list` | what lists have in common: links, words of states, how a list goes on |
 //! | `exchanges`, `exchange`, `refused`, `instances`, `instance`, `licenses`, `orders`, `jobs`, `stock`, `tenants`, `usage` | the lists, and one thing of each; they take rows as the store has them |
+//! | `actions` | what was done here |
 //! | `traffic`, `chart` | calls, failures and answer times as charts |
 //!
 //! `docs/status-page.md` shows it to its users.

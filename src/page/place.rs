@@ -14,9 +14,6 @@ pub struct Place {
 /// What costs money.
 pub const FRONT: Place = Place { path: "/", name: text("总览", "Overview") };
 
-/// What was done here.
-pub const ACTIONS: Place = Place { path: "/actions", name: text("操作记录", "Actions") };
-
 /// The journal.
 pub const EXCHANGES: Place = Place { path: "/exchanges", name: text("调用记录", "Exchanges") };
 
@@ -46,6 +43,9 @@ pub const USAGE: Place = Place { path: "/usage", name: text("用量", "Usage") }
 
 /// Charts.
 pub const TRAFFIC: Place = Place { path: "/traffic", name: text("调用量", "Traffic") };
+
+/// What was done here.
+pub const ACTIONS: Place = Place { path: "/actions", name: text("操作记录", "Actions") };
 
 /// The navigation, in order.
 pub const NAVIGATION: &[Place] =

@@ -13,7 +13,7 @@ use std::process::Command;
 use paths::named_paths;
 
 /// The core: bytes and values in, values out.
-const CORE: [&str; 58] = [
+const CORE: [&str; 62] = [
     "src/address.rs",
     "src/alert/alarm.rs",
     "src/alert/beijing.rs",
@@ -47,18 +47,22 @@ const CORE: [&str; 58] = [
     "src/login/state.rs",
     "src/login/token.rs",
     "src/page/actions.rs",
+    "src/page/chart.rs",
     "src/page/form.rs",
-    "src/page/front/",
     "src/page/front.rs",
+    "src/page/front/",
     "src/page/layout.rs",
+    "src/page/list.rs",
     "src/page/login.rs",
     "src/page/mod.rs",
     "src/page/pieces.rs",
     "src/page/place.rs",
+    "src/page/refused.rs",
     "src/page/shown.rs",
     "src/page/style.rs",
     "src/page/table.rs",
     "src/page/text.rs",
+    "src/page/traffic.rs",
     "src/page/trouble.rs",
     "src/protocol/",
     "src/usage/mod.rs",
