@@ -32,8 +32,9 @@ CREATE TABLE restore (
   skipped          INTEGER NOT NULL CHECK (skipped >= 0),
                                                 -- so many numbers after it are given to no call: the lost database may have
                                                 -- given them
-  replaced         TEXT                         -- what the database that was there is kept as; NULL: there was none, or
+  replaced         TEXT,                        -- what the database that was there is kept as; NULL: there was none, or
                                                 -- the copy was put there by hand
+  looked_at        INTEGER                      -- when its report was read first; NULL: nobody has asked for it
 ) STRICT;
 
 -- What was sold: one row for every instance KooGallery asked for. Rows are never deleted.
@@ -105,6 +106,9 @@ CREATE TABLE operation (
   done_at          INTEGER
 ) STRICT;
 CREATE INDEX operation_by_instance ON operation (instance);
+-- Orders that are open, have failed, or were done only after KooGallery had given them up (three hours after the first
+-- call): few rows, and what costs money is among them.
+CREATE INDEX operation_slow ON operation (created_at) WHERE state <> 'done' OR done_at > created_at + 10800000;
 
 -- The journal: one row for each authenticated call, numbered without gaps but for those that restore says.
 CREATE TABLE exchange (
@@ -220,6 +224,7 @@ CREATE TABLE license (
   CHECK ((state = 'uploaded') = (uploaded_at IS NOT NULL))
 ) STRICT;
 CREATE INDEX license_by_instance ON license (instance, id);
+CREATE INDEX license_requested ON license (requested_at) WHERE state = 'requested';
 
 -- The directory of joint-operation products (联营), as KooGallery tells it. Rows of tenants stay; the others go when
 -- KooGallery removes them.
@@ -382,6 +387,62 @@ CREATE TABLE usage_total (
   PRIMARY KEY (instance, used_by)
 ) STRICT, WITHOUT ROWID;
 
+-- What stands wrong, or stood, and who has been told: so that a restart tells nothing twice and forgets nothing. Old rows
+-- that have ended are purged.
+CREATE TABLE alert (
+  id               INTEGER PRIMARY KEY,
+  kind             TEXT    NOT NULL,            -- what it is, as docs/alerts.md names it
+  subject          TEXT    NOT NULL,            -- what it is about: an instanceId, a job, a stock; '': koogate as a whole
+  alarm            TEXT    NOT NULL,            -- JSON: the facts that its texts are made of; no secret, no personal data
+  since            INTEGER NOT NULL,
+  last_met         INTEGER NOT NULL,
+  times            INTEGER NOT NULL DEFAULT 1,  -- how often it was met; of what stands: once
+  ended_at         INTEGER,                     -- NULL: it stands
+  CHECK (since <= last_met OR ended_at IS NOT NULL)
+) STRICT;
+CREATE UNIQUE INDEX alert_standing ON alert (kind, subject) WHERE ended_at IS NULL;
+CREATE INDEX alert_ended ON alert (ended_at) WHERE ended_at IS NOT NULL;
+
+-- Which webhook was told of which alert.
+CREATE TABLE alert_told (
+  alert            INTEGER NOT NULL REFERENCES alert (id) ON DELETE CASCADE,
+  webhook          TEXT    NOT NULL,            -- label of its address
+  told_at          INTEGER NOT NULL,            -- the last time
+  times            INTEGER NOT NULL,            -- how often; the reminders become rarer
+  end_told         INTEGER NOT NULL DEFAULT 0 CHECK (end_told IN (0, 1)),  -- 1: it knows that it is over
+  PRIMARY KEY (alert, webhook)
+) STRICT, WITHOUT ROWID;
+
+-- How the webhooks themselves do: their failures are shown, and never alerted.
+CREATE TABLE alert_webhook (
+  webhook          TEXT    PRIMARY KEY,         -- label of its address
+  kind             TEXT    NOT NULL,            -- wecom, dingtalk, feishu, generic
+  delivered_at     INTEGER,                     -- the last message that it took
+  failing_since    INTEGER,                     -- NULL: the last one was taken
+  failures         INTEGER NOT NULL DEFAULT 0,  -- in a row
+  not_before       INTEGER,                     -- the next attempt
+  last_error       TEXT
+) STRICT, WITHOUT ROWID;
+
+-- What an operator did on the status page, and every secret that was shown there. Purged with the journal.
+CREATE TABLE operator_action (
+  id               INTEGER PRIMARY KEY,
+  at               INTEGER NOT NULL,
+  peer             TEXT    NOT NULL,            -- from where
+  action           TEXT    NOT NULL,            -- retry, ready, import, export, reveal …
+  subject          TEXT    NOT NULL,            -- what it was done to: an instanceId, a job, a stock
+  detail           TEXT                         -- what else there is to say; no secret, no personal data
+) STRICT;
+CREATE INDEX operator_action_by_time ON operator_action (at);
+
+-- The calendar of KooGallery's test calls, which come twice a day: one row for each half day of Beijing time.
+CREATE TABLE test_call_calendar (
+  half_day         INTEGER PRIMARY KEY,         -- counts from 1970-01-01 in Beijing; even: 00:00 to 12:00, odd: after it
+  calls            INTEGER NOT NULL,
+  failures         INTEGER NOT NULL,            -- answered neither 000000 nor 000004
+  last_at          INTEGER NOT NULL
+) STRICT;
+
 CREATE VIEW exchange_view AS
   SELECT id, strftime('%Y-%m-%dT%H:%M:%fZ', received_at / 1000.0, 'unixepoch') AS received_at, duration_us, environment,
          family, activity, order_id, instance_id, result_code, replayed, difference, operation, peer
@@ -412,3 +473,8 @@ CREATE VIEW restore_view AS
          strftime('%Y-%m-%dT%H:%M:%SZ', copy_at / 1000, 'unixepoch') AS copy_at, last_exchange,
          strftime('%Y-%m-%dT%H:%M:%SZ', last_exchange_at / 1000, 'unixepoch') AS last_exchange_at, skipped, replaced
   FROM restore;
+CREATE VIEW alert_view AS
+  SELECT id, kind, subject, strftime('%Y-%m-%dT%H:%M:%SZ', since / 1000, 'unixepoch') AS since, times,
+         strftime('%Y-%m-%dT%H:%M:%SZ', last_met / 1000, 'unixepoch') AS last_met,
+         strftime('%Y-%m-%dT%H:%M:%SZ', ended_at / 1000, 'unixepoch') AS ended_at, alarm
+  FROM alert;

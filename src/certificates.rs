@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use zeroize::Zeroizing;
 
+use crate::alert::{self, Alarm, Kind};
 use crate::config;
 use crate::http::{Chain, Identity, IdentityError, Tls, TlsError};
 
@@ -257,6 +258,7 @@ impl Keeper {
         state.files = files.clone();
         state.read = stamp.filter(|stamp| stamp.is_settled(now));
         state.failure = None;
+        alert::over(Kind::CertificateNotReplaced);
         if is_new {
             state.reminded = None;
         }
@@ -270,6 +272,7 @@ impl Keeper {
             Some(known) if known.stamp == stamp && known.text == text => {
                 if !known.is_alerted {
                     log::error!("ALERT the certificate was not replaced, the old one stays: {text}");
+                    alert::raise(Alarm::CertificateNotReplaced);
                     known.is_alerted = true;
                 }
             }

@@ -1,6 +1,7 @@
 //! What `koogate check` looks at: configuration, files, certificate, database, work in the background, KooGallery. Every finding that is not
 //! good says the mend. How findings are printed is the command's matter.
 
+mod alerts;
 mod copies;
 
 use std::path::Path;
@@ -79,6 +80,7 @@ pub fn run(path: &Path, tell: Tell<'_>) -> anyhow::Result<()> {
     work(&store, tell)?;
     usage(&store, tell)?;
     koogallery(&store, &settings, tell)?;
+    alerts::look(&store, &settings, tell)?;
     match store.close() {
         Ok(()) => Ok(()),
         Err(error) => tell(&bad("database", format!("it could not be closed: {error}"), "see the disk")),

@@ -58,6 +58,20 @@ pub fn pace(_name: &'static str, usual: std::time::Duration) -> std::time::Durat
     usual
 }
 
+/// How much something is, or as much as a test wants (`KOOGATE_FAULT_AMOUNT=name:number`).
+#[cfg(any(debug_assertions, feature = "fault-points"))]
+pub fn amount(name: &'static str, usual: u64) -> u64 {
+    let wanted = std::env::var("KOOGATE_FAULT_AMOUNT").ok();
+    wanted.as_deref().and_then(|wanted| wanted.strip_prefix(name)?.strip_prefix(':')?.parse().ok()).unwrap_or(usual)
+}
+
+/// How much it usually is, in builds for use.
+#[cfg(not(any(debug_assertions, feature = "fault-points")))]
+#[inline(always)]
+pub fn amount(_name: &'static str, usual: u64) -> u64 {
+    usual
+}
+
 /// Whether a test looks into the process, at its open files or by strace, as a user who is not root.
 #[cfg(any(debug_assertions, feature = "fault-points"))]
 pub fn is_watched() -> bool {

@@ -4,11 +4,12 @@
 //! [`access`], [`license`]. Around it lies the shell: [`http`] takes requests in, [`dispatch`] is where core and
 //! [`store`] meet, [`jobs`] and [`fulfilment`] reach the merchant's application, [`run`] wires threads and their end,
 //! [`commands`] is what a person types, [`admin`] what the
-//! merchant's software asks, [`view`] how both show things. Dependencies point inwards; `docs/architecture.md` says more and a test holds it.
+//! merchant's software and a browser ask, [`view`] and [`page`] how these show things. Dependencies point inwards; `docs/architecture.md` says more and a test holds it.
 
 pub mod access;
 pub mod address;
 pub mod admin;
+pub mod alert;
 pub mod backoff;
 pub mod certificates;
 pub mod check;
@@ -34,6 +35,7 @@ pub mod metrics;
 pub mod open_api;
 pub(crate) mod open_files;
 pub mod operation;
+pub mod page;
 pub mod permissions;
 pub mod pool;
 pub mod protocol;
@@ -46,8 +48,10 @@ pub mod simulate;
 pub mod site;
 pub mod snapshots;
 pub mod stock_file;
+pub mod stock_import;
 pub mod store;
 pub mod supervisor;
+pub mod text;
 pub(crate) mod trouble;
 pub mod usage;
 pub mod view;

@@ -2,6 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::alert::{self, Alarm};
+
 /// For database, log, certificate, snapshots, and the connections of readers beyond the usual few.
 const BESIDES: u64 = 128;
 
@@ -19,6 +21,9 @@ pub fn needed(connections: usize, attempts: usize) -> u64 {
 pub fn make_room(needed: u64) {
     let limit = getrlimit(Resource::Nofile);
     let Some(Change { to, enough }) = change(&limit, needed) else { return };
+    if !enough {
+        alert::raise(Alarm::FilesShort { allowed: to, needed });
+    }
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(to), ..limit });
     match raised {
         Ok(()) if enough => log::info!("{to} files and sockets may be open at once now, as many as may be needed"),

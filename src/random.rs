@@ -46,6 +46,16 @@ pub fn unguessable() -> Result<String, NoRandomness> {
     Ok(HEXLOWER.encode(&bytes))
 }
 
+/// An id that is a secret itself: 64 hexadecimal digits, 256 random bits.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn secret_id() -> Result<Secret<String>, NoRandomness> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandomness)?;
+    Ok(Secret::new(HEXLOWER.encode(&bytes)))
+}
+
 /// An IV that was never used before: 16 hexadecimal digits, 64 random bits.
 pub fn iv() -> Iv {
     // The first eight digits of a UUID of version 4 are all random.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::admin::{self, AdminSite};
+use crate::alert::keeper::{self, AlertKeeper};
 use crate::backoff::Backoff;
 use crate::certificates::{self, CertificateError, Keeper};
 use crate::check;
@@ -48,6 +49,7 @@ pub struct Server {
     jobs: JobRunner,
     usage: Pusher,
     snapshots: SnapshotKeeper,
+    alerts: AlertKeeper,
     store: Arc<Store>,
     certificates: Option<Keeper>,
     watchdog: Watchdog,
@@ -117,6 +119,7 @@ impl Server {
         let sealing = Arc::new(config.keys.sealing.clone());
         let store = Arc::new(Store::open(&database, Role::Server, sealing)?);
         if let Some(doubt) = check::clock_doubt(&store, Timestamp::now()) {
+            // The keeper of the alerts looks for it, too.
             log::error!("ALERT {doubt}: set the clock (NTP)");
         }
         let ages = Arc::new(Ages::new(&config.database));
@@ -150,7 +153,7 @@ impl Server {
                     orders: admin::OrderDesk::default(),
                     ages: Arc::clone(&ages),
                 };
-                let site = AdminSite::new(context, &admin.token);
+                let site = AdminSite::new(context, &admin.token, admin.host_names.clone());
                 let door = DoorSettings {
                     listen: admin.listen,
                     name: "admin",
@@ -165,8 +168,16 @@ impl Server {
         let jobs = JobRunner::start(Arc::clone(&store), Arc::clone(&dispatcher), waiters, bell, config.jobs.clone())?;
         let backoff = Backoff { first: config.jobs.first_retry, slowest: config.jobs.slowest_retry };
         let usage = Pusher::start(Arc::clone(&store), Arc::clone(&dispatcher), backoff).map_err(StartError::Thread)?;
+        let alerts = keeper::Subjects {
+            store: Arc::clone(&store),
+            dispatcher: Arc::clone(&dispatcher),
+            health: Arc::clone(&health),
+            ages: Arc::clone(&ages),
+            tls: certificates.as_ref().map(|keeper| Arc::clone(keeper.tls())),
+        };
         let snapshots =
             SnapshotKeeper::start(Arc::clone(&store), config.database.clone(), ages).map_err(StartError::Thread)?;
+        let alerts = AlertKeeper::start(alerts).map_err(StartError::Thread)?;
         let subjects = Subjects {
             health,
             caller: Caller::new(public.local_addr(), certificates.is_some()).map_err(StartError::Watchdog)?,
@@ -177,7 +188,20 @@ impl Server {
         };
         let watchdog = Watchdog::start(subjects).map_err(StartError::Thread)?;
         let config = config.clone();
-        Ok(Self { public, admin, login, dispatcher, jobs, usage, snapshots, store, certificates, watchdog, config })
+        Ok(Self {
+            public,
+            admin,
+            login,
+            dispatcher,
+            jobs,
+            usage,
+            snapshots,
+            alerts,
+            store,
+            certificates,
+            watchdog,
+            config,
+        })
     }
 
     /// Where KooGallery's calls are answered.
@@ -235,7 +259,7 @@ impl Server {
     /// # Errors
     /// When the last checkpoint fails; nothing is lost then, the WAL stays beside the file.
     pub fn stop(self) -> Result<(), StoreError> {
-        let Self { public, admin, login, dispatcher, jobs, usage, snapshots, store, watchdog, .. } = self;
+        let Self { public, admin, login, dispatcher, jobs, usage, snapshots, alerts, store, watchdog, .. } = self;
         let begun = Timestamp::now();
         watchdog.stopping();
         let grace = dispatcher.settings().answer_within + DOOR_GRACE;
@@ -248,6 +272,7 @@ impl Server {
         jobs.stop(JOB_GRACE);
         usage.stop(JOB_GRACE);
         snapshots.stop();
+        alerts.stop();
         let counts = store.commits();
         log::info!(
             "stopped after {:#}; {} pieces of work in {} commits",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::alert::sender::{OutletError, Outlets};
 use crate::config::{
     self, Accept, ChangeCheck, Config, ExtendParamsError, Fulfilment, MissingDepartments, OrderQuery, RefreshUnfreezes,
     UnknownCode,
@@ -46,6 +47,8 @@ pub struct Settings {
     pub kit_private_keys: PrivateKeys,
     /// The client of KooGallery's open API, where it is configured.
     pub open_api: Option<Arc<OpenApi>>,
+    /// Who is told when something is wrong.
+    pub alerts: Outlets,
     products: Vec<Product>,
 }
 
@@ -71,6 +74,9 @@ pub enum SettingsError {
     /// The certificates that the open API's client is to trust.
     #[error("open_api.ca_file: {0}")]
     OpenApi(#[from] BadCertificates),
+    /// Who is told when something is wrong.
+    #[error("{0}")]
+    Alerts(#[from] OutletError),
     /// Its command.
     #[error("product[{0}].command: {1}")]
     Command(usize, CommandSetupError),
@@ -102,6 +108,10 @@ impl Settings {
             missing_departments: config.lifecycle.all_org_missing,
             kit_private_keys: kit_private_keys(&config.keys)?,
             open_api: config.open_api.as_ref().map(OpenApi::new).transpose()?.map(Arc::new),
+            alerts: match &config.alerts {
+                Some(alerts) => Outlets::new(alerts, sealing)?,
+                None => Outlets::default(),
+            },
             products: products.collect::<Result<_, _>>()?,
         })
     }
@@ -137,6 +147,11 @@ impl Settings {
         let open_api = self.open_api.as_deref()?;
         let mode = open_api.settings().order_query;
         (mode != OrderQuery::Off).then_some((open_api, mode))
+    }
+
+    /// The `[[product]]` entries as they are configured, in their order.
+    pub fn products(&self) -> impl Iterator<Item = &config::Product> {
+        self.products.iter().map(|product| &product.entry)
     }
 
     /// Whether anything of this kind is sold.

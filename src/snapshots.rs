@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use self::age::{Ages, minutes};
+use crate::alert::{self, Alarm, beijing};
 use crate::backoff;
 use crate::config::{Database, OpenApi, SnapshotSeries};
 use crate::store::snapshot::{self, Origin, SnapshotError};
@@ -168,6 +169,7 @@ impl Keeper {
             log::error!(
                 "ALERT the snapshot was whole when it was written and is not any more, is the disk failing? {error}"
             );
+            alert::raise(Alarm::CopyDamaged);
             self.covered = None;
             self.refresh();
         }
@@ -180,6 +182,7 @@ impl Keeper {
         let Some(next) = after_last.or(copies.first()) else { return };
         if let Err(error) = snapshot::verify(next, self.store.sealing(), Origin::Copy) {
             log::error!("ALERT a copy of the series was whole when it was written and is not any more: {error}");
+            alert::raise(Alarm::CopyDamaged);
         }
         self.drilled = Some(next.clone());
     }
@@ -209,6 +212,10 @@ impl Keeper {
         self.purge_all("old heartbeats", move |tx| tx.purge_heartbeats(heartbeats, PURGE_BATCH));
         self.purge_all("old orders", move |tx| tx.purge_orders(real, PURGE_BATCH));
         self.purge_all("old usage records", move |tx| tx.purge_usage(real, now, PURGE_BATCH));
+        self.purge_all("alerts that have ended", move |tx| tx.purge_alerts(real, PURGE_BATCH));
+        self.purge_all("old actions of operators", move |tx| tx.purge_operator_actions(real, PURGE_BATCH));
+        let half_day = beijing::half_day(real);
+        self.purge_all("old half days of test calls", move |tx| tx.purge_test_call_calendar(half_day));
         self.purge_all("expired login sessions", move |tx| tx.purge_login_sessions(now, PURGE_BATCH));
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::Context;
 use super::call::Call;
 use super::reply::{self, Problem};
 use crate::http::Reply;
@@ -18,12 +19,16 @@ pub(super) fn alive(call: &Call<'_>) -> Result<Reply, Problem> {
 /// and gets through with it, what it wrote last is on disk, and the copies are young enough. Nobody directs KooGallery's
 /// calls by it, the listener is the operator's, so an old copy may speak here as loud as a writer that hangs.
 pub(super) fn ready(call: &Call<'_>) -> Result<Reply, Problem> {
-    let (store, ages) = (&call.context.store, &call.context.ages);
-    let written = store.write(Some(Instant::now() + READY_WITHIN), |_| Ok(()));
-    let fault = || store.fault().map(|fault| format!("the database cannot be written: {fault}"));
-    let problem = written.err().map(|error| error.to_string()).or_else(fault).or_else(|| ages.problem());
-    Ok(match problem {
+    Ok(match not_ready(call.context) {
         None => reply::text(200, "ready\n"),
         Some(problem) => reply::text(503, format!("not ready: {problem}\n")),
     })
+}
+
+/// Why calls cannot be answered, or what was answered might be lost; `None`: all is well.
+pub(super) fn not_ready(context: &Context) -> Option<String> {
+    let (store, ages) = (&context.store, &context.ages);
+    let written = store.write(Some(Instant::now() + READY_WITHIN), |_| Ok(()));
+    let fault = || store.fault().map(|fault| format!("the database cannot be written: {fault}"));
+    written.err().map(|error| error.to_string()).or_else(fault).or_else(|| ages.problem())
 }

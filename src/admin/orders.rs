@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
+use super::Context;
 use super::call::Call;
 use super::page::Piece;
 use super::reply::{self, Problem};
@@ -53,13 +56,17 @@ pub(super) fn show(call: &Call<'_>) -> Result<Reply, Problem> {
     let (store, order_id) = (&call.context.store, call.path("orderId"));
     let (refresh, personal) = (call.flag("refresh")?.unwrap_or(false), call.flag("personal")?.unwrap_or(false));
     let kept = if refresh { None } else { store.read(|tx| tx.order(order_id))? };
-    let (row, info) = match (kept, &call.context.dispatcher.settings().open_api) {
-        (Some(kept), _) => kept,
-        (None, Some(open_api)) => {
-            let _seat = call.context.orders.seat()?;
-            open_api.order_and_keep(store, order_id, Patience::Until(Instant::now() + PATIENCE))?
-        }
-        (None, None) => return Err(OpenApiError::NotConfigured.into()),
+    let (row, info) = match kept {
+        Some(kept) => kept,
+        None => ask(call.context, order_id)?,
     };
     Ok(reply::ok(&view::order::shown(&row, info, personal)))
+}
+
+/// Has KooGallery tell an order, and keeps it. Bounded in time and in how many wait.
+pub(super) fn ask(context: &Context, order_id: &str) -> Result<(OrderRow, Value), Problem> {
+    let settings = context.dispatcher.settings();
+    let open_api = settings.open_api.as_ref().ok_or(OpenApiError::NotConfigured)?;
+    let _seat = context.orders.seat()?;
+    Ok(open_api.order_and_keep(&context.store, order_id, Patience::Until(Instant::now() + PATIENCE))?)
 }

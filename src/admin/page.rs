@@ -46,12 +46,14 @@ impl<K: Serialize + DeserializeOwned> Piece<K> {
     }
 }
 
-fn encode(key: &impl Serialize) -> String {
+/// A cursor of a key.
+pub(super) fn encode(key: &impl Serialize) -> String {
     // Keys are numbers and texts: they can always be written.
     BASE64URL_NOPAD.encode(json!(key).to_string().as_bytes())
 }
 
-fn decode<K: DeserializeOwned>(text: &str) -> Option<K> {
+/// The key of a cursor; `None`: it is none of this list's.
+pub(super) fn decode<K: DeserializeOwned>(text: &str) -> Option<K> {
     serde_json::from_slice(&BASE64URL_NOPAD.decode(text.as_bytes()).ok()?).ok()
 }
 

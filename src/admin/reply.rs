@@ -26,6 +26,12 @@ pub(super) fn with_status(status: u16, object: &Value) -> Reply {
     Reply::new(status, "application/json", object.to_string())
 }
 
+/// The value of `Allow` for the methods of a path.
+pub(super) fn allowed<'m>(methods: impl Iterator<Item = &'m Method>) -> String {
+    let with_head = |method: &Method| if *method == Method::Get { "GET, HEAD" } else { method.as_str() }.to_owned();
+    methods.map(with_head).collect::<Vec<_>>().join(", ")
+}
+
 /// Why a request is not answered as asked. What the caller is told is apart from what the log is told.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -40,6 +46,11 @@ pub(super) struct Problem {
 impl Problem {
     pub(super) fn new(status: u16, error: impl Into<String>) -> Self {
         Self { status, error: error.into(), header: None, code: None, log: None }
+    }
+
+    /// What the caller is told.
+    pub(super) fn error(&self) -> &str {
+        &self.error
     }
 
     /// 400: the request cannot be read, or asks for what cannot be.
@@ -64,8 +75,7 @@ impl Problem {
 
     /// 405, with the methods that the path has.
     pub(super) fn wrong_method<'m>(methods: impl Iterator<Item = &'m Method>) -> Self {
-        let with_head = |method: &Method| if *method == Method::Get { "GET, HEAD" } else { method.as_str() }.to_owned();
-        let allowed = methods.map(with_head).collect::<Vec<_>>().join(", ");
+        let allowed = allowed(methods);
         let problem = Self::new(405, format!("{allowed} only"));
         Self { header: Some(("Allow", allowed)), ..problem }
     }

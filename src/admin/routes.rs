@@ -3,11 +3,12 @@
 use percent_encoding::percent_decode_str;
 
 use super::call::Call;
+use super::pages::{self, Fault, Visit};
 use super::reply::Problem;
-use super::{codes, health, instances, licenses, login, metrics, orders, refused, tenants, usage};
+use super::{alerts, codes, health, instances, licenses, login, metrics, orders, refused, tenants, usage};
 use crate::http::{Method, Reply};
 
-/// All routes. Each is described in `docs/openapi.yaml`.
+/// All routes. Each of the API is described in `docs/openapi.yaml`, each of the status page in `docs/status-page.md`.
 pub static ROUTES: &[Route] = &[
     Route::get("/healthz", &[], health::alive).open(),
     Route::get("/readyz", &[], health::ready).open(),
@@ -29,10 +30,69 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/v1/tenants/{tenantId}/departments", &["limit", "after"], tenants::departments),
     Route::post("/api/v1/usage", &[], usage::record),
     Route::get("/api/v1/usage", &["state", "instance", "limit", "before"], usage::list),
+    Route::get("/api/v1/alerts", &[], alerts::list),
     Route::get("/api/v1/refused", &[], refused::list),
     Route::post("/api/v1/login/{sid}/refresh", &[], login::refresh),
     Route::post("/api/v1/login/{sid}/end", &[], login::end),
+    // The status page.
+    Route::page("/", &[], pages::front::show),
+    Route::page("/actions", &["after"], pages::actions::show),
+    Route::page("/login", &["next"], pages::login::show).open(),
+    Route::form("/login", pages::login::log_in).open(),
+    Route::form("/logout", pages::login::log_out),
+    Route::page("/language", &["to", "next"], pages::login::choose_language).open(),
+    Route::page("/static/{file}", &[], pages::statics::show).open(),
+    Route::page("/exchanges", &EXCHANGES, pages::exchanges::list),
+    Route::page("/exchanges/{exchange}", &[], pages::exchanges::show),
+    Route::form("/exchanges/{exchange}/reveal", pages::exchanges::reveal),
+    Route::page("/export/exchanges", &crate::page::exchanges::PARAMETERS, pages::exchanges::ask_export),
+    Route::form("/export/exchanges", pages::exchanges::export),
+    Route::page("/refused", &[], pages::refused::list),
+    Route::page("/instances", &["text", "status", "kind", "environment", "after"], pages::instances::list),
+    Route::page("/instances/{instance}", &[], pages::instances::show),
+    Route::form("/instances/{instance}/reveal", pages::instances::reveal),
+    Route::page("/instances/{instance}/ready", &[], pages::instances::ask_ready),
+    Route::form("/instances/{instance}/ready", pages::instances::ready),
+    Route::page("/instances/{instance}/retry", &[], pages::jobs::ask_retry_instance),
+    Route::form("/instances/{instance}/retry", pages::jobs::retry_instance),
+    Route::page("/licenses", &["state", "kind", "environment", "after"], pages::licenses::list),
+    Route::page("/licenses/{license}", &[], pages::licenses::show),
+    Route::form("/licenses/{license}/issue", pages::licenses::issue),
+    Route::page("/orders", &["after"], pages::orders::list),
+    Route::page("/orders/{order}", &[], pages::orders::show),
+    Route::form("/orders/{order}/reveal", pages::orders::reveal),
+    Route::form("/orders/{order}/refresh", pages::orders::refresh),
+    Route::page("/jobs", &["state", "task", "after"], pages::jobs::list),
+    Route::page("/jobs/{job}/retry", &[], pages::jobs::ask_retry),
+    Route::form("/jobs/{job}/retry", pages::jobs::retry),
+    Route::page("/retry/jobs", &["task"], pages::jobs::ask_retry_all),
+    Route::form("/retry/jobs", pages::jobs::retry_all),
+    Route::page("/stock", &[], pages::stock::list),
+    Route::page("/stock/{stock}", &["after"], pages::stock::show),
+    Route::form("/stock/{stock}/reveal", pages::stock::reveal),
+    Route::form("/stock/{stock}/import", pages::stock::ask_import),
+    Route::form("/stock/{stock}/add", pages::stock::add),
+    Route::page("/tenants", &["after"], pages::tenants::list),
+    Route::page("/tenants/{tenant}", &["users", "departments"], pages::tenants::show),
+    Route::page("/tenants/{tenant}/retry", &[], pages::jobs::ask_retry_tenant),
+    Route::form("/tenants/{tenant}/retry", pages::jobs::retry_tenant),
+    Route::page("/usage", &["state", "instance", "after"], pages::usage::list),
+    Route::page("/usage/push", &[], pages::usage::ask_push),
+    Route::form("/usage/push", pages::usage::push),
+    Route::page("/usage/{meteringSn}/withdraw", &[], pages::usage::ask_withdraw),
+    Route::form("/usage/{meteringSn}/withdraw", pages::usage::withdraw),
+    Route::page("/traffic", &[], pages::traffic::show),
 ];
+
+/// The filter of the journal, and where a piece of it begins.
+const EXCHANGES: [&str; 9] =
+    ["order", "instance", "result", "family", "activity", "environment", "since", "until", "after"];
+
+/// What the path of a request has for the names of its template.
+pub(super) type Values = Vec<(&'static str, String)>;
+
+/// A route, and what the path has for its names.
+pub(super) type Found = (&'static Route, Values);
 
 /// A method on a path.
 pub struct Route {
@@ -42,9 +102,16 @@ pub struct Route {
     pub path: &'static str,
     /// The query parameters it knows; any other is refused.
     pub parameters: &'static [&'static str],
-    /// No token is needed.
+    /// No token is needed, and no session.
     pub is_open: bool,
-    handler: fn(&Call<'_>) -> Result<Reply, Problem>,
+    pub(super) handler: Handler,
+}
+
+/// Who answers: the API a program that shows the token, the status page a browser with a session.
+#[derive(Clone, Copy)]
+pub(super) enum Handler {
+    Api(fn(&Call<'_>) -> Result<Reply, Problem>),
+    Page(fn(&Visit<'_>) -> Result<Reply, Fault>),
 }
 
 impl Route {
@@ -53,7 +120,7 @@ impl Route {
         parameters: &'static [&'static str],
         handler: fn(&Call<'_>) -> Result<Reply, Problem>,
     ) -> Self {
-        Self { method: Method::Get, path, parameters, is_open: false, handler }
+        Self { method: Method::Get, path, parameters, is_open: false, handler: Handler::Api(handler) }
     }
 
     const fn post(
@@ -61,7 +128,21 @@ impl Route {
         parameters: &'static [&'static str],
         handler: fn(&Call<'_>) -> Result<Reply, Problem>,
     ) -> Self {
-        Self { method: Method::Post, path, parameters, is_open: false, handler }
+        Self { method: Method::Post, path, parameters, is_open: false, handler: Handler::Api(handler) }
+    }
+
+    /// A page.
+    const fn page(
+        path: &'static str,
+        parameters: &'static [&'static str],
+        handler: fn(&Visit<'_>) -> Result<Reply, Fault>,
+    ) -> Self {
+        Self { method: Method::Get, path, parameters, is_open: false, handler: Handler::Page(handler) }
+    }
+
+    /// What a form of a page is sent to.
+    const fn form(path: &'static str, handler: fn(&Visit<'_>) -> Result<Reply, Fault>) -> Self {
+        Self { method: Method::Post, path, parameters: &[], is_open: false, handler: Handler::Page(handler) }
     }
 
     const fn open(mut self) -> Self {
@@ -74,12 +155,13 @@ impl Route {
         self.method == *method || (self.method == Method::Get && *method == Method::Head)
     }
 
-    pub(super) fn run(&self, call: &Call<'_>) -> Result<Reply, Problem> {
-        (self.handler)(call)
+    /// Whether it belongs to the status page.
+    pub fn is_page(&self) -> bool {
+        matches!(self.handler, Handler::Page(_))
     }
 
     /// What stands in a path for the names in braces; `None`: the path is not of this form.
-    fn matches(&self, path: &str) -> Option<Vec<(&'static str, String)>> {
+    fn matches(&self, path: &str) -> Option<Values> {
         let (mut names, mut segments) = (self.path.split('/'), path.split('/'));
         let mut values = Vec::new();
         loop {
@@ -102,7 +184,7 @@ impl Route {
 }
 
 /// The routes of a path, one for each of its methods, with what the path names.
-pub(super) fn find(path: &str) -> Vec<(&'static Route, Vec<(&'static str, String)>)> {
+pub(super) fn find(path: &str) -> Vec<Found> {
     ROUTES.iter().filter_map(|route| Some((route, route.matches(path)?))).collect()
 }
 
@@ -127,7 +209,6 @@ mod tests {
         check("/api/v1/instances/%E6%B5%8B", Some(("/api/v1/instances/{instanceId}", &[("instanceId", "测")])));
         for none in [
             "",
-            "/",
             "*",
             "/api/v1",
             "/api/v1/instances/",
@@ -148,7 +229,7 @@ mod tests {
             let found = find(route.path);
             let same = found.iter().filter(|(other, _)| other.method == route.method).count();
             assert_eq!(same, 1, "{} {}", route.method, route.path);
-            assert!(route.path.starts_with('/') && !route.path.ends_with('/'), "{}", route.path);
+            assert!(route.path == "/" || (route.path.starts_with('/') && !route.path.ends_with('/')), "{}", route.path);
         }
     }
 }

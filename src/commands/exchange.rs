@@ -7,11 +7,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::output;
 use crate::store::{ExchangeFilter, ExchangeRow, Store};
-use crate::view;
+use crate::view::{self, sheet};
 
 /// Rows read at a time for an export.
 const EXPORT_PAGE: i64 = 1000;
@@ -200,47 +199,22 @@ enum Sheet {
     Csv(Box<csv::Writer<Box<dyn Write>>>),
 }
 
-/// The columns of an export; members of the JSON form too.
-const COLUMNS: [&str; 16] = [
-    "id",
-    "receivedAt",
-    "durationMs",
-    "environment",
-    "family",
-    "activity",
-    "orderId",
-    "instanceId",
-    "resultCode",
-    "replayed",
-    "difference",
-    "operation",
-    "firstExchange",
-    "request",
-    "requestBody",
-    "answer",
-];
-
 impl Sheet {
     fn new(out: Box<dyn Write>, form: Form) -> anyhow::Result<Self> {
         Ok(match form {
             Form::Json => Self::Json(out),
             Form::Csv => {
                 let mut writer = csv::Writer::from_writer(out);
-                writer.write_record(COLUMNS)?;
+                writer.write_record(sheet::COLUMNS)?;
                 Self::Csv(Box::new(writer))
             }
         })
     }
 
     fn write(&mut self, row: &ExchangeRow) -> anyhow::Result<()> {
-        let object = view::exchange::listed(row);
         match self {
-            Self::Json(out) => writeln!(out, "{object}")?,
-            Self::Csv(writer) => writer.write_record(COLUMNS.map(|column| match &object[column] {
-                Value::Null => String::new(),
-                Value::String(text) => cell(text),
-                other => other.to_string(),
-            }))?,
+            Self::Json(out) => writeln!(out, "{}", view::exchange::listed(row))?,
+            Self::Csv(writer) => writer.write_record(sheet::record(row))?,
         }
         Ok(())
     }
@@ -251,27 +225,5 @@ impl Sheet {
             Self::Csv(mut writer) => writer.flush()?,
         }
         Ok(())
-    }
-}
-
-/// A text as a spreadsheet should see it. What begins like a formula would be one, and formulas can send data away; so an
-/// apostrophe stands before it, by which spreadsheets know a text.
-fn cell(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    if is_formula { format!("'{text}") } else { text.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_of_a_spreadsheet_begins_like_a_formula() {
-        for text in ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
-            assert_eq!(cell(text), format!("'{text}"));
-        }
-        for text in ["", "CS1", "a=b", "GET /saasproduce?x=1", "{\"a\":1}"] {
-            assert_eq!(cell(text), text);
-        }
     }
 }

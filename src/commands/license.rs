@@ -6,21 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use jiff::Timestamp;
 
 use super::instance::job_lines;
 use super::output;
 use crate::config::Config;
-use crate::fulfilment::answer::Handout;
-use crate::fulfilment::ready::{self, Marked};
-use crate::fulfilment::{self, completion};
-use crate::instance::Status;
+use crate::fulfilment::by_hand::{self, Issued};
 use crate::kind::Kind;
 use crate::license::{Form, License};
 use crate::operation::Environment;
 use crate::secret::Secret;
 use crate::settings::Settings;
-use crate::store::{Cause, LICENSE_STATES, LicenseFilter, Store, StoreError, Tx};
+use crate::store::{LICENSE_STATES, LicenseFilter, Store};
 use crate::view;
 
 #[derive(Debug, clap::Subcommand)]
@@ -172,54 +168,16 @@ fn read(text: Option<&Path>, file: Option<&Path>) -> anyhow::Result<License> {
     Ok(License::text(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))?)
 }
 
-/// What became of a licence that was given.
-enum Issued {
-    Done(Kind),
-    Already,
-    Unknown,
-    Unfit(String),
-    Is(Status),
-}
-
 fn issue(config: &Config, store: &Store, number: i64, license: &License) -> anyhow::Result<()> {
     let (settings, license) = (Settings::new(config)?, license.clone());
-    match store.write(None, move |tx| give(tx, &settings, number, &license))? {
-        Issued::Done(Kind::License) => output::line(&format!("licence {number} is issued, its instance is active")),
-        Issued::Done(_) => output::line(&format!("licence {number} is issued; its upload is a job")),
+    match store.write(None, move |tx| by_hand::issue(tx, &settings, number, &license, "koogate license issue"))? {
+        Issued::Done(Kind::License, _) => output::line(&format!("licence {number} is issued, its instance is active")),
+        Issued::Done(..) => output::line(&format!("licence {number} is issued; its upload is a job")),
         Issued::Already => bail!("licence {number} was issued before; nothing was changed"),
         Issued::Unknown => bail!("there is no licence {number}"),
         Issued::Unfit(problem) => bail!("{problem}; nothing was changed"),
         Issued::Is(status) => bail!("the instance of licence {number} is {status}; nothing was changed"),
     }
-}
-
-fn give(tx: &Tx<'_>, settings: &Settings, number: i64, license: &License) -> Result<Issued, StoreError> {
-    let Some(requested) = tx.license(number)? else { return Ok(Issued::Unknown) };
-    let Some(instance) = tx.instance_by_row(requested.instance)? else { return Ok(Issued::Unknown) };
-    if requested.issued_at.is_some() {
-        return Ok(Issued::Already);
-    }
-    let handout = Handout { access: None, license: Some(license.clone()) };
-    if let Err(problem) = fulfilment::check(&instance, &handout) {
-        return Ok(Issued::Unfit(problem));
-    }
-    let note = "koogate license issue";
-    if instance.kind == Kind::License {
-        let marked = ready::mark_ready(tx, settings, &instance.instance_id, handout, note)?;
-        return Ok(match marked {
-            Marked::Ready(_) => Issued::Done(instance.kind),
-            Marked::Already => Issued::Already,
-            Marked::Is(status) => Issued::Is(status),
-            Marked::Unfit(problem) => Issued::Unfit(problem),
-            Marked::Unknown => Issued::Unknown,
-        });
-    }
-    if instance.life.status == Status::Released {
-        return Ok(Issued::Is(instance.life.status));
-    }
-    let cause = Cause { exchange: None, job: None, note: Some(note) };
-    let done = completion::issue(tx, &instance, &requested, license, cause, Timestamp::now())?;
-    Ok(if done { Issued::Done(instance.kind) } else { Issued::Already })
 }
 
 fn write(license: &License, out: &Path) -> anyhow::Result<()> {

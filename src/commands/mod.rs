@@ -1,6 +1,7 @@
 //! The command line: one file per command. A command reads its arguments, calls the library and prints; what it does
 //! lives elsewhere.
 
+mod alert;
 mod backup;
 mod check;
 mod exchange;
@@ -87,6 +88,9 @@ enum Command {
     /// Report what on-demand instances have used, and see what became of it 按需用量
     #[command(subcommand)]
     Usage(usage::Command),
+    /// Try the webhooks that alerts go to, and list what stands wrong 告警
+    #[command(subcommand)]
+    Alert(alert::Command),
     /// Write a complete copy of the database, beside a running server too 备份
     Backup(backup::BackupArgs),
     /// Prove that a copy of the database is whole 校验备份
@@ -117,6 +121,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Key(command) => key::run(&config, &command),
         Command::Tenant(command) => tenant::run(&config, &command),
         Command::Usage(command) => usage::run(&config, &command),
+        Command::Alert(command) => alert::run(&config, &command),
         Command::Backup(args) => backup::backup(&config, &args),
         Command::Verify(args) => backup::verify(&config, &args),
         Command::Restore(args) => restore::run(&config, &args),

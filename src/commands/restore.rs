@@ -173,6 +173,10 @@ fn report(config: &Config, args: &Args) -> anyhow::Result<ExitCode> {
     };
     let told_of = find(config, args, &base, &gap, aside.as_deref(), told.as_deref());
     if let Base::Store(store) = base {
+        if told_of.is_ok() {
+            let now = jiff::Timestamp::now();
+            store.write(None, move |tx| tx.restore_looked_at(now)).context("noting that the report was read")?;
+        }
         store.close().context("closing the database")?;
     }
     let (findings, lost) = told_of?;

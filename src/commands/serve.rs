@@ -12,6 +12,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use crate::alert::{self, Alarm, Kind};
 use crate::certificates;
 use crate::config::Config;
 use crate::demo;
@@ -111,12 +112,18 @@ fn reload(path: &Path, server: &Server) {
         Err(errors) => {
             // One line an event: a line end in a message would be masked.
             let errors = errors.to_string().replace('\n', "; ");
+            alert::raise(Alarm::ReloadFailed);
             return log::error!("ALERT the configuration was not reloaded, the old one stays: {errors}");
         }
     };
     warn(&config);
     warn_of_files(path, &config);
-    match server.reload(&config) {
+    let reloaded = server.reload(&config);
+    match &reloaded {
+        Ok(_) => alert::over(Kind::ReloadFailed),
+        Err(_) => alert::raise(Alarm::ReloadFailed),
+    }
+    match reloaded {
         Ok(needs_restart) if needs_restart.is_empty() => log::info!("the configuration was reloaded"),
         Ok(needs_restart) => {
             let waiting = needs_restart.join(", ");

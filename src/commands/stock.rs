@@ -4,17 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use jiff::Timestamp;
 
 use super::output;
-use crate::config::{Fulfilment, Product};
-use crate::kind::Kind;
-use crate::stock_file::{self, StockFile};
+use crate::stock_import;
 use crate::store::{StockEntry, Store};
 use crate::view;
-
-/// Entries added in one commit: a running server answers between two of them.
-const AT_ONCE: usize = 500;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -41,12 +35,10 @@ pub(super) fn run(config: &Path, command: &Command) -> anyhow::Result<ExitCode> 
     match command {
         Command::Import { stock, file } => {
             let config = super::load(config)?;
-            let takes_from_it =
-                |product: &Product| matches!(&product.fulfilment, Fulfilment::Stock { name, .. } if name == stock);
-            let Some(product) = config.products.iter().find(|product| takes_from_it(product)) else {
+            let Some(product) = config.products.iter().find(|product| stock_import::takes_from(product, stock)) else {
                 bail!("no [[product]] entry takes from a stock {stock:?}; add one, or mend the name");
             };
-            let entries = read(file, product)?;
+            let entries = stock_import::read(&super::read_file(file)?, product.kind)?;
             // A stock may be filled before the first start.
             super::closing(super::open_or_create(&config)?, |store| import(store, stock, &entries))?;
         }
@@ -55,35 +47,10 @@ pub(super) fn run(config: &Path, command: &Command) -> anyhow::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is in a file, which must be what the product hands out.
-fn read(file: &Path, product: &Product) -> anyhow::Result<Vec<StockEntry>> {
-    let bytes = super::read_file(file)?;
-    match (stock_file::read(&bytes)?, product.kind) {
-        (StockFile::Accounts(accounts), Kind::Saas) => Ok(accounts.into_iter().map(StockEntry::Account).collect()),
-        (StockFile::Licenses(codes), Kind::License | Kind::LicenseOnline) => {
-            Ok(codes.into_iter().map(StockEntry::License).collect())
-        }
-        (StockFile::Accounts(_), kind) => bail!("the stock is for a product of kind {kind}: it needs a column license"),
-        (StockFile::Licenses(_), kind) => bail!("the stock is for a product of kind {kind}: it needs accounts"),
-    }
-}
-
 fn import(store: &Store, stock: &str, entries: &[StockEntry]) -> anyhow::Result<()> {
     let total = entries.len();
     let progress = output::progress(Some(total as u64), "entries read:");
-    let mut added = 0;
-    for part in entries.chunks(AT_ONCE) {
-        let (name, part, count) = (stock.to_owned(), part.to_vec(), part.len());
-        added += store.write(None, move |tx| {
-            let now = Timestamp::now();
-            let mut added = 0;
-            for entry in &part {
-                added += usize::from(tx.insert_stock(&name, entry, now)?);
-            }
-            Ok(added)
-        })?;
-        progress.inc(count as u64);
-    }
+    let added = stock_import::add(store, stock, entries, |count| progress.inc(count as u64))?;
     progress.finish_and_clear();
     let unused = store.read(|tx| tx.unused_stock(stock))?;
     output::line(&format!(

@@ -176,15 +176,8 @@ fn cells(row: &UsageRow, with_reason: bool) -> Vec<String> {
 }
 
 fn push(store: &Store) -> anyhow::Result<()> {
-    let mut hastened = 0;
     let now = Timestamp::now();
-    loop {
-        let part = store.write(None, move |tx| tx.hasten_usage(now, AT_ONCE as i64))?;
-        hastened += part;
-        if part == 0 {
-            break;
-        }
-    }
+    let hastened = desk::push(store, now)?;
     let counts = store.read(|tx| tx.usage_counts(now, now))?;
     output::line(&format!("{hastened} records were made due; {} wait to be sent by the running server", counts.due))
 }

@@ -21,6 +21,9 @@ fn filled_in(example: &str) -> String {
         .replace("{ file = \"sealing.key\" }", &format!("{HEX:?}"))
         .replace("{ file = \"admin.token\" }", "\"0123456789abcdef\"")
         .replace("{ file = \"login.secret\" }", "\"0123456789abcdef0123456789abcdef\"")
+        .replace("{ file = \"robot.url\" }", "\"https://oapi.dingtalk.com/robot/send?access_token=0\"")
+        .replace("{ file = \"robot.secret\" }", "\"SEC0123456789\"")
+        .replace("{ file = \"heartbeat.url\" }", "\"https://hc-ping.com/0\"")
         .replace("{ file = \"hook.secret\" }", "\"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\"")
 }
 
@@ -62,6 +65,7 @@ fn the_example_holds_the_defaults() {
     assert_eq!(example.admin, None);
     assert_eq!(example.login, None);
     assert_eq!(example.open_api, None);
+    assert_eq!(example.alerts, None);
 
     let bare = "[[product]]\nproduct_id = 'OFFI461867333479178240'\nfulfilment = 'http'\n\
                 url = 'http://127.0.0.1:3000/koogate'\n\
@@ -78,7 +82,8 @@ fn the_example_holds_the_defaults() {
 fn what_is_switched_off_in_the_example_holds_the_defaults_too() {
     let example = read(&switched_on(EXAMPLE)).unwrap();
     assert_eq!(example.database.snapshots, Some(SnapshotSeries::default()));
-    assert_eq!(example.admin.unwrap().listen, Admin::default_listen());
+    let admin = example.admin.unwrap();
+    assert_eq!((admin.listen, admin.host_names), (Admin::default_listen(), Vec::new()));
     let login = example.login.unwrap();
     assert_eq!(login.login_page, Login::default_login_page());
     assert_eq!(login.token_lifetime, Login::DEFAULT_TOKEN_LIFETIME);
@@ -91,6 +96,7 @@ fn what_is_switched_off_in_the_example_holds_the_defaults_too() {
     assert_eq!(open_api.multipart_payload, MultipartPayload::Unsigned);
     assert_eq!(open_api.heartbeat_fresh, OpenApi::DEFAULT_HEARTBEAT_FRESH);
     assert_eq!(open_api.heartbeat_stale, OpenApi::DEFAULT_HEARTBEAT_STALE);
+    assert_eq!(example.alerts.unwrap().language, AlertLanguage::default());
     assert_eq!(example.warnings, []);
 }
 

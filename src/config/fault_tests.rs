@@ -76,7 +76,7 @@ fn unknown_keys_are_told_with_the_nearest_known_one() {
             "9: server.acme: unknown key; known here: listen, base_path, answer_within, max_connections, max_body, tls",
             "10: sever: unknown key; did you mean server?",
             "11: access: unknown key; known here: server, database, product, keys, signature, lifecycle, jobs, admin, \
-             login, open_api",
+             login, open_api, alerts",
         ],
     );
 }
@@ -206,6 +206,18 @@ fn the_admin_listener_stays_at_home_unless_allowed_out() {
 }
 
 #[test]
+fn names_of_the_status_page_are_hosts_without_scheme_and_port() {
+    let token = "token = '0123456789abcdef'";
+    for wrong in ["['https://a.example']", "['a.example:443']", "['']", "['*']", "['a.example.']", "[7]", "'a.example'"]
+    {
+        let config = format!("{MINIMAL}[admin]\nhost_names = {wrong}\n{token}\n");
+        assert!(read(&config).unwrap_err().to_string().contains("admin.host_names"), "{wrong}");
+    }
+    let config = read(&format!("{MINIMAL}[admin]\nhost_names = ['A.example', 'b']\n{token}\n")).unwrap();
+    assert_eq!(config.admin.unwrap().host_names, ["a.example", "b"]);
+}
+
+#[test]
 fn a_table_is_no_list_and_a_list_no_table() {
     check(
         &MINIMAL.replace("[[product]]", "[product]"),
@@ -271,4 +283,21 @@ fn entries_that_no_v2_purchase_can_match_are_a_warning() {
 fn a_file_that_is_not_there_is_told_by_name() {
     let message = Config::load(Path::new("/nonexistent/koogate.toml")).unwrap_err().to_string();
     assert_eq!(message, "/nonexistent/koogate.toml: cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn webhooks_of_alerts_are_told_what_is_wrong_with_them() {
+    let address = "it does not start with https:// (or, within your own network, http://)";
+    check_added(
+        "[alerts]\n[[alerts.webhooks]]\nkind = 'wecom'\nurl = 'qyapi.weixin.qq.com/robot'\nsecret = 'SEC0123456789'\n\
+         [[alerts.webhooks]]\nkind = 'slack'\nurl = 'https://a.example.com/robot'\n",
+        &[
+            &format!(
+                "9: alerts.webhooks[0].url: {address}; expected an address with https://, as the robot's settings show it \
+                 (the value is not shown)"
+            ),
+            "10: alerts.webhooks[0].secret: robots of WeCom know none: take it out",
+            "12: alerts.webhooks[1].kind: found \"slack\", expected \"wecom\", \"dingtalk\", \"feishu\" or \"generic\"",
+        ],
+    );
 }

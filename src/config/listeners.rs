@@ -103,8 +103,10 @@ impl Server {
 pub struct Admin {
     /// Address and port; loopback unless the operator allowed more.
     pub listen: SocketAddr,
-    /// The bearer token that the API asks for.
+    /// The bearer token that the API asks for; the login form of the status page takes it, too.
     pub token: Secret<String>,
+    /// Names under which the status page is called, besides addresses and `localhost`: behind a proxy, its public name.
+    pub host_names: Vec<String>,
 }
 
 impl Admin {
@@ -120,8 +122,9 @@ impl Admin {
             let expected = "a loopback address such as \"127.0.0.1:8444\" (or allow_remote = true)".to_owned();
             section.error("listen", Problem::Unexpected { found: format!("\"{listen}\""), expected });
         }
+        let host_names = section.or_default("host_names", Vec::new(), host_names);
         let token = secrets::required(section, "token", &secrets::ADMIN_TOKEN)?;
-        Some(Self { listen, token })
+        Some(Self { listen, token, host_names })
     }
 }
 
@@ -130,6 +133,19 @@ fn socket_address(value: &DeValue<'_>) -> Result<SocketAddr, Mismatch> {
         .as_str()
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| Mismatch::new(value, "an IP address and port such as \"127.0.0.1:8080\""))
+}
+
+fn host_names(value: &DeValue<'_>) -> Result<Vec<String>, Mismatch> {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let good =
+        |name: &&str| !name.is_empty() && name.bytes().all(letter) && !name.starts_with('.') && !name.ends_with('.');
+    let names = value.as_array().map(|names| {
+        names
+            .iter()
+            .map(|name| name.get_ref().as_str().filter(good).map(str::to_ascii_lowercase))
+            .collect::<Option<_>>()
+    });
+    names.flatten().ok_or_else(|| Mismatch::new(value, "names of hosts without port such as [\"koogate.example.com\"]"))
 }
 
 fn base_path(value: &DeValue<'_>) -> Result<String, Mismatch> {

@@ -7,6 +7,7 @@
 //! files of secrets and environment variables are read.
 
 mod access;
+mod alerts;
 mod database;
 mod error;
 mod keys;
@@ -35,6 +36,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use self::access::{AccessTemplate, FilledAccess};
+pub use self::alerts::{AlertLanguage, AlertWebhook, Alerts};
 pub use self::database::{Database, SnapshotSeries};
 pub use self::error::{ConfigError, ConfigErrors, ConfigWarning, Problem, SecretProblem};
 pub use self::keys::Keys;
@@ -73,6 +75,8 @@ pub struct Config {
     pub login: Option<Login>,
     /// How KooGallery is called, if it is.
     pub open_api: Option<OpenApi>,
+    /// Who is told when something is wrong, if anybody is.
+    pub alerts: Option<Alerts>,
     /// At least one; the first that matches wins.
     pub products: Vec<Product>,
     /// What works but should be known.
@@ -152,6 +156,7 @@ fn read_root(root: &mut Section<'_, '_>) -> Option<Config> {
     let admin = root.optional_section("admin", Admin::read).flatten();
     let login = root.optional_section("login", Login::read).flatten();
     let open_api = root.optional_section("open_api", OpenApi::read).flatten();
+    let alerts = root.optional_section("alerts", Alerts::read).flatten();
     if open_api.is_none() && sold.contains(&Kind::LicenseOnline) {
         let message = "it is missing: online licences (kind \"license-online\") are made, but wait, for they reach \
                        KooGallery by calls to it";
@@ -178,6 +183,7 @@ fn read_root(root: &mut Section<'_, '_>) -> Option<Config> {
         admin,
         login,
         open_api,
+        alerts,
         products: products?,
         warnings: Vec::new(),
     })

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::alert::wire::Outlet;
 use crate::protocol::field_cipher::EncryptType;
 use crate::protocol::open_api::aksk::Credentials;
 use crate::sealing::SealingKey;
@@ -38,14 +39,14 @@ fn configs() -> impl Strategy<Value = (Config, String)> {
     let sealing_key = any::<[u8; 32]>().prop_map(|bytes| HEXLOWER.encode(&bytes));
     let keys = (vec(access_key(), 1..4), vec(access_key(), 1..3), sealing_key);
     let rules = (signatures(), lifecycles(), jobs());
-    let helpers = (of(admins()), of(logins()), of(open_apis()));
+    let helpers = (of(admins()), of(logins()), of(open_apis()), of(alerts()));
     (servers(), databases(), keys, rules, helpers, vec(products(), 1..5)).prop_map(
         |(
             server,
             database,
             (basic, license, hex),
             (signature, lifecycle, jobs),
-            (admin, login, open_api),
+            (admin, login, open_api, alerts),
             products,
         )| {
             // Private keys stand in files, which this text cannot hold; without them there is no kit.
@@ -65,6 +66,7 @@ fn configs() -> impl Strategy<Value = (Config, String)> {
                     admin,
                     login,
                     open_api,
+                    alerts,
                     products,
                     warnings,
                 },
@@ -147,7 +149,12 @@ fn jobs() -> impl Strategy<Value = Jobs> {
 
 fn admins() -> impl Strategy<Value = Admin> {
     let token = "[!-~]{16,40}".prop_filter("a placeholder", |token| !token.starts_with('<'));
-    (address(), token).prop_map(|(listen, token)| Admin { listen, token: Secret::new(token) })
+    let names = prop::collection::vec("[a-z]{1,8}(\\.[a-z0-9-]{1,8}x){0,2}", 0..3);
+    (address(), token, names).prop_map(|(listen, token, host_names)| Admin {
+        listen,
+        token: Secret::new(token),
+        host_names,
+    })
 }
 
 fn logins() -> impl Strategy<Value = Login> {
@@ -167,6 +174,16 @@ fn logins() -> impl Strategy<Value = Login> {
             local_centres: rest.2,
         },
     )
+}
+
+fn alerts() -> impl Strategy<Value = Alerts> {
+    let url = || "https://[a-z]{1,8}/[!-~]{0,20}".prop_map(Secret::new);
+    let robots = (select(vec![Outlet::DingTalk, Outlet::Feishu]), url(), of("SEC[!-~]{8,20}".prop_map(Secret::new)));
+    let robot = robots.prop_map(|(kind, url, secret)| AlertWebhook { kind, url, secret });
+    let wecom = url().prop_map(|url| AlertWebhook { kind: Outlet::WeCom, url, secret: None });
+    let languages = select(vec![AlertLanguage::Zh, AlertLanguage::En, AlertLanguage::Both]);
+    (vec(prop_oneof![robot, wecom], 1..4), of(url()), languages)
+        .prop_map(|(webhooks, heartbeat_url, language)| Alerts { webhooks, heartbeat_url, language })
 }
 
 fn open_apis() -> impl Strategy<Value = OpenApi> {
@@ -272,8 +289,20 @@ fn millis(from: u64, to: u64) -> impl Strategy<Value = Duration> {
 /// Prints every key, also those that have their default.
 fn print(config: &Config, sealing_key: &str) -> String {
     let mut out = Printer(String::new());
-    let Config { server, database, keys, signature, lifecycle, jobs, admin, login, open_api, products, warnings: _ } =
-        config;
+    let Config {
+        server,
+        database,
+        keys,
+        signature,
+        lifecycle,
+        jobs,
+        admin,
+        login,
+        open_api,
+        alerts,
+        products,
+        warnings: _,
+    } = config;
     out.head("[server]");
     out.text("listen", server.listen);
     out.text("base_path", &server.base_path);
@@ -336,9 +365,11 @@ fn print(config: &Config, sealing_key: &str) -> String {
         out.text("listen", admin.listen);
         out.plain("allow_remote", !admin.listen.ip().is_loopback());
         out.text("token", admin.token.expose());
+        out.texts("host_names", admin.host_names.iter());
     }
     login.iter().for_each(|login| out.login(login));
     open_api.iter().for_each(|open_api| out.open_api(open_api));
+    alerts.iter().for_each(|alerts| out.alerts(alerts));
     products.iter().for_each(|product| out.product(product));
     out.0
 }
@@ -357,6 +388,23 @@ impl Printer {
         self.text("token_lifetime", DurationText(login.token_lifetime));
         self.text("session_lifetime", DurationText(login.session_lifetime));
         self.plain("local_centres", login.local_centres);
+    }
+
+    fn alerts(&mut self, alerts: &Alerts) {
+        self.head("[alerts]");
+        let language = match alerts.language {
+            AlertLanguage::Zh => "zh",
+            AlertLanguage::En => "en",
+            AlertLanguage::Both => "both",
+        };
+        self.text("language", language);
+        alerts.heartbeat_url.iter().for_each(|url| self.text("heartbeat_url", url.expose()));
+        for webhook in &alerts.webhooks {
+            self.head("[[alerts.webhooks]]");
+            self.text("kind", webhook.kind.as_str());
+            self.text("url", webhook.url.expose());
+            webhook.secret.iter().for_each(|secret| self.text("secret", secret.expose()));
+        }
     }
 
     fn open_api(&mut self, open_api: &OpenApi) {

@@ -18,11 +18,11 @@ use crate::secret::Secret;
 /// What one kind of secret must look like.
 pub(super) struct SecretKind {
     /// What to write, for messages.
-    expected: &'static str,
+    pub(super) expected: &'static str,
     /// Where the real value comes from, for a placeholder left standing.
-    mend: &'static str,
+    pub(super) mend: &'static str,
     /// Says what is wrong with a value, without repeating any of it.
-    fault: fn(&str) -> Option<String>,
+    pub(super) fault: fn(&str) -> Option<String>,
 }
 
 /// The access key of the basic interfaces: the marketplace issues short visible texts.
@@ -325,7 +325,7 @@ fn is_placeholder(value: &str) -> bool {
         || ["CHANGEME", "PASTEHERE", "YOURKEY", "TODO"].iter().any(|placeholder| letters == *placeholder)
 }
 
-fn visible_ascii_fault(value: &str, shortest: usize, longest: usize) -> Option<String> {
+pub(super) fn visible_ascii_fault(value: &str, shortest: usize, longest: usize) -> Option<String> {
     let length = value.chars().count();
     if !value.chars().all(|c| c.is_ascii_graphic()) {
         Some("it has blanks, control characters or characters outside ASCII".to_owned())

@@ -24,6 +24,7 @@ use jiff::Timestamp;
 pub use refused::{Refused, RefusedCalls};
 pub use waiters::Waiters;
 
+use crate::alert::{self, Alarm};
 use crate::fault;
 use crate::http::{Reply, Request};
 use crate::operation::{self, Environment};
@@ -204,7 +205,10 @@ impl Dispatcher {
             StoreError::TimedOut | StoreError::Overloaded(_) if !self.is_first_delay() => {
                 log::error!("{title}: answered 000005{how}: {error}");
             }
-            _ => log::error!("ALERT {title}: answered 000005{how}: {error}{}", error.disk_mend()),
+            _ => {
+                log::error!("ALERT {title}: answered 000005{how}: {error}{}", error.disk_mend());
+                alert::raise(Alarm::CallFailed);
+            }
         }
         recorded.unwrap_or_else(|| conversation.prepare(&outcome).bytes)
     }

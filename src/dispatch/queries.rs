@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::conversation::Conversation;
 use super::events;
+use crate::alert::{self, Alarm};
 use crate::config::PlaceholderValues;
 use crate::fulfilment;
 use crate::fulfilment::answer::Answer;
@@ -70,6 +71,7 @@ fn query(
                     log::error!(
                         "ALERT instance {id}: its access data has no room in V1, the query is answered without"
                     );
+                    alert::raise(Alarm::AccessNoRoom { instance_id: id.clone() });
                 }
                 fits
             });
@@ -144,6 +146,11 @@ fn check_change(
     }
     let Some(product) = settings.product_of(&instance) else {
         log::error!("ALERT {}: no [[product]] entry matches the instance's product", conversation.title());
+        alert::raise(Alarm::NoProduct {
+            product_kind: instance.kind.to_string(),
+            product_id: instance.life.product_id.clone(),
+            sku_code: instance.life.sku_code.clone(),
+        });
         return Ok(Outcome::refusal(ResultCode::INTERNAL, "internal error"));
     };
     Ok(match product.application().filter(|_| product.asks_about_changes()) {

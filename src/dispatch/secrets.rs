@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::conversation::Conversation;
+use crate::alert::{self, Alarm};
 use crate::operation::Environment;
 use crate::protocol::call::Call;
 use crate::protocol::kit::calls::{DirectoryChange, DirectorySync};
@@ -82,7 +83,10 @@ pub(super) fn open(
             // Who plays a debugging call sees how it was answered, and no buyer's login depends on it.
             match call.environment {
                 Environment::Test => log::warn!("{said} (a test)"),
-                Environment::Real => log::error!("ALERT {said}"),
+                Environment::Real => {
+                    log::error!("ALERT {said}");
+                    alert::raise(Alarm::SecretUnreadable { app_id: told.app_id.to_string() });
+                }
             }
             Err((ResultCode::CLIENT_SECRET, "clientSecret cannot be decrypted"))
         }

@@ -179,6 +179,14 @@ pub(crate) fn guarded_agent(timeout: Duration, named_by: NamedBy) -> Agent {
     Agent::with_parts(config, connector, DefaultResolver::default())
 }
 
+/// Whether an address of the merchant's may be called.
+///
+/// # Errors
+/// As [`HttpApplication::new`].
+pub(crate) fn check_address(url: &str) -> Result<(), HttpSetupError> {
+    check_url(&url.parse().map_err(|_| HttpSetupError::NotAWebAddress)?)
+}
+
 fn check_url(url: &Uri) -> Result<(), HttpSetupError> {
     let (Some(scheme @ ("http" | "https")), Some(authority)) = (url.scheme_str(), url.authority()) else {
         return Err(HttpSetupError::NotAWebAddress);

@@ -7,6 +7,7 @@
 pub mod adopt;
 pub mod answer;
 pub mod application;
+pub mod by_hand;
 pub mod command;
 pub mod completion;
 pub mod event;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::completion::{self, Retry};
 use super::event::{Change as EventChange, Event, InstanceFacts, OrderTold, RenewScene, Renewal};
 use super::{AttemptResult, Begun, begin, stored_event};
+use crate::alert::{self, Alarm};
 use crate::instance::{Change, Status};
 use crate::protocol::open_api::order::Order;
 use crate::settings::Settings;
@@ -198,6 +199,11 @@ impl Reading<'_> {
             instance.kind
         );
         log::error!("ALERT job {}: {} for instance {id:?}: {problem}", self.job.row, self.job.task);
+        alert::raise(Alarm::NoProduct {
+            product_kind: instance.kind.to_string(),
+            product_id: life.product_id.clone(),
+            sku_code: life.sku_code.clone(),
+        });
         Step::Failed(problem)
     }
 }
@@ -250,6 +256,7 @@ fn made(tx: &Tx<'_>, settings: &Settings, job: &JobRow, now: Timestamp) -> Resul
         }
         Begun::Misconfigured(problem) => {
             log::error!("ALERT instance {id}: {problem}");
+            alert::raise(Alarm::Misconfigured { about: id.clone() });
             failed(problem)
         }
         Begun::Application => failed("the product has an application now".to_owned()),

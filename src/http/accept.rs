@@ -20,6 +20,7 @@ use super::{
     wake::BellWaiter,
     watch::Watched,
 };
+use crate::alert::{self, Alarm, Kind};
 use crate::trouble::Trouble;
 
 /// Connections accepted before deadlines are looked at again.
@@ -212,6 +213,7 @@ impl Backoff {
             && let Some(over) = self.trouble.over(Instant::now())
         {
             log::warn!("connections are accepted again, after {} failures in {:.1?}", over.times, over.lasted);
+            alert::over(Kind::ConnectionsRefused);
         }
     }
 
@@ -221,6 +223,7 @@ impl Backoff {
         self.until = Some(now + self.delay);
         if self.trouble.met(now) {
             log::error!("ALERT cannot accept a connection: {error}{}; trying on", mend(error));
+            alert::raise(Alarm::ConnectionsRefused);
         }
     }
 }

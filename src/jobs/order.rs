@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Attempt, Shared};
+use crate::alert::{self, Alarm};
 use crate::backoff;
 use crate::config::OrderQuery;
 use crate::fault;
@@ -55,9 +56,13 @@ pub(super) fn read_first(shared: &Shared, job: &JobRow, wanted: &OrderWanted) ->
         Found::IdsOnly(reason) => {
             let (row, task, id, order) = (job.row, &job.task, &job.subject_id, &wanted.order_id);
             match reason {
-                Some(error) => log::error!(
-                    "ALERT job {row}: {task} for instance {id} goes on without what was ordered: order {order:?}: {error}"
-                ),
+                Some(error) => {
+                    log::error!(
+                        "ALERT job {row}: {task} for instance {id} goes on without what was ordered: order {order:?}: \
+                         {error}"
+                    );
+                    alert::raise(Alarm::OrderUnread { instance_id: id.clone(), order_id: order.clone() });
+                }
                 None => {
                     log::info!("job {row}: {task} for instance {id} goes on without order {order:?}: it is not read")
                 }

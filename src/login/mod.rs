@@ -37,10 +37,10 @@ use uuid::Uuid;
 use self::bounds::{Once, Places, Refreshing};
 use self::centre::Centre;
 use self::fault::Failure;
-use self::return_to::ReturnTo;
 use self::state::{CookieForm, State};
 use self::token::TokenKey;
 use crate::address::Address;
+use crate::alert::{self, Alarm};
 use crate::config;
 use crate::dispatch::Dispatcher;
 use crate::http::{Method, Reply, Request};
@@ -50,6 +50,7 @@ use crate::random;
 use crate::store::Store;
 
 pub use self::bounds::AT_ONCE;
+pub use self::return_to::ReturnTo;
 pub use self::session::Asked;
 
 /// Everything about logins.
@@ -190,7 +191,10 @@ impl LoginDesk {
                 let reason = format!("{failure} (reference {reference})");
                 self.dispatcher.refused().note("login", request.peer, &reason, Timestamp::now());
             }
-            Failure::Internal(_) => log::error!("ALERT login {reference}: {failure}"),
+            Failure::Internal(_) => {
+                log::error!("ALERT login {reference}: {failure}");
+                alert::raise(Alarm::LoginFailed);
+            }
             _ => log::warn!("login {reference}: {failure}"),
         }
         reference

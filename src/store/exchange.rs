@@ -203,7 +203,7 @@ impl Tx<'_> {
             (false, false) => Some(Cow::Borrowed(new.request_body.as_slice())),
             // The row has no number yet; its time and its key are what it is known by.
             (false, true) => {
-                let context = format!("exchange.request_body:{}:{}", millis(new.received_at), new.access_key);
+                let context = sealed_request_in(millis(new.received_at), &new.access_key);
                 Some(Cow::Owned(self.sealing.seal(&context, &new.request_body)?))
             }
         })
@@ -338,6 +338,11 @@ impl Tx<'_> {
 /// A sealed answer belongs to its operation and access key and opens nowhere else.
 fn sealed_answer(operation: i64, access_key: &str) -> String {
     format!("answer.body:{operation}:{access_key}")
+}
+
+/// A sealed request belongs to its time (Unix milliseconds) and access key and opens nowhere else.
+pub(super) fn sealed_request_in(received_at: i64, access_key: &str) -> String {
+    format!("exchange.request_body:{received_at}:{access_key}")
 }
 
 fn count(rows: usize) -> i64 {

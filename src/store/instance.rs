@@ -361,11 +361,11 @@ impl Tx<'_> {
     }
 }
 
-const SELECT: &str = "SELECT id, environment, kind, instance_id, status, status_serial, expire_time, product_id, \
+pub(super) const SELECT: &str = "SELECT id, environment, kind, instance_id, status, status_serial, expire_time, product_id, \
     sku_code, order_id, order_line_id, front_end_url, created_at, ready_at, encrypts_credentials, terms, terms_serial, \
     charging_mode, released_at FROM instance";
 
-fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<InstanceRow> {
+pub(super) fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<InstanceRow> {
     let environment = if row.get_ref(1)?.as_str()? == "test" { Environment::Test } else { Environment::Real };
     Ok(InstanceRow {
         row: row.get(0)?,

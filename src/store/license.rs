@@ -231,7 +231,7 @@ macro_rules! columns {
 
 const SELECT: &str = concat!("SELECT ", columns!(), " FROM license");
 
-const SELECT_LICENSED: &str = concat!(
+pub(super) const SELECT_LICENSED: &str = concat!(
     "SELECT ",
     columns!(),
     ", instance.kind, instance.instance_id, instance.status, instance.expire_time, \
@@ -256,7 +256,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<LicenseRow> {
     })
 }
 
-fn read_licensed(row: &rusqlite::Row<'_>) -> rusqlite::Result<LicensedRow> {
+pub(super) fn read_licensed(row: &rusqlite::Row<'_>) -> rusqlite::Result<LicensedRow> {
     Ok(LicensedRow {
         instance: row.get(16)?,
         kind: word(row.get(12)?)?,

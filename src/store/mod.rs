@@ -8,10 +8,12 @@
 //! descriptor drops SQLite's POSIX locks. (`metadata` is harmless: it opens nothing.)
 
 mod access;
+mod alert;
 mod directory;
 mod earlier;
 mod error;
 mod exchange;
+mod front;
 mod gap;
 mod health;
 mod heartbeat;
@@ -25,13 +27,16 @@ mod migrate;
 mod open;
 mod open_api;
 mod operation;
+mod operator_action;
 mod order;
+pub mod pages;
 mod pending;
 #[cfg(test)]
 mod plans;
 mod readers;
 mod restore;
 pub mod snapshot;
+mod standing;
 mod stock;
 #[cfg(test)]
 mod tests;
@@ -46,6 +51,7 @@ use std::time::Instant;
 
 use rusqlite::{CachedStatement, Connection};
 
+pub use alert::{AlertRow, ToldRow, WebhookRow};
 pub use directory::{ApplicationRow, BindingRow, DepartmentRow, Directory, NewTenant, NewUser, TenantRow, UserRow};
 pub use earlier::{EarlierCall, EarlierCalls};
 pub use error::{OpenError, StoreError};
@@ -58,8 +64,10 @@ pub use login::{LoginSessionRow, NewLoginSession};
 pub use open::{Role, SCHEMA_VERSION, Settings};
 pub use open_api::OpenApiRefusalRow;
 pub use operation::{NewOperation, OperationRow};
+pub use operator_action::OperatorAction;
 pub use order::OrderRow;
 pub use restore::RestoreRow;
+pub use standing::MOST;
 pub use stock::{StockCount, StockEntry};
 pub use usage::{UsageCounts, UsageFilter, UsageRow, UsageTotal, WaitingUsage, Withdrawal};
 

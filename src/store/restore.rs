@@ -85,16 +85,24 @@ pub(super) fn record_if_snapshot(connection: &Connection, now: Timestamp) -> rus
 impl Tx<'_> {
     /// The last restore, if there was any.
     pub fn last_restore(&self) -> Result<Option<RestoreRow>, StoreError> {
-        let sql = "SELECT restored_at, copy_at, last_exchange, last_exchange_at, replaced FROM restore \
-                   ORDER BY id DESC LIMIT 1";
-        self.first("look for restores", sql, [], |row| {
-            Ok(RestoreRow {
-                restored_at: instant(row.get(0)?)?,
-                copy_at: row.get::<_, Option<i64>>(1)?.map(instant).transpose()?,
-                last_exchange: row.get(2)?,
-                last_exchange_at: row.get::<_, Option<i64>>(3)?.map(instant).transpose()?,
-                replaced: row.get(4)?,
-            })
-        })
+        let sql = format!("{SELECT} ORDER BY id DESC LIMIT 1");
+        self.first("look for restores", &sql, [], read_row)
     }
+
+    /// The last restores, the newest first.
+    pub fn restores(&self) -> Result<Vec<RestoreRow>, StoreError> {
+        self.all("list restores", &format!("{SELECT} ORDER BY id DESC LIMIT 100"), [], read_row)
+    }
+}
+
+const SELECT: &str = "SELECT restored_at, copy_at, last_exchange, last_exchange_at, replaced FROM restore";
+
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RestoreRow> {
+    Ok(RestoreRow {
+        restored_at: instant(row.get(0)?)?,
+        copy_at: row.get::<_, Option<i64>>(1)?.map(instant).transpose()?,
+        last_exchange: row.get(2)?,
+        last_exchange_at: row.get::<_, Option<i64>>(3)?.map(instant).transpose()?,
+        replaced: row.get(4)?,
+    })
 }

@@ -30,7 +30,7 @@ pub struct StockCount {
 impl Tx<'_> {
     /// Adds an entry; `false` if the same one is there already.
     pub fn insert_stock(&self, stock: &str, entry: &StockEntry, now: Timestamp) -> Result<bool, StoreError> {
-        let digest = self.sealing.digest("stock_entry", &whole_text(stock, entry));
+        let digest = self.stock_digest(stock, entry);
         let known = "SELECT 1 FROM stock_entry WHERE stock = ?1 AND digest = ?2";
         if self.first("look into the stock", known, (stock, &digest), |_| Ok(()))?.is_some() {
             return Ok(false);
@@ -58,6 +58,11 @@ impl Tx<'_> {
             ),
         )?;
         Ok(true)
+    }
+
+    /// What an entry is known by.
+    pub(super) fn stock_digest(&self, stock: &str, entry: &StockEntry) -> Vec<u8> {
+        self.sealing.digest("stock_entry", &whole_text(stock, entry)).to_vec()
     }
 
     /// Hands the oldest unused account to an instance (the same one again if it has one); `None` when none is left.
@@ -150,7 +155,7 @@ impl Tx<'_> {
 }
 
 /// A sealed value belongs to its entry and column and opens nowhere else.
-fn sealed_in(digest: &[u8], column: &str) -> String {
+pub(super) fn sealed_in(digest: &[u8], column: &str) -> String {
     format!("stock_entry.{column}:{}", HEXLOWER.encode(digest))
 }
 

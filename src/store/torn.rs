@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use super::lock::{ServerLock, beside};
 use super::{OpenError, StoreError, leftovers, open, restore, snapshot, wal};
+use crate::alert::{self, Alarm};
 use crate::fault;
 
 /// Said of a copy that misses its log.
@@ -111,11 +112,15 @@ pub(super) fn refuse(
         }
         (mark, _, false) if !is_locks(mark) => return Err(torn(WITHOUT_LOG.to_owned())),
         // It was noted that there is one, and whoever removes it takes that back before.
-        (_, _, false) if lock.lineage().is_some() && !had_log => log::error!(
-            "ALERT {} was not closed with its -wal, and that is gone: unless another program, such as a sqlite3 shell, \
-             has moved it into the file, the newest calls are missing; compare `koogate exchange list` with the seller console",
-            path.display()
-        ),
+        (_, _, false) if lock.lineage().is_some() && !had_log => {
+            log::error!(
+                "ALERT {} was not closed with its -wal, and that is gone: unless another program, such as a sqlite3 shell, \
+                 has moved it into the file, the newest calls are missing; compare `koogate exchange list` with the \
+                 seller console",
+                path.display()
+            );
+            alert::raise(Alarm::WalGone);
+        }
         _ => {}
     }
     log::warn!("{} was not closed by the koogate that had it open; checking all of it", path.display());

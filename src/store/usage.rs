@@ -3,7 +3,7 @@
 //! The records of an instance that count never share any time, so that the neighbours of a new one are all it can
 //! overlap: three look-ups, however many there are.
 
-mod pushing;
+pub(super) mod pushing;
 
 use jiff::Timestamp;
 

@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::batch::{self, Form, Record};
 use super::judge::{Pushed, Verdict, Verdicts, judge};
+use crate::alert::Alarm;
 use crate::backoff::{self, Backoff};
 use crate::config::UsageInterface;
 use crate::dispatch::Dispatcher;
@@ -323,6 +324,7 @@ impl Push {
         self.state.failures = self.state.failures.saturating_add(1);
         let pause = TROUBLE.pause(self.state.failures, backoff::jitter());
         log::error!("ALERT usage records are not sent, next try in {pause:.0?} or after a reload: {alert}");
+        crate::alert::raise(Alarm::UsageStuck);
         pause
     }
 

@@ -5,6 +5,7 @@
 //! Members are named in camelCase; what is not known is `null` and not left out. Secrets and personal data have no place in
 //! these objects: a listing goes anywhere.
 
+pub mod alert;
 pub mod code;
 pub mod exchange;
 pub mod gap;
@@ -13,6 +14,7 @@ pub mod job;
 pub mod license;
 pub mod order;
 pub mod refused;
+pub mod sheet;
 pub mod stock;
 pub mod tenant;
 pub mod usage;

@@ -53,6 +53,11 @@ pub const HOOK: Canary = canary("Y25yeS1ob29rLTNmOGEyMTdiNWNkOTA0ZTYxN2FiNDI=", 
 /// What is signed with: those bytes.
 pub const HOOK_BYTES: Canary = canary("cnry-hook-3f8a217b5cd904e617ab42", Key("product.secret"));
 
+/// Whoever knows the address of a robot may send.
+pub const ROBOT: Canary = canary("cnry-robot-address-0c2e55", Key("alerts.webhooks.url"));
+pub const ROBOT_SECRET: Canary = canary("cnry-robot-secret-b7719d", Key("alerts.webhooks.secret"));
+pub const HEARTBEAT: Canary = canary("cnry-heartbeat-71d3f0", Key("alerts.heartbeat_url"));
+
 pub const USER_NAME: Canary = canary("cnry-user-name-61f0", Sealed(&["instance.user_name", "job.event"]));
 pub const PASSWORD: Canary = canary("cnry+password/7c=d2", Sealed(&["instance.password"]));
 pub const STOCK_USER: Canary = canary("cnry-stock-user-08ab", Sealed(&["stock_entry.user_name"]));
@@ -75,7 +80,7 @@ pub const CODE: Canary = canary("cnry-login-code-c6", Sealed(&[]));
 pub const CENTRE_EMAIL: Canary = canary("cnry-centre@mail.example", Sealed(&[]));
 
 /// All of them but private keys, which are longer than a line (`everything` adds them).
-pub const CANARIES: [Canary; 31] = [
+pub const CANARIES: [Canary; 34] = [
     BASIC,
     OLD_BASIC,
     LICENSE,
@@ -86,6 +91,9 @@ pub const CANARIES: [Canary; 31] = [
     ACCOUNT,
     HOOK,
     HOOK_BYTES,
+    ROBOT,
+    ROBOT_SECRET,
+    HEARTBEAT,
     USER_NAME,
     PASSWORD,
     STOCK_USER,

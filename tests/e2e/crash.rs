@@ -42,6 +42,7 @@ fn every_fault_point_of_the_source_is_tried_by_a_test() {
     let here = include_str!("crash.rs");
     // Starts, stops, restores, migrations, orders and pushes have points of their own, with tests of their own.
     let elsewhere = [
+        include_str!("alerts/delivery.rs"),
         include_str!("storage/database.rs"),
         include_str!("storage/restores.rs"),
         include_str!("orders/crash.rs"),

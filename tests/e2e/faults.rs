@@ -10,7 +10,7 @@ mod disk;
 mod full;
 mod hooks;
 mod long;
-mod shim;
+pub mod shim;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -66,9 +66,15 @@ impl Scratch {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_koogate"));
         command.current_dir(self.folder.path()).args(args).stdin(Stdio::null());
-        for name in
-            ["RUST_LOG", "KOOGATE_FAULT", "KOOGATE_FAULT_DELAY", "KOOGATE_FAULT_PACE", "NOTIFY_SOCKET", "WATCHDOG_USEC"]
-        {
+        for name in [
+            "RUST_LOG",
+            "KOOGATE_FAULT",
+            "KOOGATE_FAULT_DELAY",
+            "KOOGATE_FAULT_PACE",
+            "KOOGATE_FAULT_AMOUNT",
+            "NOTIFY_SOCKET",
+            "WATCHDOG_USEC",
+        ] {
             command.env_remove(name);
         }
         command
@@ -436,6 +442,8 @@ pub struct Application {
 /// A request as the application got it.
 #[derive(Debug, Clone)]
 pub struct Delivery {
+    /// Path and query.
+    pub target: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: String,
@@ -499,7 +507,8 @@ impl Application {
                 let headers = request.headers().iter().map(|header| {
                     (header.field.as_str().as_str().to_ascii_lowercase(), header.value.as_str().to_owned())
                 });
-                seen.lock().unwrap().push(Delivery { headers: headers.collect(), body, event: event.clone() });
+                let (target, headers) = (request.url().to_owned(), headers.collect());
+                seen.lock().unwrap().push(Delivery { target, headers, body, event: event.clone() });
                 let answer = Arc::clone(&answer);
                 // Of its own, so that a slow answer holds up no other.
                 std::thread::spawn(move || {
@@ -514,6 +523,11 @@ impl Application {
     /// One that makes everything ready at once.
     pub fn ready() -> Self {
         Self::start(|event| (200, ready_answer(event)))
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// A product entry that leads to it, with further lines.

@@ -8,6 +8,7 @@
 )]
 
 mod admin_api;
+mod alerts;
 mod basic_v1;
 mod canaries;
 mod check;
@@ -33,6 +34,8 @@ mod litestream;
 mod login;
 mod open_api;
 mod orders;
+mod page;
+mod page_lists;
 mod recovery;
 mod refusals;
 mod replay;

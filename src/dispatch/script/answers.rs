@@ -1,6 +1,7 @@
 //! How a pass ends: from the record, with a final answer, without one, or waiting.
 
 use super::{Script, Step};
+use crate::alert::{self, Alarm};
 use crate::dispatch::conversation::{Belongs, Row};
 use crate::fulfilment;
 use crate::fulfilment::answer::Handout;
@@ -44,6 +45,7 @@ impl Script<'_> {
                      stop koogate and restore the newest good copy",
                     self.conversation.title()
                 );
+                alert::raise(Alarm::DatabaseDamaged);
                 let outcome = Outcome::refusal(ResultCode::INTERNAL, "internal error");
                 return self.answer(&outcome, self.belongs(&operation));
             }
@@ -180,6 +182,11 @@ impl Script<'_> {
             self.conversation.title(),
             self.call.kind
         );
+        alert::raise(Alarm::NoProduct {
+            product_kind: self.call.kind.to_string(),
+            product_id: product_id.map(str::to_owned),
+            sku_code: sku_code.map(str::to_owned),
+        });
         self.answer(&Outcome::refusal(ResultCode::INTERNAL, "internal error"), Belongs::default())
     }
 

@@ -2,6 +2,7 @@
 
 use super::again::Again;
 use super::{Script, Step};
+use crate::alert::{self, Alarm};
 use crate::config::Fulfilment;
 use crate::dispatch::conversation::Belongs;
 use crate::dispatch::events;
@@ -129,6 +130,9 @@ impl Script<'_> {
         if is_manual {
             let (id, word) = (&instance.instance_id, change.word());
             log::warn!("ALERT instance {id} is {word} in the records: do by hand what that means for the buyer");
+            if self.call.environment == Environment::Real {
+                alert::raise(Alarm::DoByHand { instance_id: id.clone(), change: word.to_owned() });
+            }
             note = note.or(Some("to be done by hand"));
         }
         let cause = self.cause(note)?;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Script, Step, supervision};
+use crate::alert::{self, Alarm};
 use crate::dispatch::events;
 use crate::fulfilment::answer::Handout;
 use crate::fulfilment::{self, Begun};
@@ -142,6 +143,7 @@ impl Script<'_> {
             }
             Begun::Misconfigured(problem) => {
                 log::error!("ALERT {}: {problem}", self.conversation.title());
+                alert::raise(Alarm::Misconfigured { about: instance.instance_id.clone() });
                 self.fail(&operation, &Outcome::refusal(ResultCode::INTERNAL, "internal error"))
             }
         }

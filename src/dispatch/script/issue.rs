@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Script, Step};
+use crate::alert::{self, Alarm};
 use crate::config::Fingerprint;
 use crate::dispatch::conversation::Belongs;
 use crate::dispatch::events;
@@ -90,6 +91,7 @@ impl Script<'_> {
             }
             Begun::Misconfigured(problem) => {
                 log::error!("ALERT {}: {problem}", self.conversation.title());
+                alert::raise(Alarm::Misconfigured { about: instance.instance_id.clone() });
                 self.tx.refuse_license(operation.row)?;
                 self.fail(&operation, &Outcome::refusal(ResultCode::INTERNAL, "internal error"))
             }

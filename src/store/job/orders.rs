@@ -58,6 +58,19 @@ impl Tx<'_> {
         Ok(found.is_some())
     }
 
+    /// Makes a job that reads an announced order due at once, if it was given up or waits, and no other one is to read the
+    /// order; returns how many.
+    pub fn retry_order_query(&self, row: i64, now: Timestamp) -> Result<usize, StoreError> {
+        self.execute(
+            "retry the job",
+            "UPDATE job SET state = 'waiting', run_at = ?2, trying_since = NULL, finished_at = NULL \
+             WHERE id = ?1 AND task = 'order.query' AND state IN ('dead', 'waiting') AND NOT EXISTS (SELECT 1 FROM job AS other \
+             WHERE other.order_id = job.order_id AND other.task = 'order.query' AND other.id <> job.id \
+             AND other.state IN ('waiting', 'running'))",
+            (row, millis(now)),
+        )
+    }
+
     /// Removes the dead job of an order's announcement: the order was told another way.
     pub(in crate::store) fn remove_dead_order_query(&self, order_id: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM job WHERE order_id = ?1 AND task = 'order.query' AND state = 'dead'";

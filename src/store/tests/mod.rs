@@ -1,5 +1,6 @@
 //! The promises of the storage layer, on scratch databases.
 
+mod alerts;
 mod commit;
 mod disk_full;
 mod file;
@@ -7,6 +8,7 @@ mod log;
 mod login;
 mod migration;
 mod orders;
+mod pages;
 mod plans;
 mod purge;
 mod restores;

