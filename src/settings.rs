@@ -1,5 +1,6 @@
 //! The configuration in the form the running server uses: keys ready to verify, applications ready to call.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,6 +138,18 @@ impl Settings {
         let open_api = self.open_api.as_deref()?;
         let mode = open_api.settings().order_query;
         (mode != OrderQuery::Off).then_some((open_api, mode))
+    }
+
+    /// The stocks that products take from, each once, with how many entries left are few: by the product that minds first.
+    pub fn stocks(&self) -> BTreeMap<&str, u32> {
+        let mut stocks = BTreeMap::new();
+        for product in &self.products {
+            if let Fulfilment::Stock { name, low_stock } = &product.entry.fulfilment {
+                let few = stocks.entry(name.as_str()).or_insert(*low_stock);
+                *few = (*few).max(*low_stock);
+            }
+        }
+        stocks
     }
 
     /// Whether anything of this kind is sold.
