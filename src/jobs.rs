@@ -314,7 +314,10 @@ fn call_application(shared: &Shared, job: &JobRow) -> Attempt {
         return if creates { Attempt::Fulfil } else { failed("the instance's product has no application any more") };
     };
     let event = event.with_attempt(job.attempt);
-    Attempt::Ends(match application.call(&event, &shared.abandoning) {
+    let begun = Instant::now();
+    let answer = application.call(&event, &shared.abandoning);
+    shared.dispatcher.tallies().hooks.note(product.entry().kind, &answer, begun.elapsed());
+    Attempt::Ends(match answer {
         // Before it is accepted: what KooGallery would not take is told to the application, not to the buyer.
         Ok(Answer::Ready(handout)) => {
             let complete = match instance {

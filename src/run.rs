@@ -138,7 +138,9 @@ impl Server {
         let health = Arc::new(Health::new(Watchdog::pace(&supervisor)));
         let site = PublicSite::new(Arc::clone(&dispatcher), config.server.base_path.clone(), Arc::clone(&health))
             .with_login(login.clone());
-        let public = Door::open(public_door(config, tls.clone()), Arc::new(site)).map_err(StartError::Door)?;
+        let door = public_door(config, tls.clone());
+        let (of_public, of_admin) = (Arc::clone(&door.counters), Arc::default());
+        let public = Door::open(door, Arc::new(site)).map_err(StartError::Door)?;
         let admin = match &config.admin {
             Some(admin) => {
                 let context = admin::Context {
@@ -152,6 +154,10 @@ impl Server {
                     codes: CodeDesk::default(),
                     orders: admin::OrderDesk::default(),
                     ages: Arc::clone(&ages),
+                    metrics: admin::MetricsDesk::new([
+                        (config.server.max_connections, of_public),
+                        (ADMIN_CONNECTIONS, Arc::clone(&of_admin)),
+                    ]),
                 };
                 let site = AdminSite::new(context, &admin.token, admin.host_names.clone());
                 let door = DoorSettings {
@@ -159,6 +165,7 @@ impl Server {
                     name: "admin",
                     max_connections: ADMIN_CONNECTIONS,
                     max_body: 1 << 20,
+                    counters: of_admin,
                     ..DoorSettings::default()
                 };
                 Some(Door::open(door, Arc::new(site)).map_err(StartError::Door)?)

@@ -1,5 +1,6 @@
 //! The configuration in the form the running server uses: keys ready to verify, applications ready to call.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,6 +153,18 @@ impl Settings {
     /// The `[[product]]` entries as they are configured, in their order.
     pub fn products(&self) -> impl Iterator<Item = &config::Product> {
         self.products.iter().map(|product| &product.entry)
+    }
+
+    /// The stocks that products take from, each once, with how many entries left are few: by the product that minds first.
+    pub fn stocks(&self) -> BTreeMap<&str, u32> {
+        let mut stocks = BTreeMap::new();
+        for product in &self.products {
+            if let Fulfilment::Stock { name, low_stock } = &product.entry.fulfilment {
+                let few = stocks.entry(name.as_str()).or_insert(*low_stock);
+                *few = (*few).max(*low_stock);
+            }
+        }
+        stocks
     }
 
     /// Whether anything of this kind is sold.

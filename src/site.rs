@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, RefusalClass};
 use crate::health::Health;
 use crate::http::{Handler, Method, Reply, Request};
 use crate::kind::Kind;
@@ -137,7 +137,7 @@ impl Handler for PublicSite {
     }
 
     fn refused(&self, peer: IpAddr, reason: &'static str) {
-        self.dispatcher.refused().note("http", peer, reason, Timestamp::now());
+        self.dispatcher.refused().note("http", RefusalClass::Http, peer, reason, Timestamp::now());
     }
 }
 

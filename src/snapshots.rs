@@ -142,7 +142,7 @@ impl Keeper {
         let (version, looked) = (self.store.version().ok(), Instant::now());
         let target = self.settings.snapshot_path();
         if version.is_some() && self.covered == version && target.exists() {
-            return self.ages.snapshot_holds_all(looked, Duration::ZERO);
+            return self.ages.snapshot_still_holds_all(looked);
         }
         match snapshot::take(self.store.path(), &target, self.store.sealing()) {
             Ok(verified) => {
@@ -165,13 +165,16 @@ impl Keeper {
     /// Proves the snapshot again; one that is not what it was is taken anew at once.
     fn drill(&mut self) {
         let target = self.settings.snapshot_path();
-        if let Err(error) = snapshot::verify(&target, self.store.sealing(), Origin::Copy) {
-            log::error!(
-                "ALERT the snapshot was whole when it was written and is not any more, is the disk failing? {error}"
-            );
-            alert::raise(Alarm::CopyDamaged);
-            self.covered = None;
-            self.refresh();
+        match snapshot::verify(&target, self.store.sealing(), Origin::Copy) {
+            Ok(_) => self.ages.drill_passed(),
+            Err(error) => {
+                log::error!(
+                    "ALERT the snapshot was whole when it was written and is not any more, is the disk failing? {error}"
+                );
+                alert::raise(Alarm::CopyDamaged);
+                self.covered = None;
+                self.refresh();
+            }
         }
     }
 
@@ -180,9 +183,12 @@ impl Keeper {
         let copies = series_of(&series.directory).unwrap_or_default();
         let after_last = copies.iter().find(|copy| Some(*copy) > self.drilled.as_ref());
         let Some(next) = after_last.or(copies.first()) else { return };
-        if let Err(error) = snapshot::verify(next, self.store.sealing(), Origin::Copy) {
-            log::error!("ALERT a copy of the series was whole when it was written and is not any more: {error}");
-            alert::raise(Alarm::CopyDamaged);
+        match snapshot::verify(next, self.store.sealing(), Origin::Copy) {
+            Ok(_) => self.ages.drill_passed(),
+            Err(error) => {
+                log::error!("ALERT a copy of the series was whole when it was written and is not any more: {error}");
+                alert::raise(Alarm::CopyDamaged);
+            }
         }
         self.drilled = Some(next.clone());
     }

@@ -32,6 +32,7 @@ mod usage;
 
 use std::sync::Arc;
 
+pub use metrics::MetricsDesk;
 pub use orders::OrderDesk;
 pub use routes::{ROUTES, Route};
 
@@ -70,6 +71,8 @@ pub struct Context {
     pub orders: OrderDesk,
     /// How far behind the copies of the database are.
     pub ages: Arc<Ages>,
+    /// What the metrics need besides.
+    pub metrics: MetricsDesk,
 }
 
 /// What the admin door hands requests to.

@@ -5,6 +5,7 @@ mod alert;
 mod backup;
 mod check;
 mod exchange;
+mod generate;
 mod healthcheck;
 mod init;
 mod instance;
@@ -97,6 +98,8 @@ enum Command {
     Verify(backup::VerifyArgs),
     /// Put a copy in the place of the database, which is kept under another name; or tell what the copy lacks 恢复备份
     Restore(restore::Args),
+    Completions(generate::CompletionsArgs),
+    Man(generate::ManArgs),
 }
 
 /// Runs a command.
@@ -125,6 +128,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::backup(&config, &args),
         Command::Verify(args) => backup::verify(&config, &args),
         Command::Restore(args) => restore::run(&config, &args),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args),
     }
 }
 

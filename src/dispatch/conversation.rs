@@ -45,6 +45,24 @@ pub(super) struct Prepared {
     pub(super) shown: Option<Vec<u8>>,
 }
 
+/// An answer that is on disk, or, where the disk is the trouble, the one that is sent all the same; with what is counted of
+/// it.
+pub(super) struct Told {
+    /// What is sent.
+    pub(super) bytes: AnswerBytes,
+    /// What the body says.
+    pub(super) code: ResultCode,
+    /// It is an earlier call's.
+    pub(super) replayed: bool,
+}
+
+impl From<Prepared> for Told {
+    /// An answer that was made for this call.
+    fn from(prepared: Prepared) -> Self {
+        Self { bytes: prepared.bytes, code: prepared.code, replayed: false }
+    }
+}
+
 /// A call's row in the journal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row {

@@ -21,12 +21,14 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-pub use refused::{Refused, RefusedCalls};
+pub use refused::{RefusalClass, Refused, RefusedCalls};
 pub use waiters::Waiters;
 
 use crate::alert::{self, Alarm};
 use crate::fault;
 use crate::http::{Reply, Request};
+use crate::metrics::calls::Answered;
+use crate::metrics::tallies::Tallies;
 use crate::operation::{self, Environment};
 use crate::pool::Pool;
 use crate::protocol::call::{BadCall, Call, Intent, Outcome};
@@ -38,7 +40,7 @@ use crate::protocol::{self, Family, Received};
 use crate::settings::Settings;
 use crate::store::{AnswerBytes, NewExchange, NewJob, ORDER_QUERY, Store, StoreError, Subject};
 use crate::trouble::Trouble;
-use conversation::{Belongs, Conversation, Row};
+use conversation::{Belongs, Conversation, Row, Told};
 use nonces::Nonces;
 use script::{AfterCommit, Pass, Step};
 use secrets::Permits;
@@ -60,6 +62,7 @@ pub struct Dispatcher {
     decryptions: Permits,
     /// Commits that took longer than an answer may.
     delays: Mutex<Trouble>,
+    tallies: Arc<Tallies>,
 }
 
 impl Dispatcher {
@@ -78,8 +81,8 @@ impl Dispatcher {
         // Each takes milliseconds of a core: half of the cores stay for the answers.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decryptions = Permits::new((cores / 2).max(1));
-        let delays = Mutex::default();
-        Ok(Self { store, settings, waiters, wake_jobs, nonces, refused, questions, decryptions, delays })
+        let (delays, tallies) = (Mutex::default(), Arc::default());
+        Ok(Self { store, settings, waiters, wake_jobs, nonces, refused, questions, decryptions, delays, tallies })
     }
 
     /// Lets questions to applications end, for `grace` at most.
@@ -102,6 +105,11 @@ impl Dispatcher {
         &self.refused
     }
 
+    /// What calls and applications came to.
+    pub fn tallies(&self) -> &Arc<Tallies> {
+        &self.tallies
+    }
+
     /// Answers a request to the production address. It is of `family`, or, where that does not verify it, of `other`.
     pub fn answer(&self, family: &'static dyn Family, other: Option<&'static dyn Family>, request: Request) -> Reply {
         let settings = self.settings();
@@ -117,7 +125,8 @@ impl Dispatcher {
         let (family, verified) = match verified {
             Ok(verified) => verified,
             Err(refusal) => {
-                self.refused.note(family.name(), request.peer, &reason(family, &settings, &refusal), now);
+                let class = RefusalClass::of(&refusal);
+                self.refused.note(family.name(), class, request.peer, &reason(family, &settings, &refusal), now);
                 let message = if refusal.result_code() == ResultCode::AUTHENTICATION {
                     "authentication failed".to_owned()
                 } else {
@@ -130,7 +139,7 @@ impl Dispatcher {
             && let Some(nonce) = verified.nonce()
             && !self.nonces.is_new(verified.key().id(), nonce, now, settings.rules.signature.window_ms)
         {
-            self.refused.note(family.name(), request.peer, "the nonce was used before", now);
+            self.refused.note(family.name(), RefusalClass::Replay, request.peer, "the nonce was used before", now);
             let message = "authentication failed: the nonce was used before";
             let outcome = Outcome::refusal(ResultCode::AUTHENTICATION, message);
             return unrecorded(family, Some(verified.key()), &settings, &outcome);
@@ -155,7 +164,8 @@ impl Dispatcher {
     /// Answers a request to the production address that asks for nothing: an address check, or a method no family has.
     pub fn answer_nothing_asked(&self, family: &'static dyn Family, request: &Request) -> Reply {
         if !request.query().is_empty() {
-            self.refused.note(family.name(), request.peer, "no call of this method is supported", Timestamp::now());
+            let reason = "no call of this method is supported";
+            self.refused.note(family.name(), RefusalClass::UnknownCall, request.peer, reason, Timestamp::now());
         }
         unrecorded(
             family,
@@ -167,16 +177,16 @@ impl Dispatcher {
 
     /// Everything after authentication. `bad` is set when the request could not be read.
     fn converse(&self, conversation: &Arc<Conversation>, bad: Option<BadCall>) -> Reply {
-        let mut row = None;
+        let (mut row, mut waited) = (None, false);
         let answered = match (&conversation.call, bad) {
             (Some(call), _) => match &call.intent {
                 Intent::Create { .. } | Intent::Change { .. } | Intent::Issue { .. } => {
-                    self.operate(conversation, &mut row)
+                    self.operate(conversation, &mut row, &mut waited)
                 }
                 Intent::Sync(sync) => self.sync(conversation, call, sync),
                 Intent::Notify => self.note_announcement(conversation, call),
                 Intent::Query { .. } | Intent::CheckChange { .. } => {
-                    queries::outcome(&self.store, &self.questions, conversation, call)
+                    queries::outcome(&self.store, &self.questions, &self.tallies, conversation, call)
                         .and_then(|outcome| self.record(conversation, outcome, None))
                 }
             },
@@ -186,12 +196,22 @@ impl Dispatcher {
                 self.record(conversation, Outcome::refusal(ResultCode::PARAMETER, reason), None)
             }
         };
-        answered.unwrap_or_else(|error| self.fail(conversation, row, &error)).into()
+        let told = answered.unwrap_or_else(|error| self.fail(conversation, row, &error));
+        self.tallies.calls.note(&Answered {
+            family: conversation.exchange.family,
+            activity: conversation.exchange.activity,
+            is_test: conversation.exchange.environment == Environment::Test,
+            result: told.code.as_str(),
+            replayed: told.replayed,
+            waited,
+            took: conversation.started.elapsed(),
+        });
+        told.bytes.into()
     }
 
     /// The answer when nothing could be done: it promises nothing, and KooGallery calls again. It is recorded where the
     /// disk is not the trouble; where it is, an answer without a record is better than none.
-    fn fail(&self, conversation: &Arc<Conversation>, row: Option<Row>, error: &StoreError) -> AnswerBytes {
+    fn fail(&self, conversation: &Arc<Conversation>, row: Option<Row>, error: &StoreError) -> Told {
         let outcome = Outcome::refusal(ResultCode::INTERNAL, "internal error");
         let recorded = match error {
             StoreError::TimedOut | StoreError::Closed | StoreError::Overloaded(_) | StoreError::Commit(_) => None,
@@ -210,7 +230,10 @@ impl Dispatcher {
                 alert::raise(Alarm::CallFailed);
             }
         }
-        recorded.unwrap_or_else(|| conversation.prepare(&outcome).bytes)
+        recorded.unwrap_or_else(|| {
+            self.tallies.unrecorded.add();
+            conversation.prepare(&outcome).into()
+        })
     }
 
     /// Whether nobody has been told within a while that the disk is too slow.
@@ -218,8 +241,14 @@ impl Dispatcher {
         self.delays.lock().unwrap_or_else(PoisonError::into_inner).met(Instant::now())
     }
 
-    /// Makes passes through the script until there is an answer. `row` is the call's row once it is written.
-    fn operate(&self, conversation: &Arc<Conversation>, row: &mut Option<Row>) -> Result<AnswerBytes, StoreError> {
+    /// Makes passes through the script until there is an answer. `row` is the call's row once it is written; `waited` is
+    /// set when it waits for work in the background.
+    fn operate(
+        &self,
+        conversation: &Arc<Conversation>,
+        row: &mut Option<Row>,
+        waited: &mut bool,
+    ) -> Result<Told, StoreError> {
         let (answer_by, wait_until) = (conversation.answer_by(), conversation.wait_until());
         let mut pass = Pass { exchange: None, waited_for: None, may_wait: true };
         loop {
@@ -231,12 +260,13 @@ impl Dispatcher {
             })?;
             fault::point("pass");
             match step {
-                Step::Answer { bytes, then } => {
+                Step::Answer { told, then } => {
                     self.tell(then);
-                    return Ok(bytes);
+                    return Ok(told);
                 }
                 Step::Wait { exchange, operation, ended, then } => {
                     self.tell(then);
+                    *waited = true;
                     let in_time = ended.wait_until(wait_until);
                     let may_wait = in_time && Instant::now() < wait_until;
                     pass = Pass { exchange: Some(exchange), waited_for: Some(operation), may_wait };
@@ -247,12 +277,7 @@ impl Dispatcher {
     }
 
     /// Applies a directory call, or, where it is a test, only checks it.
-    fn sync(
-        &self,
-        conversation: &Arc<Conversation>,
-        call: &Call,
-        sync: &DirectorySync,
-    ) -> Result<AnswerBytes, StoreError> {
+    fn sync(&self, conversation: &Arc<Conversation>, call: &Call, sync: &DirectorySync) -> Result<Told, StoreError> {
         let client_secret = match secrets::open(&self.decryptions, conversation, call, sync) {
             Ok(client_secret) => client_secret,
             Err((code, message)) => return self.record(conversation, Outcome::refusal(code, message), None),
@@ -261,7 +286,7 @@ impl Dispatcher {
             return self.record(conversation, Outcome::success(), None);
         }
         let script = Arc::clone(conversation);
-        let (bytes, has_job) = self.store.write(Some(conversation.answer_by()), move |tx| {
+        let (told, has_job) = self.store.write(Some(conversation.answer_by()), move |tx| {
             // Only directory calls come here; the type of the conversation cannot say so.
             let Some(Intent::Sync(sync)) = script.call.as_ref().map(|call| &call.intent) else {
                 return Err(StoreError::Closed);
@@ -269,31 +294,31 @@ impl Dispatcher {
             let has_job = directory::apply(tx, &script.settings, sync, client_secret.as_ref(), Timestamp::now())?;
             let prepared = script.prepare(&Outcome::success());
             script.record(tx, &prepared, None, &Belongs::default())?;
-            Ok((prepared.bytes, has_job))
+            Ok((prepared.into(), has_job))
         })?;
         if has_job {
             (self.wake_jobs)();
         }
-        Ok(bytes)
+        Ok(told)
     }
 
     /// An order was announced: it is read in the background and kept.
-    fn note_announcement(&self, conversation: &Arc<Conversation>, call: &Call) -> Result<AnswerBytes, StoreError> {
+    fn note_announcement(&self, conversation: &Arc<Conversation>, call: &Call) -> Result<Told, StoreError> {
         let Some(order) = conversation.order_wanted(call, None) else {
             return self.record(conversation, Outcome::success(), None);
         };
         let script = Arc::clone(conversation);
-        let bytes = self.store.write(Some(conversation.answer_by()), move |tx| {
+        let told = self.store.write(Some(conversation.answer_by()), move |tx| {
             if !tx.is_order_announced(&order.order_id)? {
                 let (subject, task, order) = (Subject::Order, ORDER_QUERY, Some(order.clone()));
                 tx.insert_job(&NewJob { subject, task, order, event: None, change: None }, Timestamp::now())?;
             }
             let prepared = script.prepare(&Outcome::success());
             script.record(tx, &prepared, None, &Belongs::default())?;
-            Ok(prepared.bytes)
+            Ok(prepared.into())
         })?;
         (self.wake_jobs)();
-        Ok(bytes)
+        Ok(told)
     }
 
     fn tell(&self, then: AfterCommit) {
@@ -306,18 +331,13 @@ impl Dispatcher {
     }
 
     /// Records a call that is no operation together with its answer.
-    fn record(
-        &self,
-        conversation: &Arc<Conversation>,
-        outcome: Outcome,
-        row: Option<Row>,
-    ) -> Result<AnswerBytes, StoreError> {
+    fn record(&self, conversation: &Arc<Conversation>, outcome: Outcome, row: Option<Row>) -> Result<Told, StoreError> {
         let answer_by = conversation.answer_by();
         let conversation = Arc::clone(conversation);
         self.store.write(Some(answer_by), move |tx| {
             let prepared = conversation.prepare(&outcome);
             conversation.record(tx, &prepared, row, &Belongs::default())?;
-            Ok(prepared.bytes)
+            Ok(prepared.into())
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Calls that change nothing and are answered afresh each time: queries, change checks, order notifications.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
@@ -17,6 +18,7 @@ use crate::fulfilment::application::Application;
 use crate::fulfilment::event::Event;
 use crate::instance::{Request, Status, Verdict};
 use crate::kind::Kind;
+use crate::metrics::tallies::Tallies;
 use crate::operation::Environment;
 use crate::pool::Pool;
 use crate::protocol::call::{Call, Detail, InstanceInfo, Intent, Outcome, UsageInfo};
@@ -29,13 +31,15 @@ use crate::usage;
 pub(super) fn outcome(
     store: &Store,
     questions: &Pool,
+    tallies: &Arc<Tallies>,
     conversation: &Conversation,
     call: &Call,
 ) -> Result<Outcome, StoreError> {
+    let asker = Asker { questions, tallies };
     match &call.intent {
         Intent::Query { instance_ids } => query(store, conversation, call, instance_ids),
         Intent::CheckChange { instance_id, product_info } => {
-            check_change(store, questions, conversation, call, instance_id, product_info)
+            check_change(store, asker, conversation, call, instance_id, product_info)
         }
         // No path leads here.
         Intent::Create { .. } | Intent::Change { .. } | Intent::Issue { .. } | Intent::Notify | Intent::Sync(_) => {
@@ -125,9 +129,16 @@ fn nothing_used() -> UsageInfo {
     UsageInfo { related_instance_id: None, usage_value: 0.into(), statistical_time: Timestamp::now() }
 }
 
+/// What it takes to ask an application.
+#[derive(Clone, Copy)]
+struct Asker<'a> {
+    questions: &'a Pool,
+    tallies: &'a Arc<Tallies>,
+}
+
 fn check_change(
     store: &Store,
-    questions: &Pool,
+    asker: Asker<'_>,
     conversation: &Conversation,
     call: &Call,
     instance_id: &str,
@@ -156,21 +167,25 @@ fn check_change(
     Ok(match product.application().filter(|_| product.asks_about_changes()) {
         Some(application) => {
             let event = events::check_change(call, &instance, product_info, &Uuid::new_v4().to_string());
-            ask(questions, conversation, application.clone(), event)
+            ask(asker, conversation, application.clone(), event)
         }
         None => Outcome::success(),
     })
 }
 
 /// Asks the product's application, in a pool of its own, and answers in time whatever it does.
-fn ask(questions: &Pool, conversation: &Conversation, application: Application, event: Event) -> Outcome {
+fn ask(asker: Asker<'_>, conversation: &Conversation, application: Application, event: Event) -> Outcome {
     /// A question that nobody waits for any more may run to its own end.
     static NO_STOP: AtomicBool = AtomicBool::new(false);
 
     let (give, answer) = sync_channel(1);
-    let asked = questions.try_run(move || {
+    let tallies = Arc::clone(asker.tallies);
+    let asked = asker.questions.try_run(move || {
+        let begun = Instant::now();
+        let answer = application.call(&event, &NO_STOP);
+        tallies.hooks.note(event.kind, &answer, begun.elapsed());
         // The one who asked may have run out of time.
-        let _ = give.send(application.call(&event, &NO_STOP));
+        let _ = give.send(answer);
     });
     let left = conversation.wait_until().saturating_duration_since(Instant::now());
     let answer = if asked { answer.recv_timeout(left).ok() } else { None };

@@ -13,7 +13,7 @@ mod supervision;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::conversation::{Belongs, Conversation, Row};
+use super::conversation::{Belongs, Conversation, Row, Told};
 use super::waiters::{Ended, Waiters};
 use crate::fulfilment::completion;
 use crate::fulfilment::event::Event;
@@ -22,9 +22,7 @@ use crate::operation::{self, Identity, Next, Standing, State};
 use crate::protocol::call::{Call, Intent, Outcome};
 use crate::protocol::result_code::ResultCode;
 use crate::settings::Product;
-use crate::store::{
-    AnswerBytes, Cause, InstanceRow, NewJob, NewOperation, OperationRow, OrderWanted, StoreError, Subject, Tx,
-};
+use crate::store::{Cause, InstanceRow, NewJob, NewOperation, OperationRow, OrderWanted, StoreError, Subject, Tx};
 
 /// Where a call stands when a pass begins.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +45,8 @@ impl Pass {
 pub(super) enum Step {
     /// With an answer.
     Answer {
-        /// The bytes to send.
-        bytes: AnswerBytes,
+        /// What is sent.
+        told: Told,
         /// What is to be done once it is committed.
         then: AfterCommit,
     },

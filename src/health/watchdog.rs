@@ -225,6 +225,9 @@ mod tests {
     #[test]
     fn a_full_listener_that_goes_on_letting_in_is_crowded_and_one_that_does_not_is_stuck() {
         let counters = |accepted, open, accept_errors| CountersNow {
+            handshakes: 0,
+            handshakes_refused: 0,
+            handshakes_abandoned: 0,
             accepted,
             accept_errors,
             requests: 0,

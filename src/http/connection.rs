@@ -60,13 +60,19 @@ pub(super) fn serve(watched: &Watched, shared: &Shared) {
     let plain = || Connection::new(watched.socket(), watched, shared);
     let Some(tls) = &shared.settings.tls else { return plain().run() };
     match shake_hands(watched, shared, tls) {
-        Ok(stream) => Connection::new(stream, watched, shared).run(),
+        Ok(stream) => {
+            shared.counters.handshakes.fetch_add(1, Relaxed);
+            Connection::new(stream, watched, shared).run();
+        }
         Err(Unmet::PlainHttp) => plain().refuse(Refusal::PlainHttp, false),
         Err(Unmet::Refused(reason)) => {
+            shared.counters.handshakes_refused.fetch_add(1, Relaxed);
             note(watched, shared, reason);
             drain(watched, shared);
         }
-        Err(Unmet::Quiet) => {}
+        Err(Unmet::Quiet) => {
+            shared.counters.handshakes_abandoned.fetch_add(1, Relaxed);
+        }
     }
 }
 

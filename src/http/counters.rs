@@ -13,6 +13,9 @@ pub struct Counters {
     pub(super) requests: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) evicted: AtomicU64,
+    pub(super) handshakes: AtomicU64,
+    pub(super) handshakes_refused: AtomicU64,
+    pub(super) handshakes_abandoned: AtomicU64,
     pub(super) panics: AtomicU64,
     pub(super) threads: AtomicUsize,
     /// Ordered, unlike the others: the closing door waits for it (see `wake`).
@@ -32,6 +35,12 @@ pub struct CountersNow {
     pub refused: u64,
     /// Connections cut because a new one needed their place.
     pub evicted: u64,
+    /// TLS handshakes that led to a session.
+    pub handshakes: u64,
+    /// Those that were refused; they are among the refused requests, too.
+    pub handshakes_refused: u64,
+    /// Those that the client left, or that took too long.
+    pub handshakes_abandoned: u64,
     /// Panics caught: each one is a bug.
     pub panics: u64,
     /// Threads started to serve connections; they are kept for the next ones.
@@ -49,6 +58,9 @@ impl Counters {
             requests: self.requests.load(Relaxed),
             refused: self.refused.load(Relaxed),
             evicted: self.evicted.load(Relaxed),
+            handshakes: self.handshakes.load(Relaxed),
+            handshakes_refused: self.handshakes_refused.load(Relaxed),
+            handshakes_abandoned: self.handshakes_abandoned.load(Relaxed),
             panics: self.panics.load(Relaxed),
             threads: self.threads.load(Relaxed),
             open: self.open.load(SeqCst),

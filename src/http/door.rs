@@ -53,6 +53,8 @@ pub struct DoorSettings {
     /// A connection makes room for a new one only after it has waited this long for its client, so that a burst does
     /// not cut those whose request is just arriving.
     pub evict_after: Duration,
+    /// Where the door counts. Whoever is told the numbers before the door is open keeps another hand on them.
+    pub counters: Arc<Counters>,
 }
 
 impl Default for DoorSettings {
@@ -73,6 +75,7 @@ impl Default for DoorSettings {
             drain_within: Duration::from_millis(500),
             drain_bytes: 64 << 10,
             evict_after: Duration::from_millis(100),
+            counters: Arc::default(),
         }
     }
 }

@@ -31,9 +31,9 @@ impl Shared {
     pub(super) fn new(settings: DoorSettings, handler: Arc<dyn Handler>, bell: Bell) -> Self {
         Self {
             budget: Budget::new(settings.body_memory),
+            counters: Arc::clone(&settings.counters),
             settings,
             handler,
-            counters: Arc::default(),
             bell,
             closing: AtomicBool::new(false),
             closes_at: OnceLock::new(),

@@ -42,7 +42,7 @@ use self::token::TokenKey;
 use crate::address::Address;
 use crate::alert::{self, Alarm};
 use crate::config;
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, RefusalClass};
 use crate::http::{Method, Reply, Request};
 use crate::pool::Pool;
 use crate::protocol::query::Query;
@@ -189,7 +189,7 @@ impl LoginDesk {
         match failure {
             _ if is_bounded => {
                 let reason = format!("{failure} (reference {reference})");
-                self.dispatcher.refused().note("login", request.peer, &reason, Timestamp::now());
+                self.dispatcher.refused().note("login", RefusalClass::Login, request.peer, &reason, Timestamp::now());
             }
             Failure::Internal(_) => {
                 log::error!("ALERT login {reference}: {failure}");

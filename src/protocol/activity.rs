@@ -80,6 +80,11 @@ impl ActivityFamily {
         self.activities.iter().any(|known| known.name == activity)
     }
 
+    /// The activities, by their literals on the wire.
+    pub fn activity_names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.activities.iter().map(|activity| activity.name)
+    }
+
     /// The activity that the members name.
     fn activity(&self, members: Members<'_>) -> Result<&'static Activity, String> {
         let name = members.optional("activity").map_err(|fault| fault.to_string())?;

@@ -4,6 +4,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::config::Database;
 
 /// A copy is too old when it has been behind for so many of its periods. One attempt may fail in passing, a full disk is
@@ -15,6 +17,8 @@ pub const PERIODS: u32 = 3;
 pub struct Ages {
     snapshot: Mutex<Held>,
     series: Option<Mutex<Held>>,
+    /// When a copy that had lain for a while was proved again.
+    drilled: Mutex<Option<Timestamp>>,
 }
 
 /// One copy.
@@ -25,6 +29,8 @@ struct Held {
     every: Duration,
     /// The longest that taking it took: a large database may need longer than its period.
     took: Duration,
+    /// When it was last taken and proved, by this process.
+    taken: Option<Timestamp>,
 }
 
 /// How far behind a copy is.
@@ -34,6 +40,8 @@ pub struct Age {
     pub behind: Duration,
     /// Longer is too long.
     pub limit: Duration,
+    /// When it was last taken and proved; `None`: not since the start.
+    pub taken: Option<Timestamp>,
 }
 
 impl Age {
@@ -46,10 +54,11 @@ impl Age {
 impl Ages {
     /// From now on.
     pub fn new(settings: &Database) -> Self {
-        let held = |every| Mutex::new(Held { since: Instant::now(), every, took: Duration::ZERO });
+        let held = |every| Mutex::new(Held { since: Instant::now(), every, took: Duration::ZERO, taken: None });
         Self {
             snapshot: held(settings.snapshot_every),
             series: settings.snapshots.as_ref().map(|series| held(series.every)),
+            drilled: Mutex::default(),
         }
     }
 
@@ -73,7 +82,18 @@ impl Ages {
         told("snapshot", self.snapshot()).or_else(series)
     }
 
-    /// A look at `looked` found that the snapshot holds everything, or made it so; taking it took so long.
+    /// When a copy that had lain for a while was last proved again and found whole; `None`: not since the start.
+    pub fn drilled(&self) -> Option<Timestamp> {
+        // A value that is replaced as a whole.
+        *self.drilled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A look at `looked` found that the snapshot holds everything.
+    pub(super) fn snapshot_still_holds_all(&self, looked: Instant) {
+        lock(&self.snapshot).since = looked;
+    }
+
+    /// The snapshot was taken: it holds what there was at `looked`, and taking it took so long.
     pub(super) fn snapshot_holds_all(&self, looked: Instant, took: Duration) {
         lock(&self.snapshot).renew(looked, took);
     }
@@ -84,12 +104,18 @@ impl Ages {
             lock(series).renew(began, took);
         }
     }
+
+    /// A copy was proved again.
+    pub(super) fn drill_passed(&self) {
+        *self.drilled.lock().unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::now());
+    }
 }
 
 impl Held {
     fn renew(&mut self, since: Instant, took: Duration) {
         self.since = since;
         self.took = self.took.max(took);
+        self.taken = Some(Timestamp::now());
     }
 }
 
@@ -104,7 +130,7 @@ pub(super) fn minutes(time: Duration) -> String {
 
 fn age(held: &Mutex<Held>) -> Age {
     let held = lock(held);
-    Age { behind: held.since.elapsed(), limit: PERIODS * held.every.max(held.took) }
+    Age { behind: held.since.elapsed(), limit: PERIODS * held.every.max(held.took), taken: held.taken }
 }
 
 fn lock(held: &Mutex<Held>) -> std::sync::MutexGuard<'_, Held> {

@@ -24,6 +24,7 @@ mod license;
 mod lock;
 mod login;
 mod migrate;
+mod numbers;
 mod open;
 mod open_api;
 mod operation;
@@ -35,6 +36,7 @@ mod pending;
 mod plans;
 mod readers;
 mod restore;
+mod sizes;
 pub mod snapshot;
 mod standing;
 mod stock;
@@ -61,12 +63,14 @@ pub use instance::{Cause, Described, HistoryRow, InstanceFilter, InstanceRow, Ne
 pub use job::{JobRow, NewJob, ORDER_QUERY, OrderWanted, Subject, UPLOAD};
 pub use license::{LICENSE_STATES, LicenseFilter, LicenseRow, LicensedRow, NewLicense};
 pub use login::{LoginSessionRow, NewLoginSession};
+pub use numbers::{Numbers, Waiting};
 pub use open::{Role, SCHEMA_VERSION, Settings};
 pub use open_api::OpenApiRefusalRow;
 pub use operation::{NewOperation, OperationRow};
 pub use operator_action::OperatorAction;
 pub use order::OrderRow;
 pub use restore::RestoreRow;
+pub use sizes::Sizes;
 pub use standing::MOST;
 pub use stock::{StockCount, StockEntry};
 pub use usage::{UsageCounts, UsageFilter, UsageRow, UsageTotal, WaitingUsage, Withdrawal};
@@ -81,6 +85,7 @@ pub struct Store {
     readers: Readers,
     writer: Writer,
     path: PathBuf,
+    snapshot: PathBuf,
     sealing: Arc<SealingKey>,
 }
 
@@ -99,7 +104,8 @@ impl Store {
         let opened = open::open(settings, role, &sealing)?;
         let readers = Readers::new(settings.path.clone(), Arc::clone(&sealing));
         let writer = Writer::start(opened, settings, Arc::clone(&sealing)).map_err(OpenError::Thread)?;
-        Ok(Self { readers, writer, path: settings.path.clone(), sealing })
+        let (path, snapshot) = (settings.path.clone(), settings.snapshot.clone());
+        Ok(Self { readers, writer, path, snapshot, sealing })
     }
 
     /// Runs `work` on the writer and returns when its commit is on disk. It may be run twice: when some other work of the
@@ -129,6 +135,11 @@ impl Store {
         &self.path
     }
 
+    /// How large the files are. Their entries are looked at; nothing is opened.
+    pub fn sizes(&self) -> Sizes {
+        sizes::of(&self.path, &self.snapshot)
+    }
+
     /// The key of the sealed columns.
     pub fn sealing(&self) -> &SealingKey {
         &self.sealing
@@ -154,6 +165,11 @@ impl Store {
     /// How many commits there were, and how many pieces of work they held.
     pub fn commits(&self) -> writer::Counts {
         self.writer.counts()
+    }
+
+    /// How commits went.
+    pub fn commits_now(&self) -> writer::CommitsNow {
+        self.writer.commits_now()
     }
 
     /// A number that is another one whenever the writer has got any further in between: has done a piece of work, moved

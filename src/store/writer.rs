@@ -19,6 +19,7 @@ use super::pending::{Pending, Promise};
 use super::wal::{self, Checkpointer};
 use super::{StoreError, Tx};
 use crate::fault;
+use crate::metrics::tally::{Batches, Count, Distribution, Times};
 use crate::sealing::SealingKey;
 
 /// More than this waiting for the disk is an overload: the caller answers "try again" at once.
@@ -32,12 +33,46 @@ const IDLE: Duration = Duration::from_secs(2);
 const WOKEN_TOGETHER: usize = 8;
 
 /// Counters since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Commits that reached the disk.
     pub commits: u64,
     /// Pieces of work in them.
     pub works: u64,
+}
+
+/// How commits went since the start. Those that changed nothing touch no disk and are not in the distributions.
+#[derive(Debug, Clone, Default)]
+pub struct CommitsNow {
+    /// Commits that failed: nothing of them is stored.
+    pub failed: u64,
+    /// Pieces of work that wait at the moment.
+    pub queued: u64,
+    /// How many pieces of work one commit held.
+    pub batches: Distribution,
+    /// Microseconds from the beginning of a transaction until it was on disk.
+    pub times: Distribution,
+    /// Microseconds of that in which the disk was waited for.
+    pub syncs: Distribution,
+}
+
+/// What the thread counts.
+#[derive(Default)]
+struct Tallies {
+    commits: Count,
+    works: Count,
+    failed: Count,
+    batches: Batches,
+    times: Times,
+    syncs: Times,
+}
+
+/// What became of a batch.
+struct Ran {
+    /// Of each piece of work.
+    results: Vec<Result<(), StoreError>>,
+    /// How long the disk was waited for; `None`: nothing was changed, and no disk touched.
+    synced: Option<Duration>,
 }
 
 /// The handle on the thread, for those who have work.
@@ -60,8 +95,7 @@ trait Work: Send {
 struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
-    commits: AtomicU64,
-    works: AtomicU64,
+    tallies: Tallies,
     /// Grows whenever the thread has done something, or has found out that it must go on waiting.
     turns: AtomicU64,
 }
@@ -79,8 +113,7 @@ impl Writer {
         let queue = Arc::new(Queue {
             waiting: Mutex::new(Waiting { works: VecDeque::new(), writer_sleeps: false, closed: false }),
             arrived: Condvar::new(),
-            commits: AtomicU64::new(0),
-            works: AtomicU64::new(0),
+            tallies: Tallies::default(),
             turns: AtomicU64::new(0),
         });
         let fault = Fault::default();
@@ -108,7 +141,14 @@ impl Writer {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        Counts { commits: self.queue.commits.load(Ordering::Relaxed), works: self.queue.works.load(Ordering::Relaxed) }
+        let tallies = &self.queue.tallies;
+        Counts { commits: tallies.commits.now(), works: tallies.works.now() }
+    }
+
+    pub(super) fn commits_now(&self) -> CommitsNow {
+        let Tallies { failed, batches, times, syncs, .. } = &self.queue.tallies;
+        let queued = self.queue.lock().works.len() as u64;
+        CommitsNow { failed: failed.now(), queued, batches: batches.now(), times: times.now(), syncs: syncs.now() }
     }
 
     /// A number that is another one whenever the thread has got any further in between.
@@ -231,18 +271,23 @@ impl State {
 
     fn commit(&mut self, mut works: Vec<Box<dyn Work>>) {
         let count = works.len() as u64;
-        let results = self.run_all(&mut works);
-        match results {
-            Ok((each, changed)) => {
-                if changed {
+        let begun = Instant::now();
+        match self.run_all(&mut works) {
+            Ok(Ran { results, synced }) => {
+                let tallies = &self.queue.tallies;
+                if let Some(synced) = synced {
                     self.health.committed();
+                    tallies.batches.note(count);
+                    tallies.times.note_time(begun.elapsed());
+                    tallies.syncs.note_time(synced);
                 }
-                self.queue.commits.fetch_add(1, Ordering::Relaxed);
-                self.queue.works.fetch_add(count, Ordering::Relaxed);
+                tallies.commits.add();
+                tallies.works.add_many(count);
                 fault::point("committed");
-                hand_over(works.into_iter().zip(each));
+                hand_over(works.into_iter().zip(results));
             }
             Err(error) => {
+                self.queue.tallies.failed.add();
                 // SQLite may have rolled back by itself.
                 if !self.opened.connection.is_autocommit()
                     && let Err(error) = self.opened.connection.execute_batch("ROLLBACK")
@@ -265,9 +310,8 @@ impl State {
         }
     }
 
-    /// Runs the works in one transaction and commits it; the results stand beside the works. And whether anything was
-    /// changed: a commit of nothing touches no disk.
-    fn run_all(&self, works: &mut [Box<dyn Work>]) -> Result<(Vec<Result<(), StoreError>>, bool), StoreError> {
+    /// Runs the works in one transaction and commits it; the results stand beside the works.
+    fn run_all(&self, works: &mut [Box<dyn Work>]) -> Result<Ran, StoreError> {
         let changes = self.opened.connection.total_changes();
         let results = match self.run_together(works)? {
             Some(results) => results,
@@ -280,8 +324,9 @@ impl State {
         if changed {
             fault::point("commit");
         }
+        let syncing = Instant::now();
         self.step("COMMIT")?;
-        Ok((results, changed))
+        Ok(Ran { results, synced: changed.then(|| syncing.elapsed()) })
     }
 
     /// Without savepoints, which would copy every page that is about to be changed. `None` when one has failed half-way.

@@ -8,7 +8,7 @@
 mod crowd;
 pub mod document;
 mod queries;
-mod shown;
+pub mod shown;
 
 use std::collections::BTreeSet;
 
@@ -19,8 +19,8 @@ use self::document::document;
 use crate::harness::{KEY, Koogate, Scratch};
 use crate::shop::FIXED;
 
-const TOKEN: &str = "admin-token-0123456789";
-const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"admin-token-0123456789\"\n";
+pub const TOKEN: &str = "admin-token-0123456789";
+pub const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"admin-token-0123456789\"\n";
 
 /// A server with an admin listener and nothing sold.
 fn empty() -> (Koogate, Scratch) {

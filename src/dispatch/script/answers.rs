@@ -2,7 +2,7 @@
 
 use super::{Script, Step};
 use crate::alert::{self, Alarm};
-use crate::dispatch::conversation::{Belongs, Row};
+use crate::dispatch::conversation::{Belongs, Row, Told};
 use crate::fulfilment;
 use crate::fulfilment::answer::Handout;
 use crate::kind::Kind;
@@ -12,7 +12,7 @@ use crate::protocol::call::{Detail, Intent, Outcome};
 use crate::protocol::field_cipher::EncryptType;
 use crate::protocol::result_code::ResultCode;
 use crate::settings::Product;
-use crate::store::{AnswerBytes, InstanceRow, OperationRow, StoreError};
+use crate::store::{InstanceRow, OperationRow, StoreError};
 
 impl Script<'_> {
     pub(super) fn answer_from(&mut self, next: Next, recorded: Option<OperationRow>) -> Result<Step, StoreError> {
@@ -54,7 +54,7 @@ impl Script<'_> {
                 // Recorded for a family that signs no replies; this one may.
                 bytes = self.conversation.signed(bytes.body);
             }
-            return Ok(self.step(bytes));
+            return Ok(self.step(Told { bytes, code: ResultCode::SUCCESS, replayed }));
         }
         let instance = self.instance_of(&operation)?;
         let outcome = self.success(&operation, &instance, None)?;
@@ -76,12 +76,12 @@ impl Script<'_> {
         if !operation::is_final(prepared.code) {
             // What KooGallery would reject is not fixed, so that a mended koogate answers the retry.
             self.conversation.record(self.tx, &prepared, self.row, &belongs)?;
-            return Ok(self.step(prepared.bytes));
+            return Ok(self.step(prepared.into()));
         }
         let exchange = self.conversation.record_final(self.tx, self.row, &belongs)?;
         let shown = prepared.shown.as_deref();
         self.tx.insert_answer(operation.row, self.conversation.key.id(), &prepared.bytes, shown, exchange)?;
-        Ok(self.step(prepared.bytes))
+        Ok(self.step(Told { replayed: belongs.replayed, ..prepared.into() }))
     }
 
     /// The final success of a call, as its family will write it; what is to be handed out and not at hand is read.
@@ -146,7 +146,7 @@ impl Script<'_> {
         }
         let prepared = self.conversation.prepare(outcome);
         self.conversation.record(self.tx, &prepared, self.row, &belongs)?;
-        Ok(self.step(prepared.bytes))
+        Ok(self.step(prepared.into()))
     }
 
     /// The operation has failed for this call, and the next one works on.
@@ -215,7 +215,7 @@ impl Script<'_> {
         Belongs { operation: Some(operation.row), instance_id, replayed: false, difference: None }
     }
 
-    fn step(&mut self, bytes: AnswerBytes) -> Step {
-        Step::Answer { bytes, then: std::mem::take(&mut self.then) }
+    fn step(&mut self, told: Told) -> Step {
+        Step::Answer { told, then: std::mem::take(&mut self.then) }
     }
 }

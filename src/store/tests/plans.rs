@@ -220,6 +220,7 @@ fn run_jobs(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> Result<(), S
     tx.job_ends_before(operation, instance.row, at(9))?;
     tx.jobs_of(instance.row)?;
     tx.troubled_jobs()?;
+    tx.numbers(at(3))?;
     tx.cancel_waiting_jobs(instance.row, "released", at(3))?;
     tx.postpone_job(claimed[0].row, at(5), "not yet")?;
     tx.hasten_uploads(at(4))?;

@@ -16,7 +16,7 @@ use crate::shop::{IMPATIENT, Shop, as_test, freeze, instance_id};
 use crate::token_get::Get;
 
 /// An order that KooGallery tells everybody.
-const MOCK_ORDER: &str = "MOCKPERIODYEARNEW";
+pub const MOCK_ORDER: &str = "MOCKPERIODYEARNEW";
 
 /// A code with what a path cannot hold as it is.
 const CODE: &str = "PL/1 码%";
@@ -28,7 +28,7 @@ pub fn shop() -> Shop {
 }
 
 /// The same with a section `[open_api]`.
-fn shop_calling(open_api: &str) -> Shop {
+pub fn shop_calling(open_api: &str) -> Shop {
     let application = Application::start(|event| {
         let order = event["order"]["orderId"].as_str().or(event["orderId"].as_str()).unwrap_or_default();
         match event["event"].as_str() {
@@ -46,7 +46,7 @@ fn shop_calling(open_api: &str) -> Shop {
 }
 
 /// Something of everything; the id of a SaaS instance.
-fn sell(shop: &Shop) -> String {
+pub fn sell(shop: &Shop) -> String {
     let id = shop.buy("CS1");
     // Two moments that are not one: the seconds of the order and of now may be the same.
     for value in ["1.5", "2.5"] {

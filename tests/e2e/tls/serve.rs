@@ -19,6 +19,7 @@ use crate::shop::FIXED;
 const TLS: &str = "[server]\nlisten = \"127.0.0.1:0\"\n\
                    [server.tls]\ncertificate = \"fullchain.pem\"\nprivate_key = \"privkey.pem\"\n";
 
+pub const TOKEN: &str = "0123456789abcdef";
 const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"0123456789abcdef\"\n";
 
 /// A folder that is configured for HTTPS with this certificate.
@@ -57,7 +58,7 @@ fn findings(scratch: &Scratch) -> Vec<(String, String)> {
 }
 
 fn seconds_left(koogate: &Koogate) -> i64 {
-    let metrics = text(&koogate.admin("GET", "/metrics", Some("0123456789abcdef"), "").body);
+    let metrics = text(&koogate.admin("GET", "/metrics", Some(TOKEN), "").body);
     let line = metrics.lines().find_map(|line| line.strip_prefix("koogate_certificate_expires_seconds "));
     line.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
 }
