@@ -33,6 +33,7 @@ mod readers;
 mod restore;
 pub mod snapshot;
 mod stock;
+mod support;
 #[cfg(test)]
 mod tests;
 mod torn;
@@ -61,6 +62,7 @@ pub use operation::{NewOperation, OperationRow};
 pub use order::OrderRow;
 pub use restore::RestoreRow;
 pub use stock::{StockCount, StockEntry};
+pub use support::{CallCount, FailedJob, JobCount};
 pub use usage::{UsageCounts, UsageFilter, UsageRow, UsageTotal, WaitingUsage, Withdrawal};
 
 use crate::sealing::SealingKey;

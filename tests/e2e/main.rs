@@ -9,8 +9,10 @@
 
 mod admin_api;
 mod basic_v1;
+mod broken_proxy;
 mod canaries;
 mod check;
+mod config_show;
 mod crash;
 mod documentation;
 mod door;
@@ -43,6 +45,7 @@ mod soak;
 mod storage;
 mod strangers;
 mod supervisor;
+mod support_bundle;
 mod tidy;
 mod tls;
 mod token_get;
