@@ -1,8 +1,15 @@
-//! What `koogate check` looks at: configuration, files, certificate, database, work in the background, KooGallery. Every finding that is not
-//! good says the mend. How findings are printed is the command's matter.
+//! What `koogate check` looks at: configuration, files and whose they are, the disk, the running server, certificate, database, work in
+//! the background, what is sold, the way from outside, KooGallery. Every finding that is not good says the mend. How findings
+//! are printed is the command's matter.
 
+mod account;
 mod alerts;
+mod clock;
 mod copies;
+mod place;
+mod process;
+mod public;
+mod sells;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -66,24 +73,98 @@ pub struct Finding {
 /// Where findings go.
 type Tell<'t> = &'t mut dyn FnMut(&Finding) -> anyhow::Result<()>;
 
+/// What a finding is about, as it is printed.
+type Subject = &'static str;
+
+/// The same with a word for each level.
+struct Sink<'t>(Tell<'t>);
+
+impl<'t> Sink<'t> {
+    fn new(tell: Tell<'t>) -> Self {
+        Self(tell)
+    }
+
+    fn ok(&mut self, subject: Subject, text: String) -> anyhow::Result<()> {
+        (self.0)(&good(subject, text))
+    }
+
+    fn warning(&mut self, subject: Subject, text: impl Into<String>, mend: impl Into<String>) -> anyhow::Result<()> {
+        let (level, text, mend) = (Level::Warning, text.into(), Some(mend.into()));
+        (self.0)(&Finding { level, subject, text, mend })
+    }
+
+    fn error(&mut self, subject: Subject, text: impl Into<String>, mend: impl Into<String>) -> anyhow::Result<()> {
+        (self.0)(&bad(subject, text.into(), &mend.into()))
+    }
+}
+
+/// How it is looked.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Only at this machine: nobody else is called.
+    pub offline: bool,
+    /// PEM certificates that are trusted besides the public CAs where somebody is called.
+    pub extra_roots: Vec<u8>,
+}
+
 /// Looks at everything, and tells each finding at once.
 ///
 /// # Errors
 /// Only what `tell` fails with.
-pub fn run(path: &Path, tell: Tell<'_>) -> anyhow::Result<()> {
+pub fn run(path: &Path, options: &Options, tell: Tell<'_>) -> anyhow::Result<()> {
     let Some((config, settings)) = configuration(path, tell)? else { return Ok(()) };
     files(path, &config, tell)?;
-    certificate(&config, tell)?;
-    let Some(store) = database(&config, tell)? else { return Ok(()) };
-    clock(&store, tell)?;
-    copies::look(&config, &store, tell)?;
-    work(&store, tell)?;
-    usage(&store, tell)?;
-    koogallery(&store, &settings, tell)?;
-    alerts::look(&store, &settings, tell)?;
+    let pid = process::running(&config.database.path);
+    let unit = process::unit(pid);
+    let user = unit.as_ref().and_then(|unit| unit.user.as_deref());
+    let account = account::find(&config, pid, user);
+    let to = &mut Sink::new(tell);
+    account::look(path, &config, &account, pid.is_some(), to)?;
+    place::look(&config, to)?;
+    process::look(&config, pid, unit.as_ref(), to)?;
+    certificate(&config, to.0)?;
+    sells::commands(&config, &account, to)?;
+    sells::admin(&config, to)?;
+    let store = database(&config, to.0)?;
+    clock::look(store.as_ref(), to)?;
+    if let Some(store) = &store {
+        copies::look(&config, store, to.0)?;
+        work(store, to.0)?;
+        usage(store, to.0)?;
+        sells::stocks(&config, store, to)?;
+        alerts::look(store, &settings, to.0)?;
+    }
+    if !options.offline {
+        outside(&config, &settings, store.as_ref(), &options.extra_roots, to)?;
+    }
+    let Some(store) = store else { return Ok(()) };
+    let tell = &mut *to.0;
     match store.close() {
         Ok(()) => Ok(()),
         Err(error) => tell(&bad("database", format!("it could not be closed: {error}"), "see the disk")),
+    }
+}
+
+/// Everything for which somebody else is called.
+fn outside(
+    config: &Config,
+    settings: &Settings,
+    store: Option<&Store>,
+    roots: &[u8],
+    to: &mut Sink<'_>,
+) -> anyhow::Result<()> {
+    sells::hooks(config, roots, to)?;
+    sells::login(config, roots, to)?;
+    public::look(config, store, roots, to)?;
+    match (store, &settings.open_api) {
+        (Some(store), Some(open_api)) if koogallery(store, open_api, to.0)? => Ok(()),
+        (_, Some(_)) => clock::compare(config, roots, to),
+        (_, None) => {
+            let text =
+                "[open_api] is not configured: orders are not read, usage and online licences not sent".to_owned();
+            to.ok("koogallery", text)?;
+            clock::compare(config, roots, to)
+        }
     }
 }
 
@@ -211,13 +292,6 @@ pub fn clock_doubt(store: &Store, now: Timestamp) -> Option<String> {
     })
 }
 
-fn clock(store: &Store, tell: Tell<'_>) -> anyhow::Result<()> {
-    match clock_doubt(store, Timestamp::now()) {
-        Some(doubt) => tell(&bad("clock", doubt, "run an NTP client; calls are fresh for a minute only")),
-        None => Ok(()),
-    }
-}
-
 fn work(store: &Store, tell: Tell<'_>) -> anyhow::Result<()> {
     const SUBJECT: &str = "work";
     match store.read(|tx| tx.troubled_jobs()) {
@@ -268,12 +342,9 @@ fn usage(store: &Store, tell: Tell<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn koogallery(store: &Store, settings: &Settings, tell: Tell<'_>) -> anyhow::Result<()> {
+/// `false`: KooGallery has told no time.
+fn koogallery(store: &Store, open_api: &OpenApi, tell: Tell<'_>) -> anyhow::Result<bool> {
     const SUBJECT: &str = "koogallery";
-    let Some(open_api) = &settings.open_api else {
-        let text = "[open_api] is not configured: orders are not read, usage and online licences not sent".to_owned();
-        return tell(&Finding { level: Level::Ok, subject: SUBJECT, text, mend: None });
-    };
     let asked = open_api.order(store, PROBE_ORDER, Patience::Until(Instant::now() + PROBE_TIME));
     let finding = match asked {
         // Whatever it says of the order: the key was accepted.
@@ -298,12 +369,14 @@ fn koogallery(store: &Store, settings: &Settings, tell: Tell<'_>) -> anyhow::Res
     };
     tell(&finding)?;
     match open_api.clock_fault() {
-        Some(fault) => tell(&bad("clock", fault, "run an NTP client: signatures hold for minutes only")),
+        Some(fault) => tell(&bad("clock", fault, "run an NTP client: signatures hold for minutes only"))?,
         None => match open_api.clock_difference() {
-            Some(_) => tell(&good("clock", format!("{:.0} UTC, as KooGallery's", Timestamp::now()))),
-            None => Ok(()),
+            Some(_) => tell(&good("clock", format!("{:.0} UTC, as KooGallery's", Timestamp::now())))?,
+            // It was not called: its own words say why, and they are not to be followed by a call of another kind.
+            None => return Ok(matches!(finding.level, Level::Error)),
         },
     }
+    Ok(true)
 }
 
 fn host(open_api: &OpenApi) -> &str {

@@ -11,6 +11,7 @@ pub mod address;
 pub mod admin;
 pub mod alert;
 pub mod backoff;
+pub mod bundle;
 pub mod certificates;
 pub mod check;
 pub mod codes;

@@ -1,8 +1,9 @@
 //! `koogate check`: the doctor's findings, each with its mend.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use serde_json::json;
 
 use super::output;
@@ -11,6 +12,12 @@ use crate::check::{self, Finding, Level};
 /// Arguments of `koogate check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Look at this machine only: nobody else is called
+    #[arg(long)]
+    offline: bool,
+    /// PEM file of certificates to trust besides the public ones where somebody is called
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -19,8 +26,13 @@ pub(super) struct Args {
 /// Exit code 1 where there is an error; a warning is none.
 pub(super) fn run(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     let mut has_error = false;
-    // Each when it is found: one of the looks waits for KooGallery.
-    check::run(config, &mut |finding| {
+    let extra_roots = match &args.ca {
+        Some(file) => std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?,
+        None => Vec::new(),
+    };
+    let options = check::Options { offline: args.offline, extra_roots };
+    // Each when it is found: some of the looks wait for others.
+    check::run(config, &options, &mut |finding| {
         has_error |= finding.level == Level::Error;
         output::line(&if args.json { json_line(finding) } else { text_line(finding) })
     })?;

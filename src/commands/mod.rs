@@ -4,6 +4,7 @@
 mod alert;
 mod backup;
 mod check;
+mod config;
 mod exchange;
 mod generate;
 mod healthcheck;
@@ -18,6 +19,7 @@ mod restore;
 mod serve;
 mod simulate;
 mod stock;
+mod support_bundle;
 mod tenant;
 mod usage;
 
@@ -61,6 +63,11 @@ enum Command {
     Init(init::Args),
     /// Look for what is wrong with configuration, database, work and KooGallery, and say the mend 检查
     Check(check::Args),
+    /// Look at the configuration as koogate reads it 配置
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Write an archive for whoever helps you: no secrets, no personal data 生成支持信息包
+    SupportBundle(support_bundle::Args),
     /// Ask the running server whether it is well: exit code 0 or 1, for scripts 健康检查
     Healthcheck(healthcheck::Args),
     /// Play KooGallery's debugging cases against a seller's server, koogate or any other 模拟调试
@@ -114,6 +121,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&config, &args),
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&config, &args),
+        Command::Config(command) => config::run(&config, &command),
+        Command::SupportBundle(args) => support_bundle::run(&config, &args),
         Command::Healthcheck(args) => healthcheck::run(&config, &args),
         Command::Simulate(args) => simulate::run(&config, &args),
         Command::Exchange(command) => exchange::run(&config, &command),

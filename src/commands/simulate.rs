@@ -1,4 +1,7 @@
-//! `koogate simulate`: the simulated KooGallery against a seller's server.
+//! `koogate simulate`: the simulated KooGallery against a seller's server. The rehearsal before going live is in
+//! `rehearse`.
+
+mod rehearse;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,9 +22,16 @@ const KEY_VARIABLE: &str = "KOOGATE_ACCESS_KEY";
 /// Arguments of `koogate simulate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The production address: http or https
-    #[arg(long, value_name = "URL")]
-    to: String,
+    /// The production address: http or https; with --rehearse that of the configuration (server.public_url) otherwise
+    #[arg(long, value_name = "URL", required_unless_present = "rehearse")]
+    to: Option<String>,
+    /// Rehearse going live 上线演练: the way to the address, every debugging case of all that the configuration sells, under
+    /// its keys, and a restart in between. Debugging calls only (testFlag 1): nothing real is touched
+    #[arg(long, conflicts_with_all = ["real", "generation", "kit", "kit_public_key", "access_key_file"])]
+    rehearse: bool,
+    /// With --rehearse: the command that restarts the server, for a shell; without it you are asked to do so
+    #[arg(long, requires = "rehearse", value_name = "COMMAND")]
+    restart_command: Option<String>,
     /// Which calls to play
     #[arg(long, value_enum, default_value_t, value_name = "GENERATION")]
     generation: Generation,
@@ -63,13 +73,16 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
-    let (key, others) = access_keys(config, args)?;
-    let named = |key| AccessKey::new("simulate".to_owned(), key);
     let roots = match &args.ca {
         Some(file) => std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?,
         None => Vec::new(),
     };
-    let target = Target::new(&args.to, named(key), &roots)?.with_other_keys(others.into_iter().map(named).collect());
+    if args.rehearse {
+        return rehearse::run(config, args, &roots);
+    }
+    let url = args.to.as_deref().context("no address: give --to")?;
+    let (key, others) = access_keys(config, args)?;
+    let target = Target::new(url, named(key), &roots)?.with_other_keys(others.into_iter().map(named).collect());
     let kit = args.kit.map(|generations| kit(config, args, generations)).transpose()?;
     let options = Options {
         real: args.real,
@@ -95,6 +108,10 @@ pub(super) fn run(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
         output::line(&report::table(&played, output::width()))?;
     }
     Ok(if played.is_success() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+}
+
+fn named(key: Secret<String>) -> AccessKey {
+    AccessKey::new("simulate".to_owned(), key)
 }
 
 /// The key that signs the calls, and others of the same seller, as far as they are known.
@@ -129,11 +146,13 @@ fn access_keys(config: &Path, args: &Args) -> anyhow::Result<(Secret<String>, Ve
 fn kit(config: &Path, args: &Args, generations: KitGenerations) -> anyhow::Result<Kit> {
     let public_key = match &args.kit_public_key {
         Some(file) => std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
-        None => {
-            let keys = super::load(config).context("no public key: give --kit-public-key or --config")?.keys;
-            let first = kit_private_keys(&keys)?.public_keys().next();
-            first.context("no public key: give --kit-public-key, or kit_private_keys in the configuration")?
-        }
+        None => public_key(&super::load(config).context("no public key: give --kit-public-key or --config")?.keys)?,
     };
     Ok(Kit::new(&public_key, generations)?)
+}
+
+/// That of the first private key.
+fn public_key(keys: &Keys) -> anyhow::Result<String> {
+    let first = kit_private_keys(keys)?.public_keys().next();
+    first.context("no public key: give --kit-public-key, or kit_private_keys in the configuration")
 }

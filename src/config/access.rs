@@ -4,6 +4,7 @@ use toml::de::DeValue;
 
 use crate::config::error::Problem;
 use crate::config::section::Section;
+use crate::config::shown::{Origin, Value};
 use crate::config::template::{PlaceholderValues, Template};
 use crate::config::value::{Mismatch, text};
 
@@ -56,6 +57,12 @@ impl AccessTemplate {
         let front_end_url = template(section, "front_end_url", |value| url(value, 512));
         let admin_url = template(section, "admin_url", |value| url(value, 512));
         let user_name = template(section, "user_name", |value| short(value, 128));
+        // What everybody logs in with is half of what one needs for it.
+        if let (Some(name), Some(line)) = (&user_name, section.line("user_name"))
+            && !name.has_placeholders()
+        {
+            section.note("user_name", Value::Secret, Origin::Line(line));
+        }
         let memo = template(section, "memo", |value| short(value, 1024));
         Some(Self { front_end_url: front_end_url?, admin_url, user_name, memo })
     }

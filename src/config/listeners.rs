@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use crate::address::Address;
 use crate::config::error::Problem;
 use crate::config::secrets;
 use crate::config::section::Section;
-use crate::config::value::{Mismatch, boolean, duration, integer, size};
+use crate::config::value::{Mismatch, boolean, duration, integer, size, text};
 use crate::secret::Secret;
+
+/// KooGallery's console takes no longer address, as far as is known.
+const LONGEST_URL: usize = 512;
 
 /// The public listener, which KooGallery calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +23,9 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Where it speaks HTTPS: with what. `None`: it speaks HTTP.
     pub tls: Option<Tls>,
+    /// The production address as the seller console has it, if it is told here: https with a host, or http on this machine;
+    /// without query and fragment. Ask [`Server::production_address`].
+    pub public_url: Option<String>,
     /// Path of the production address: starts with `/`, does not end with one.
     pub base_path: String,
     /// How long after having received a call completely the answer leaves at the latest. KooGallery gives up after
@@ -60,6 +67,7 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             tls: None,
+            public_url: None,
             base_path: "/saasproduce".to_owned(),
             answer_within: Duration::from_secs(4),
             max_connections: 256,
@@ -69,10 +77,19 @@ impl Default for Server {
 }
 
 impl Server {
+    /// The production address, as far as the configuration tells: `public_url`, with `base_path` where it has no path of its
+    /// own, which is for proxies that call the path otherwise.
+    pub fn production_address(&self) -> Option<String> {
+        let url = self.public_url.as_deref()?;
+        let has_path = Address::parse(url).is_ok_and(|address| !matches!(address.rest, "" | "/"));
+        Some(if has_path { url.to_owned() } else { format!("{}{}", url.trim_end_matches('/'), self.base_path) })
+    }
+
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let default = Self::default();
         let server = Self {
             listen: section.or_default("listen", default.listen, socket_address),
+            public_url: section.optional("public_url", public_url),
             base_path: section.or_default("base_path", default.base_path, base_path),
             answer_within: section.or_default(
                 "answer_within",
@@ -148,6 +165,18 @@ fn host_names(value: &DeValue<'_>) -> Result<Vec<String>, Mismatch> {
     names.flatten().ok_or_else(|| Mismatch::new(value, "names of hosts without port such as [\"koogate.example.com\"]"))
 }
 
+fn public_url(value: &DeValue<'_>) -> Result<String, Mismatch> {
+    let written = text(value)?;
+    match Address::parse(written) {
+        Ok(address) if !address.rest.contains(['?', '#']) && written.len() <= LONGEST_URL => Ok(written.to_owned()),
+        _ => Err(Mismatch::new(
+            value,
+            "the production address, such as \"https://shop.example.com/saasproduce\": https:// (on this machine also \
+             http://), without user name and query",
+        )),
+    }
+}
+
 fn base_path(value: &DeValue<'_>) -> Result<String, Mismatch> {
     let unreserved = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '.' | '_' | '~');
     // A dot segment would be resolved away by the caller and never arrive; `/healthz` answers the watchdog.
@@ -160,4 +189,20 @@ fn base_path(value: &DeValue<'_>) -> Result<String, Mismatch> {
     value.as_str().filter(good).map(String::from).ok_or_else(|| {
         Mismatch::new(value, "a path such as \"/saasproduce\": a slash first, none at the end, no query, not /healthz")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_production_address_has_a_path_of_its_own_or_the_base_path() {
+        let address = |url: &str| {
+            Server { public_url: Some(url.to_owned()), ..Server::default() }.production_address().unwrap_or_default()
+        };
+        assert_eq!(address("https://shop.example.com"), "https://shop.example.com/saasproduce");
+        assert_eq!(address("https://shop.example.com/"), "https://shop.example.com/saasproduce");
+        assert_eq!(address("https://shop.example.com/a/b"), "https://shop.example.com/a/b");
+        assert_eq!(Server::default().production_address(), None);
+    }
 }

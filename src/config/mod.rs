@@ -18,6 +18,7 @@ mod product;
 mod rules;
 mod secrets;
 mod section;
+mod shown;
 mod template;
 mod units;
 mod value;
@@ -31,7 +32,7 @@ mod round_trip_tests;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
@@ -50,6 +51,7 @@ pub use self::rules::{
 };
 pub use self::secrets::{PrivateKeyFile, exposed};
 use self::section::{Log, Section, Surroundings};
+pub use self::shown::{Origin, Setting, Value};
 pub use self::template::{PlaceholderValues, Template, TemplateError};
 pub use self::units::{DurationText, SizeText, parse_duration, parse_size};
 use crate::kind::Kind;
@@ -81,6 +83,8 @@ pub struct Config {
     pub products: Vec<Product>,
     /// What works but should be known.
     pub warnings: Vec<ConfigWarning>,
+    /// Every value in effect, and where it comes from.
+    pub settings: Vec<Setting>,
 }
 
 impl Config {
@@ -109,6 +113,15 @@ impl Config {
         Ok(config)
     }
 
+    /// The files besides the configuration that hold secrets.
+    pub fn secret_files(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        let named = self.settings.iter().filter_map(|setting| match &setting.origin {
+            Origin::File(path, _) => Some(path.clone()),
+            _ => None,
+        });
+        named.chain(self.keys.kit_private_keys.iter().map(|key| key.path.clone()))
+    }
+
     /// Reads a configuration from its text; messages call it `koogate.toml`.
     ///
     /// # Errors
@@ -126,11 +139,11 @@ impl Config {
         log.errors = syntax.iter().map(|error| syntax_error(&log, error)).collect();
         // After a syntax error the rest of the document is guesswork: nothing more is said about it.
         let config = if syntax.is_empty() { Section::root(&mut log, document.get_ref(), read_root) } else { None };
-        let Log { mut errors, mut warnings, holds_secrets, .. } = log;
+        let Log { mut errors, mut warnings, holds_secrets, settings, .. } = log;
         // In the order of the file; what has no place in it comes last.
         warnings.sort_by_key(|warning| warning.line.unwrap_or(usize::MAX));
         match config {
-            Some(config) if errors.is_empty() => Ok((Self { warnings, ..config }, holds_secrets)),
+            Some(config) if errors.is_empty() => Ok((Self { warnings, settings, ..config }, holds_secrets)),
             _ => {
                 let place = |error: &ConfigError| {
                     let nowhere = error.line.is_none().then(|| error.key.clone());
@@ -186,6 +199,7 @@ fn read_root(root: &mut Section<'_, '_>) -> Option<Config> {
         alerts,
         products: products?,
         warnings: Vec::new(),
+        settings: Vec::new(),
     })
 }
 

@@ -7,6 +7,7 @@ use toml::de::DeValue;
 use crate::address::Address;
 use crate::config::secrets::{self, SECRET_ACCESS_KEY};
 use crate::config::section::Section;
+use crate::config::shown::Value;
 use crate::config::value::{Mismatch, duration, integer, one_of, short_text, text};
 use crate::protocol::open_api::aksk::Credentials;
 
@@ -111,6 +112,9 @@ impl OpenApi {
         let sites = [("china", Site::China), ("international", Site::International), ("europe", Site::Europe)];
         let site = section.optional("site", one_of(&sites));
         let other = section.optional("endpoint", endpoint);
+        if !section.has("site") && other.is_none() {
+            section.note_default("site", Value::Text("\"china\"".to_owned()));
+        }
         let access_key_id = section.required(
             "access_key_id",
             "the AK of your Huawei Cloud account: 我的凭证 > 访问密钥",
@@ -119,13 +123,13 @@ impl OpenApi {
         let secret_access_key = secrets::required(section, "secret_access_key", &SECRET_ACCESS_KEY);
         let trusted_certificates = secrets::public_file(section, "ca_file");
         let orders = [("auto", OrderQuery::Auto), ("required", OrderQuery::Required), ("off", OrderQuery::Off)];
-        let order_query = section.or_default("order_query", OrderQuery::Auto, one_of(&orders));
+        let order_query = section.choice("order_query", OrderQuery::Auto, &orders);
         let interfaces = [("new", UsageInterface::New), ("old", UsageInterface::Old)];
-        let usage_interface = section.or_default("usage_interface", UsageInterface::New, one_of(&interfaces));
+        let usage_interface = section.choice("usage_interface", UsageInterface::New, &interfaces);
         let usage_batch_size =
             section.or_default("usage_batch_size", Self::DEFAULT_USAGE_BATCH_SIZE, integer(1..=1000));
         let payloads = [("unsigned", MultipartPayload::Unsigned), ("hash", MultipartPayload::Hash)];
-        let multipart_payload = section.or_default("multipart_payload", MultipartPayload::Unsigned, one_of(&payloads));
+        let multipart_payload = section.choice("multipart_payload", MultipartPayload::Unsigned, &payloads);
         let day = Duration::from_secs(86_400);
         let heartbeat_fresh =
             section.or_default("heartbeat_fresh", Self::DEFAULT_HEARTBEAT_FRESH, duration(Duration::ZERO..=day));

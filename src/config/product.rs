@@ -199,7 +199,7 @@ impl Product {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let product_id = section.optional("product_id", short_text(64));
         let sku_code = section.optional("sku_code", short_text(64));
-        let kind = section.or_default("kind", Kind::Saas, one_of(&Kind::ALL.map(|kind| (kind.as_str(), kind))));
+        let kind = section.choice("kind", Kind::Saas, &Kind::ALL.map(|kind| (kind.as_str(), kind)));
         let way = section.required("fulfilment", &any_of(WAYS.iter().map(|(word, _)| *word)), one_of(&WAYS));
         refuse_keys_of_other_kinds(section, kind);
         if let Some(way) = way.filter(|way| !way.makes(kind)) {
@@ -219,10 +219,10 @@ impl Product {
             duration(Duration::from_secs(1)..=Duration::from_secs(600)),
         );
         let encrypt_types = [EncryptType::Aes256, EncryptType::Aes128].map(|size| (size.code(), size));
-        let encrypt_type = section.or_default("encrypt_type", EncryptType::default(), one_of(&encrypt_types));
+        let encrypt_type = section.choice("encrypt_type", EncryptType::default(), &encrypt_types);
         let max_licenses = section.optional("max_licenses", integer(1..=1_000_000));
         let words = [("optional", Fingerprint::Optional), ("required", Fingerprint::Required)];
-        let fingerprint = section.or_default("fingerprint", Fingerprint::Optional, one_of(&words));
+        let fingerprint = section.choice("fingerprint", Fingerprint::Optional, &words);
         let access = section.optional_section("access", AccessTemplate::read).flatten();
         let fulfilment = read_fulfilment(section, way, access.clone())?;
         let default_access = access.filter(|_| way != Some(Way::Fixed));
@@ -305,7 +305,7 @@ fn read_choice<T: Copy + PartialEq>(
     words: [(&'static str, T); 2],
 ) -> T {
     let [(_, default), (_, asks)] = words;
-    let choice = section.or_default(key, default, one_of(&words));
+    let choice = section.choice(key, default, &words);
     if let Some(way) = way.filter(|way| choice == asks && !matches!(way, Way::Http | Way::Command)) {
         let [(ours, _), (asking, _)] = words;
         let expected = format!("\"{ours}\": fulfilment = \"{}\" has no application to call", word_of(way));

@@ -26,6 +26,7 @@ proptest! {
         let mut read = read.map_err(|errors| TestCaseError::fail(format!("{errors}\n{text}")))?;
         // Warnings are the reader's comment, no setting.
         read.warnings.clear();
+        read.settings.clear();
         prop_assert_eq!(read, config, "\n{}", text);
     }
 
@@ -54,7 +55,7 @@ fn configs() -> impl Strategy<Value = (Config, String)> {
             let keys = Keys { basic, license, kit, kit_private_keys, sealing: SealingKey::from_hex(&hex).unwrap() };
             // Two listeners on one address are refused.
             let admin = admin.filter(|admin| admin.listen.port() != server.listen.port());
-            let warnings = Vec::new();
+            let (warnings, settings) = (Vec::new(), Vec::new());
             (
                 Config {
                     server,
@@ -69,6 +70,7 @@ fn configs() -> impl Strategy<Value = (Config, String)> {
                     alerts,
                     products,
                     warnings,
+                    settings,
                 },
                 hex,
             )
@@ -79,10 +81,15 @@ fn configs() -> impl Strategy<Value = (Config, String)> {
 fn servers() -> impl Strategy<Value = Server> {
     let tls = (path(), path()).prop_map(|(certificate, private_key)| Tls { certificate, private_key });
     let base_path = "(/[a-z0-9~_-]{1,8}){1,3}".prop_filter("the watchdog's", |path| path != "/healthz");
-    (address(), of(tls), base_path, millis(100, 15_000), 8_usize..=10_000, 64_usize << 10..=64 << 20).prop_map(
-        |(listen, tls, base_path, answer_within, max_connections, max_body)| Server {
+    let public_url =
+        of(select(vec!["https://shop.example.com", "https://shop.example.com/a/b", "http://[::1]:8080/x"]));
+    let public_url = public_url.prop_map(|url| url.map(str::to_owned));
+    let listen = (address(), public_url);
+    (listen, of(tls), base_path, millis(100, 15_000), 8_usize..=10_000, 64_usize << 10..=64 << 20).prop_map(
+        |((listen, public_url), tls, base_path, answer_within, max_connections, max_body)| Server {
             listen,
             tls,
+            public_url,
             base_path,
             answer_within,
             max_connections,
@@ -306,6 +313,7 @@ fn print(config: &Config, sealing_key: &str) -> String {
     out.head("[server]");
     out.text("listen", server.listen);
     out.text("base_path", &server.base_path);
+    server.public_url.iter().for_each(|url| out.text("public_url", url));
     out.text("answer_within", DurationText(server.answer_within));
     out.plain("max_connections", server.max_connections);
     out.text("max_body", SizeText(server.max_body as u64));

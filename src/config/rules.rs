@@ -73,9 +73,10 @@ impl Signature {
                 boolean,
             ),
             nonce_replay_check: section.or_default("nonce_replay_check", default.nonce_replay_check, boolean),
-            payload_candidates: section.or_default(
+            payload_candidates: section.or_noted(
                 "payload_candidates",
                 default.payload_candidates,
+                format!("[{}]", PAYLOAD_CANDIDATES.map(|(word, _)| format!("{word:?}")).join(", ")),
                 payload_candidates,
             ),
             body_sign_v2: section.or_default("body_sign_v2", default.body_sign_v2, boolean),
@@ -177,35 +178,35 @@ impl Lifecycle {
         let default = Self::default();
         let words = [("always", RefreshUnfreezes::Always), ("never", RefreshUnfreezes::Never)];
         Self {
-            refresh_unfreezes: section.or_default("refresh_unfreezes", default.refresh_unfreezes, one_of(&words)),
+            refresh_unfreezes: section.choice("refresh_unfreezes", default.refresh_unfreezes, &words),
             change_check_refusal_code: section.or_default(
                 "change_check_refusal_code",
                 default.change_check_refusal_code,
                 refusal_code,
             ),
-            v1_expire_time_zone: section.or_default(
+            v1_expire_time_zone: section.choice(
                 "v1_expire_time_zone",
                 default.v1_expire_time_zone,
-                one_of(&[("UTC", TimeZone::Utc), ("UTC+8", TimeZone::UtcPlus8)]),
+                &[("UTC", TimeZone::Utc), ("UTC+8", TimeZone::UtcPlus8)],
             ),
-            extend_params_error: section.or_default(
+            extend_params_error: section.choice(
                 "extend_params_error",
                 default.extend_params_error,
-                one_of(&[("reject", ExtendParamsError::Reject), ("ignore", ExtendParamsError::Ignore)]),
+                &[("reject", ExtendParamsError::Reject), ("ignore", ExtendParamsError::Ignore)],
             ),
-            l2_unknown_code: section.or_default(
+            l2_unknown_code: section.choice(
                 "l2_unknown_code",
                 default.l2_unknown_code,
-                one_of(&[("accept", UnknownCode::Accept), ("reject", UnknownCode::Reject)]),
+                &[("accept", UnknownCode::Accept), ("reject", UnknownCode::Reject)],
             ),
-            all_org_missing: section.or_default(
+            all_org_missing: section.choice(
                 "all_org_missing",
                 default.all_org_missing,
-                one_of(&[
+                &[
                     ("mark_stale", MissingDepartments::MarkStale),
                     ("delete", MissingDepartments::Delete),
                     ("keep", MissingDepartments::Keep),
-                ]),
+                ],
             ),
         }
     }

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::config::error::{Problem, SecretProblem};
 use crate::config::section::Section;
+use crate::config::shown::{Origin, Value};
 use crate::config::value::{Mismatch, kind, list, text};
 use crate::secret::Secret;
 
@@ -99,8 +100,11 @@ pub(super) const WEBHOOK_SECRET: SecretKind = SecretKind {
 
 /// Reads a secret that may be absent; `None` also when it was reported.
 pub(super) fn optional(section: &mut Section<'_, '_>, key: &'static str, kind: &SecretKind) -> Option<Secret<String>> {
-    let value = section.entry(key)?.value;
-    one(section, key, value, kind)
+    let Some(entry) = section.entry(key) else {
+        section.note_default(key, Value::Nothing);
+        return None;
+    };
+    one(section, key, entry.value, kind)
 }
 
 /// Reads a secret that must be there; `None` when it was reported.
@@ -113,11 +117,15 @@ pub(super) fn required(section: &mut Section<'_, '_>, key: &'static str, kind: &
 
 /// Reads one secret or a list of them; empty when there is none, or when it was reported.
 pub(super) fn any_number(section: &mut Section<'_, '_>, key: &'static str, kind: &SecretKind) -> Vec<Secret<String>> {
-    let Some(entry) = section.entry(key) else { return Vec::new() };
+    let Some(entry) = section.entry(key) else {
+        section.note_default(key, Value::Nothing);
+        return Vec::new();
+    };
     let value = entry.value;
     let Some(list) = value.as_array().filter(|list| !list.is_empty()) else {
         return one(section, key, value, kind).into_iter().collect();
     };
+    section.forget(key);
     let read =
         |(index, value): (usize, &toml::Spanned<_>)| one(section, &format!("{key}[{index}]"), value.get_ref(), kind);
     list.iter().enumerate().filter_map(read).collect()
@@ -186,6 +194,8 @@ fn given(
     value: &DeValue<'_>,
     kind: &SecretKind,
 ) -> Result<Secret<String>, Problem> {
+    let line = section.line(key).unwrap_or_default();
+    section.note(key, Value::Secret, Origin::Line(line));
     if let Some(inline) = value.as_str() {
         section.log.holds_secrets = true;
         return Ok(Secret::new(inline.to_owned()));
@@ -194,6 +204,7 @@ fn given(
     let secret = match source {
         Source::File => {
             let path = section.log.surroundings.base_dir.join(name);
+            section.note(key, Value::Secret, Origin::File(path.clone(), line));
             let (secret, mode) = read_file(&path)?;
             if let Some(advice) = exposed(mode) {
                 section.warn(key, format!("{} {advice}", path.display()));
@@ -201,6 +212,7 @@ fn given(
             secret
         }
         Source::Environment => {
+            section.note(key, Value::Secret, Origin::Environment(name.to_owned(), line));
             let problem = |reason| SecretProblem::Environment { name: name.to_owned(), reason };
             let value = (section.log.surroundings.environment)(name).ok_or_else(|| problem("is not set"))?;
             Secret::new(value.into_string().map_err(|_| problem("is not Unicode text"))?)

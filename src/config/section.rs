@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use crate::config::error::{ConfigError, ConfigWarning, Problem};
-use crate::config::value::{Mismatch, kind};
+use crate::config::shown::{Origin, Setting, Shown, Value, quoted, rendered};
+use crate::config::value::{Mismatch, kind, one_of};
 
 /// What a configuration depends on besides its text.
 pub(super) struct Surroundings {
@@ -28,12 +29,21 @@ pub(super) struct Log<'t> {
     pub(super) warnings: Vec<ConfigWarning>,
     /// Whether a secret stands in the configuration file itself.
     pub(super) holds_secrets: bool,
+    /// Every value that was asked for.
+    pub(super) settings: Vec<Setting>,
     text: &'t str,
 }
 
 impl<'t> Log<'t> {
     pub(super) fn new(text: &'t str, surroundings: &'t Surroundings) -> Self {
-        Self { surroundings, errors: Vec::new(), warnings: Vec::new(), holds_secrets: false, text }
+        Self {
+            surroundings,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            holds_secrets: false,
+            settings: Vec::new(),
+            text,
+        }
     }
 
     /// The line, counted from 1, of a byte offset.
@@ -67,8 +77,36 @@ impl<'l, 't> Section<'l, 't> {
         Section::read_with(log, Some(table), String::new(), None, read)
     }
 
-    /// Takes a key for known, and returns it if it is there.
+    /// Takes a key for known, and returns it if it is there. What it holds is noted as a secret until somebody says that it is
+    /// none.
     pub(super) fn entry(&mut self, key: &'static str) -> Option<Entry<'t>> {
+        let entry = self.find(key)?;
+        self.note(key, Value::Secret, Origin::Line(entry.line));
+        Some(entry)
+    }
+
+    /// Notes what a key has come to, in the place of what was noted of it before.
+    pub(super) fn note(&mut self, key: &str, value: Value, origin: Origin) {
+        let key = self.key_path(key);
+        let setting = Setting { key, value, origin };
+        match self.log.settings.iter_mut().find(|noted| noted.key == setting.key) {
+            Some(noted) => *noted = setting,
+            None => self.log.settings.push(setting),
+        }
+    }
+
+    /// Notes a key that is not there, and what it is then.
+    pub(super) fn note_default(&mut self, key: &str, value: Value) {
+        self.note(key, value, Origin::Default);
+    }
+
+    /// Takes back what was noted of a key: its elements are noted one by one.
+    pub(super) fn forget(&mut self, key: &str) {
+        let path = self.key_path(key);
+        self.log.settings.retain(|noted| noted.key != path);
+    }
+
+    fn find(&mut self, key: &'static str) -> Option<Entry<'t>> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
@@ -87,7 +125,11 @@ impl<'l, 't> Section<'l, 't> {
         key: &'static str,
         parse: impl FnOnce(&'t DeValue<'t>) -> Result<T, Mismatch>,
     ) -> Option<T> {
-        let entry = self.entry(key)?;
+        let Some(entry) = self.find(key) else {
+            self.note_default(key, Value::Nothing);
+            return None;
+        };
+        self.note(key, Value::Text(rendered(entry.value)), Origin::Line(entry.line));
         match parse(entry.value) {
             Ok(value) => Some(value),
             Err(Mismatch { found, expected }) => {
@@ -98,13 +140,41 @@ impl<'l, 't> Section<'l, 't> {
     }
 
     /// The value of a key with a default. After a report the default stands in, so that reading can go on.
-    pub(super) fn or_default<T>(
+    pub(super) fn or_default<T: Shown>(
         &mut self,
         key: &'static str,
         default: T,
         parse: impl FnOnce(&'t DeValue<'t>) -> Result<T, Mismatch>,
     ) -> T {
-        self.optional(key, parse).unwrap_or(default)
+        let shown = default.shown();
+        self.or_noted(key, default, shown, parse)
+    }
+
+    /// The same for one of a few words.
+    pub(super) fn choice<T: Copy + PartialEq>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        words: &[(&'static str, T)],
+    ) -> T {
+        let word = words.iter().find(|(_, meaning)| *meaning == default).map_or("", |(word, _)| word);
+        self.or_noted(key, default, quoted(word), one_of(words))
+    }
+
+    /// The same where the default is noted so.
+    pub(super) fn or_noted<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        shown: String,
+        parse: impl FnOnce(&'t DeValue<'t>) -> Result<T, Mismatch>,
+    ) -> T {
+        let is_there = self.has(key);
+        let value = self.optional(key, parse);
+        if !is_there {
+            self.note_default(key, Value::Text(shown));
+        }
+        value.unwrap_or(default)
     }
 
     /// The value of a key that must be there; `None` when it was reported.
@@ -126,12 +196,15 @@ impl<'l, 't> Section<'l, 't> {
             Some(text) if !text.is_empty() && !text.contains('\0') => Ok(Path::new(text)),
             _ => Err(Mismatch::new(value, "a path in quotes")),
         });
-        self.log.surroundings.base_dir.join(written.unwrap_or(default))
+        let (is_there, path) = (self.has(key), self.log.surroundings.base_dir.join(written.unwrap_or(default)));
+        let origin = self.line_of(key).filter(|_| is_there).map_or(Origin::Default, Origin::Line);
+        self.note(key, Value::Text(quoted(&path.display().to_string())), origin);
+        path
     }
 
     /// A table below this one; when it is absent, an empty one is read.
     pub(super) fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'_, 't>) -> T) -> T {
-        let entry = self.entry(key);
+        let entry = self.find(key);
         let line = entry.as_ref().map(|entry| entry.line);
         let table = entry.and_then(|entry| {
             entry.value.as_table().or_else(|| {
@@ -150,7 +223,10 @@ impl<'l, 't> Section<'l, 't> {
         key: &'static str,
         read: impl FnOnce(&mut Section<'_, 't>) -> T,
     ) -> Option<T> {
-        self.entry(key)?;
+        if self.find(key).is_none() {
+            self.note_default(key, Value::Nothing);
+            return None;
+        }
         Some(self.section(key, read))
     }
 
@@ -160,7 +236,7 @@ impl<'l, 't> Section<'l, 't> {
         key: &'static str,
         mut read: impl FnMut(&mut Section<'_, 't>) -> T,
     ) -> Vec<(usize, T)> {
-        let Some(entry) = self.entry(key) else { return Vec::new() };
+        let Some(entry) = self.find(key) else { return Vec::new() };
         let elements = entry.value.as_array().map(|array| &**array).unwrap_or_default();
         if elements.is_empty() || elements.iter().any(|element| !element.get_ref().is_table()) {
             let found = kind(entry.value).to_owned();
@@ -216,6 +292,11 @@ impl<'l, 't> Section<'l, 't> {
                 self.error(name, Problem::UnknownKey { nearest, known: self.known.clone() });
             }
         }
+    }
+
+    /// The line of a key, or of its section.
+    pub(super) fn line(&self, key: &str) -> Option<usize> {
+        self.line_of(key)
     }
 
     fn line_of(&self, key: &str) -> Option<usize> {

@@ -101,6 +101,11 @@ impl Template {
         &self.source
     }
 
+    /// Whether anything is filled in at all.
+    pub fn has_placeholders(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Placeholder(_)))
+    }
+
     /// The text with the values put in as they are.
     pub fn fill(&self, values: &PlaceholderValues<'_>) -> String {
         self.fill_with(values, |text, value| text.push_str(value))

@@ -47,7 +47,7 @@ pub use door::{Door, DoorError, DoorSettings};
 pub use head::{Head, Headers, read_head};
 pub use reply::Reply;
 pub use tiny_http::{Header, Method};
-pub use tls::{Chain, Identity, IdentityError, Tls, TlsError};
+pub use tls::{CertificateFacts, Chain, Identity, IdentityError, Tls, TlsError};
 
 /// One request, received whole.
 #[derive(Debug, Clone)]

@@ -51,17 +51,20 @@ pub struct Finding {
     pub rule: &'static str,
     /// What was found and how to mend it, in a sentence or two; holds no secret.
     pub text: String,
+    /// What the seller console's debugging page says of it, in its own words; `None` until somebody knows, or where the
+    /// console does not look.
+    pub console: Option<String>,
 }
 
 impl Finding {
     /// A finding that makes the call fail.
     pub fn fail(rule: &'static str, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Fail, rule, text: text.into() }
+        Self { severity: Severity::Fail, rule, text: text.into(), console: None }
     }
 
     /// A finding that only warns.
     pub fn warn(rule: &'static str, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Warn, rule, text: text.into() }
+        Self { severity: Severity::Warn, rule, text: text.into(), console: None }
     }
 }
 

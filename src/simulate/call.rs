@@ -94,10 +94,30 @@ impl Call {
 }
 
 impl Signed {
+    /// The query and the body, empty where it has none.
+    pub(super) fn into_parts(self) -> (String, Vec<u8>) {
+        (self.query, self.body.unwrap_or_default())
+    }
+
     pub(super) fn send(&self, client: &Client) -> Result<Answer, ClientError> {
         match &self.body {
             Some(body) => client.post_below(&self.sub_path, &self.query, &self.headers, body),
             None => client.get(&self.query),
+        }
+    }
+
+    /// Two calls of one transport on one connection; the second is `None` where the server has closed it after the first.
+    pub(super) fn send_both(
+        both: &[Self; 2],
+        client: &Client,
+    ) -> Result<(Answer, Option<Result<Answer, ClientError>>), ClientError> {
+        let [first, second] = both;
+        match (&first.body, &second.body) {
+            (Some(body), Some(next)) => client.post_twice(
+                &first.sub_path,
+                [(&first.query, &first.headers, body), (&second.query, &second.headers, next)],
+            ),
+            _ => client.get_twice([&first.query, &second.query]),
         }
     }
 }

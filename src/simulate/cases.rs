@@ -1,9 +1,10 @@
 //! The cases, in the order they are played. Each has a fixed name, the seller console's term, and what is played.
 
-mod debugging;
+pub(super) mod debugging;
 mod kit;
 mod life_cycle;
 mod refusals;
+pub(super) mod rehearsal;
 mod repeats;
 mod spellings;
 

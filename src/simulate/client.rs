@@ -4,6 +4,7 @@
 //! One connection per call, everything bounded: size, and time from the first packet to the last byte. What a reply
 //! means is not judged here.
 
+mod handshake;
 mod response;
 mod url;
 
@@ -12,16 +13,20 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 
 use crate::deadline::DeadlineStream;
+use handshake::TlsClient;
+pub use handshake::{Handshake, Offer};
 pub use response::Answer;
 use url::Endpoint;
 pub use url::UrlError;
 
 /// KooGallery gives up after 20 s (FAQ of all guides).
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A plain end after each call.
+const AFTERWARDS_CLOSE: &str = "Connection: close\r\n";
 
 /// Why a call got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +82,7 @@ pub enum SetupError {
 pub struct Client {
     endpoint: Endpoint,
     /// Present for https.
-    tls: Option<Arc<rustls::ClientConfig>>,
+    tls: Option<TlsClient>,
     deadline: Duration,
 }
 
@@ -88,8 +93,34 @@ impl Client {
     /// [`SetupError`] when the URL or the certificates are of no use.
     pub fn new(url: &str, extra_roots: &[u8]) -> Result<Self, SetupError> {
         let endpoint = Endpoint::parse(url)?;
-        let tls = if endpoint.tls { Some(Arc::new(tls_config(extra_roots)?)) } else { None };
+        let tls = if endpoint.tls { Some(TlsClient::new(extra_roots)?) } else { None };
         Ok(Self { endpoint, tls, deadline: DEADLINE })
+    }
+
+    /// A client for a listener of this machine's own, whatever certificate it shows: it is there for another name.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn of_own_listener(url: &str) -> Result<Self, SetupError> {
+        let endpoint = Endpoint::parse(url)?;
+        let tls = if endpoint.tls { Some(TlsClient::of_own_listener()?) } else { None };
+        Ok(Self { endpoint, tls, deadline: DEADLINE })
+    }
+
+    /// Gives up sooner or later than KooGallery does.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// The host of the URL, without the brackets of an IPv6 address, and the port.
+    pub fn host(&self) -> (&str, u16) {
+        (&self.endpoint.host, self.endpoint.port)
+    }
+
+    /// Whether the URL is one of https.
+    pub fn is_https(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// POSTs a JSON body, with the query string appended to the address.
@@ -111,11 +142,73 @@ impl Client {
         headers: &[(&str, String)],
         body: &[u8],
     ) -> Result<Answer, ClientError> {
+        self.exchange(&self.post_request(sub_path, query, headers, body, AFTERWARDS_CLOSE))
+    }
+
+    /// Makes two POSTs on one connection, as a client does that keeps its connections; the second answer is `None` where
+    /// the server has said that it closes after the first.
+    ///
+    /// # Errors
+    /// As [`Client::post`]; what becomes of the second call is told apart.
+    pub fn post_twice(
+        &self,
+        sub_path: &str,
+        calls: [(&str, &[(&str, String)], &[u8]); 2],
+    ) -> Result<(Answer, Option<Result<Answer, ClientError>>), ClientError> {
+        let [first, second] = calls.map(|(query, headers, body)| {
+            self.post_request(sub_path, query, headers, body, "Connection: keep-alive\r\n")
+        });
+        self.exchange_twice([&first, &second])
+    }
+
+    /// The same with two GETs of the address.
+    ///
+    /// # Errors
+    /// As [`Client::post_twice`].
+    pub fn get_twice(&self, queries: [&str; 2]) -> Result<(Answer, Option<Result<Answer, ClientError>>), ClientError> {
+        let [first, second] =
+            queries.map(|query| self.head("GET", &self.target("", query), "Connection: keep-alive\r\n").into_bytes());
+        self.exchange_twice([&first, &second])
+    }
+
+    /// Asks for something else than the address, without a body: another path of the same server, or the address by
+    /// another method. An answer to `HEAD` cannot be read.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub fn ask(&self, method: &str, target: Option<&str>) -> Result<Answer, ClientError> {
+        self.ask_with(method, target, &[])
+    }
+
+    /// The same with headers of its own.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub fn ask_with(
+        &self,
+        method: &str,
+        target: Option<&str>,
+        headers: &[(&str, String)],
+    ) -> Result<Answer, ClientError> {
+        let target = target.map_or_else(|| self.target("", ""), str::to_owned);
+        let own = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let headers: String = own.chain([AFTERWARDS_CLOSE.to_owned()]).collect();
+        self.exchange(self.head(method, &target, &headers).as_bytes())
+    }
+
+    fn post_request(
+        &self,
+        sub_path: &str,
+        query: &str,
+        headers: &[(&str, String)],
+        body: &[u8],
+        afterwards: &str,
+    ) -> Vec<u8> {
         // The headers KooGallery sends (spec 1-basic-v2 §1).
         let usual = format!("Content-Type: application/json;charset=utf8\r\nContent-Length: {}\r\n", body.len());
         let own = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
-        let headers: String = std::iter::once(usual).chain(own).collect();
-        self.exchange(&[self.head("POST", &self.target(sub_path, query), &headers).as_bytes(), body].concat())
+        let headers: String = std::iter::once(usual).chain(own).chain([afterwards.to_owned()]).collect();
+        [self.head("POST", &self.target(sub_path, query), &headers).as_bytes(), body].concat()
     }
 
     /// GETs the address, with the query string appended to it.
@@ -123,7 +216,7 @@ impl Client {
     /// # Errors
     /// As [`Client::post`].
     pub fn get(&self, query: &str) -> Result<Answer, ClientError> {
-        self.exchange(self.head("GET", &self.target("", query), "").as_bytes())
+        self.exchange(self.head("GET", &self.target("", query), AFTERWARDS_CLOSE).as_bytes())
     }
 
     /// The address with what is appended to its path and to its query.
@@ -144,26 +237,44 @@ impl Client {
 
     fn head(&self, method: &str, target: &str, headers: &str) -> String {
         let authority = &self.endpoint.authority;
-        // A plain end after each call.
         format!(
             "{method} {target} HTTP/1.1\r\nHost: {authority}\r\n{headers}\
-             Accept: application/json\r\nUser-Agent: koogate-simulate/{}\r\nConnection: close\r\n\r\n",
+             Accept: application/json\r\nUser-Agent: koogate-simulate/{}\r\n\r\n",
             env!("CARGO_PKG_VERSION"),
         )
     }
 
     fn exchange(&self, request: &[u8]) -> Result<Answer, ClientError> {
         let started = Instant::now();
-        let deadline = started + self.deadline;
-        let stream = DeadlineStream::new(self.connect(deadline)?, deadline);
-        let outcome = match &self.tls {
-            None => converse(stream, request),
-            Some(config) => {
-                let session = rustls::ClientConnection::new(Arc::clone(config), self.server_name()?);
-                converse(rustls::StreamOwned::new(session.map_err(ClientError::Tls)?, stream), request)
-            }
-        };
+        let mut stream = self.open(started + self.deadline)?;
+        let outcome = converse(&mut stream, request);
         outcome.map(|answer| Answer { elapsed: started.elapsed(), ..answer })
+    }
+
+    fn exchange_twice(
+        &self,
+        [first, second]: [&[u8]; 2],
+    ) -> Result<(Answer, Option<Result<Answer, ClientError>>), ClientError> {
+        let mut stream = self.open(Instant::now() + self.deadline)?;
+        let answer = converse(&mut stream, first)?;
+        let closes = |value: &str| value.split(',').any(|option| option.trim().eq_ignore_ascii_case("close"));
+        let is_last = answer.header("Connection").is_some_and(closes)
+            || answer.status_line.starts_with("HTTP/1.0")
+            || (answer.header("Content-Length").is_none() && answer.header("Transfer-Encoding").is_none());
+        let second = (!is_last).then(|| converse(&mut stream, second));
+        Ok((answer, second))
+    }
+
+    /// A connection, ready to be written to; over TLS if the URL says so.
+    fn open(&self, deadline: Instant) -> Result<Box<dyn Conversation>, ClientError> {
+        let stream = DeadlineStream::new(self.connect(deadline)?, deadline);
+        Ok(match &self.tls {
+            None => Box::new(stream),
+            Some(tls) => {
+                let session = rustls::ClientConnection::new(Arc::clone(&tls.usual), self.server_name()?);
+                Box::new(rustls::StreamOwned::new(session.map_err(ClientError::Tls)?, stream))
+            }
+        })
     }
 
     fn connect(&self, deadline: Instant) -> Result<TcpStream, ClientError> {
@@ -195,10 +306,14 @@ impl Client {
     }
 }
 
+/// What both kinds of connection are.
+trait Conversation: Read + Write {}
+impl<S: Read + Write> Conversation for S {}
+
 /// Writes the request and reads the answer.
-fn converse(mut stream: impl Read + Write, request: &[u8]) -> Result<Answer, ClientError> {
+fn converse(stream: &mut Box<dyn Conversation>, request: &[u8]) -> Result<Answer, ClientError> {
     let sent = stream.write_all(request).and_then(|()| stream.flush());
-    match (sent, response::read(&mut stream)) {
+    match (sent, response::read(stream)) {
         (_, Ok(answer)) => Ok(answer),
         // A server may answer and close before it has read everything; when there is no answer the first error counts.
         (Err(error), Err(_)) => Err(io_error(error)),
@@ -216,19 +331,6 @@ fn io_error(error: std::io::Error) -> ClientError {
         Ok(tls) => ClientError::Tls(tls),
         Err(error) => ClientError::Io(error),
     }
-}
-
-fn tls_config(extra_roots: &[u8]) -> Result<rustls::ClientConfig, SetupError> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    for certificate in CertificateDer::pem_slice_iter(extra_roots) {
-        let certificate = certificate.map_err(|error| SetupError::Certificates(error.to_string()))?;
-        roots.add(certificate)?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }
 
 #[cfg(test)]

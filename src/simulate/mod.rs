@@ -8,8 +8,11 @@
 mod call;
 mod cases;
 pub mod client;
+mod console;
 mod generation;
 mod kit;
+pub mod probe;
+pub mod rehearsal;
 mod reply;
 pub mod report;
 mod stage;
@@ -26,6 +29,7 @@ use crate::protocol::key::AccessKey;
 use crate::protocol::reply_checks::{Finding, Severity};
 use crate::secret::Secret;
 use call::Call;
+use cases::Case;
 use client::{Client, SetupError};
 pub use generation::Generation;
 pub use kit::{Kit, KitGenerations};
@@ -33,6 +37,9 @@ use stage::{Stage, World};
 
 /// A product id of the documentation.
 pub const PRODUCT: &str = "OFFI461867333479178240";
+
+/// Larger than what proxies take unless told otherwise (nginx: 1 MiB).
+pub const BIG_BODY: usize = 1_250_000;
 
 /// The server under test.
 #[derive(Debug)]
@@ -60,6 +67,12 @@ impl Target {
         Self { others, ..self }
     }
 
+    /// Gives up on an answer sooner or later than KooGallery does.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { client: self.client.with_deadline(deadline), ..self }
+    }
+
     /// The key that has signed a reply, or should have.
     fn signer(&self, call: &Call, headers: &[(String, String)], body: &[u8]) -> &AccessKey {
         let header = headers.iter().find(|(name, _)| name == body_sign::HEADER_NAME);
@@ -83,6 +96,8 @@ pub struct Options<'o> {
     pub product_id: &'o str,
     /// How long a real instance may take until it is ready.
     pub ready_within: Duration,
+    /// Bytes of the largest body that is sent.
+    pub big_body: usize,
     /// A look behind the replies, for whoever has one: what a freeze or a renewal did cannot be seen from outside.
     pub observer: Option<&'o dyn Observer>,
 }
@@ -95,6 +110,7 @@ impl Default for Options<'_> {
             kit: None,
             product_id: PRODUCT,
             ready_within: Duration::from_secs(60),
+            big_body: BIG_BODY,
             observer: None,
         }
     }
@@ -181,29 +197,49 @@ impl Report {
 
 /// Plays all cases one after another and hands each result to `progress` as soon as it is known.
 pub fn run(target: &Target, options: &Options<'_>, progress: &mut dyn FnMut(&CaseReport)) -> Report {
-    let mut world = World::new();
-    let mut report = Report::default();
-    for case in cases::all(options) {
-        if case.needs_instance && world.is_declined {
-            continue;
-        }
-        let playable = !world.gave_up() && (!case.needs_instance || world.instance.is_some());
-        let started = Instant::now();
-        let findings = playable.then(|| {
-            let mut stage = Stage::new(target, options, &mut world);
-            (case.play)(&mut stage);
-            stage.into_findings()
-        });
-        let outcome = match &findings {
-            None => Outcome::Skipped,
-            Some(findings) => outcome(findings),
-        };
-        let findings = findings.unwrap_or_default();
-        let played = CaseReport { name: case.name, title: case.title, outcome, findings, elapsed: started.elapsed() };
-        progress(&played);
-        report.cases.push(played);
+    let mut player = Player::new(target, options);
+    player.play(&cases::all(options), progress);
+    player.report
+}
+
+/// Plays cases against one target, which may build on each other.
+struct Player<'r> {
+    target: &'r Target,
+    options: &'r Options<'r>,
+    world: World,
+    report: Report,
+}
+
+impl<'r> Player<'r> {
+    fn new(target: &'r Target, options: &'r Options<'r>) -> Self {
+        Self { target, options, world: World::new(), report: Report::default() }
     }
-    report
+
+    fn play(&mut self, cases: &[Case], progress: &mut dyn FnMut(&CaseReport)) {
+        for case in cases {
+            if case.needs_instance && self.world.is_declined {
+                continue;
+            }
+            let playable = !self.world.gave_up() && (!case.needs_instance || self.world.instance.is_some());
+            let started = Instant::now();
+            let findings = playable.then(|| {
+                let mut stage = Stage::new(self.target, self.options, &mut self.world);
+                (case.play)(&mut stage);
+                stage.into_findings()
+            });
+            let outcome = match &findings {
+                None => Outcome::Skipped,
+                Some(findings) => outcome(findings),
+            };
+            let (findings, elapsed) = (findings.unwrap_or_default(), started.elapsed());
+            self.add(CaseReport { name: case.name, title: case.title, outcome, findings, elapsed }, progress);
+        }
+    }
+
+    fn add(&mut self, played: CaseReport, progress: &mut dyn FnMut(&CaseReport)) {
+        progress(&played);
+        self.report.cases.push(played);
+    }
 }
 
 fn outcome(findings: &[Finding]) -> Outcome {

@@ -4,11 +4,16 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use serde_json::{Value, json};
 
+use super::rehearsal::PartReport;
 use super::{CaseReport, Outcome, Report};
 use crate::protocol::reply_checks::Severity;
 
 /// The table of all cases and a closing line. `width` is the terminal's in columns; without one nothing is wrapped.
 pub fn table(report: &Report, width: Option<u16>) -> String {
+    format!("{}\n{}", rows(report, width), summary(report))
+}
+
+fn rows(report: &Report, width: Option<u16>) -> String {
     let mut table = Table::new();
     // A column for nothing would cost the others their room.
     let has_findings = report.cases.iter().any(|case| !case.findings.is_empty());
@@ -28,28 +33,51 @@ pub fn table(report: &Report, width: Option<u16>) -> String {
         ];
         table.add_row(row.into_iter().take(columns));
     }
-    format!("{table}\n{}", summary(report))
+    table.to_string()
 }
 
 /// One sentence with the numbers.
 pub fn summary(report: &Report) -> String {
+    verdict(|outcome| report.count(outcome), report.is_success())
+}
+
+fn verdict(count: impl Fn(Outcome) -> usize, is_success: bool) -> String {
     let parts = [Outcome::Passed, Outcome::Warned, Outcome::Failed, Outcome::Skipped].map(|outcome| {
-        let count = report.count(outcome);
+        let count = count(outcome);
         (count > 0).then(|| format!("{count} {}", word(outcome)))
     });
     let counts = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    if report.is_success() {
+    if is_success {
         format!("{counts}: KooGallery would accept this server")
     } else {
         format!("{counts}: KooGallery would not accept this server")
     }
 }
 
+/// The tables of a rehearsal with their headings, and its verdict.
+pub fn rehearsal(parts: &[PartReport], width: Option<u16>) -> String {
+    let table = |part: &PartReport| format!("{} ({})\n{}\n", part.title, part.name, rows(&part.report, width));
+    let count = |outcome| parts.iter().map(|part| part.report.count(outcome)).sum();
+    let verdict = verdict(count, super::rehearsal::is_success(parts));
+    format!("{}\n{verdict}", parts.iter().map(table).collect::<Vec<_>>().join("\n"))
+}
+
+/// One case of a part of a rehearsal as one JSON object, without the line's end.
+pub fn json_line_of(part: &str, case: &CaseReport) -> String {
+    let mut object = json_object(case);
+    object["part"] = json!(part);
+    object.to_string()
+}
+
 /// One case as one JSON object, without the line's end.
 pub fn json_line(case: &CaseReport) -> String {
+    json_object(case).to_string()
+}
+
+fn json_object(case: &CaseReport) -> Value {
     let findings = case.findings.iter().map(|finding| {
         let severity = if finding.severity == Severity::Fail { "fail" } else { "warn" };
-        json!({"severity": severity, "rule": finding.rule, "text": finding.text})
+        json!({"severity": severity, "rule": finding.rule, "text": finding.text, "console": finding.console})
     });
     json!({
         "case": case.name,
@@ -58,7 +86,6 @@ pub fn json_line(case: &CaseReport) -> String {
         "milliseconds": u64::try_from(case.elapsed.as_millis()).unwrap_or(u64::MAX),
         "findings": findings.collect::<Vec<Value>>(),
     })
-    .to_string()
 }
 
 fn word(outcome: Outcome) -> &'static str {
@@ -71,9 +98,10 @@ fn word(outcome: Outcome) -> &'static str {
 }
 
 fn findings(case: &CaseReport) -> String {
-    let texts = case.findings.iter().map(|finding| match finding.severity {
-        Severity::Fail => finding.text.clone(),
-        Severity::Warn => format!("(warning) {}", finding.text),
+    let texts = case.findings.iter().map(|finding| {
+        let kind = if finding.severity == Severity::Warn { "(warning) " } else { "" };
+        let console = finding.console.as_ref().map(|said| format!("\n控制台: {said}")).unwrap_or_default();
+        format!("{kind}{}{console}", finding.text)
     });
     texts.collect::<Vec<_>>().join("\n")
 }
@@ -134,7 +162,7 @@ mod tests {
             value,
             json!({
                 "case": "query", "title": "新购", "result": "warned", "milliseconds": 12,
-                "findings": [{"severity": "warn", "rule": "slow", "text": "answered after 6000 ms"}],
+                "findings": [{"severity": "warn", "rule": "slow", "text": "answered after 6000 ms", "console": null}],
             })
         );
     }

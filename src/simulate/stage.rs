@@ -7,9 +7,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::call::{Call, Mode, Order, Signed, Subject};
-use super::client::{Answer, ClientError};
+use super::client::{Answer, Client, ClientError};
 use super::reply::Reply;
-use super::{Generation, Observed, Options, Target};
+use super::{Generation, Observed, Options, Target, console};
 use crate::protocol::field_cipher::{self, EncryptType};
 use crate::protocol::kit::client_secret::Oaep;
 use crate::protocol::reply_checks::{self, Finding, Severity};
@@ -41,6 +41,10 @@ pub(super) struct World {
     pub oaep: Oaep,
     /// There is none, and that is the server's right: what would go on with it is left out.
     pub is_declined: bool,
+    /// The purchase before the restart, with its answer.
+    pub kept: Option<(Order, Reply)>,
+    /// Others have found that the server cannot be reached.
+    pub is_dead: bool,
 }
 
 /// The real instance, or licence code, of the life-cycle.
@@ -67,6 +71,8 @@ impl World {
             instance: None,
             oaep: Oaep::Sha256,
             is_declined: false,
+            kept: None,
+            is_dead: false,
         }
     }
 
@@ -78,7 +84,7 @@ impl World {
 
     /// Whether the server is taken for unreachable: it did not answer the first call, or several in a row.
     pub(super) fn gave_up(&self) -> bool {
-        self.unanswered >= UNANSWERED_LIMIT || (self.unanswered > 0 && !self.answered)
+        self.is_dead || self.unanswered >= UNANSWERED_LIMIT || (self.unanswered > 0 && !self.answered)
     }
 }
 
@@ -131,6 +137,43 @@ impl<'r> Stage<'r> {
         reply
     }
 
+    /// Makes two calls on one connection, as a client does that keeps its connections.
+    pub(super) fn call_on_one_connection(&mut self, calls: [&Call; 2]) {
+        if self.world.gave_up() {
+            return;
+        }
+        let signed = calls.map(|call| self.sign(call));
+        let (first, second) = match Signed::send_both(&signed, &self.target.client) {
+            Ok((first, second)) => (Ok(first), second),
+            Err(error) => (Err(error), None),
+        };
+        let first = self.receive("first call", calls[0], first);
+        if let Some(reply) = first {
+            self.judge("first call", &reply, &["000000"]);
+        }
+        let Some(outcome) = second else { return };
+        if let Err(error) = &outcome {
+            let text = format!(
+                "the server keeps the connection open and does not answer a second call on it ({error}): answer it, or say \
+                 `Connection: close` in the first answer"
+            );
+            return self.add("", Finding::fail("keep-alive", text));
+        }
+        if let Some(reply) = self.receive("second call", calls[1], outcome) {
+            self.judge("second call", &reply, &["000000"]);
+        }
+    }
+
+    /// The HTTP status that a call is answered with, whatever the answer; `None` where there is none.
+    pub(super) fn status_of(&mut self, call: &Call) -> Option<u16> {
+        self.sign(call).send(&self.target.client).ok().map(|answer| answer.status)
+    }
+
+    /// The address that is called.
+    pub(super) fn client(&self) -> &'r Client {
+        &self.target.client
+    }
+
     /// Makes all calls at once, each on a thread of its own.
     pub(super) fn call_at_once(&mut self, calls: &[Call]) -> Vec<Reply> {
         let client = &self.target.client;
@@ -151,13 +194,19 @@ impl<'r> Stage<'r> {
         let good = codes.contains(&reply.code.as_str());
         if !good {
             let found = reply.described();
-            self.add(what, Finding::fail("answer", format!("answered {found}; must be {}", codes.join(" or "))));
+            let mut finding = Finding::fail("answer", format!("answered {found}; must be {}", codes.join(" or ")));
+            // The console makes only calls that must succeed.
+            finding.console = codes.contains(&"000000").then(|| console::RESULT_CODE.to_owned());
+            self.add(what, finding);
         }
         good
     }
 
     /// Adds a finding of the case's own.
     pub(super) fn add(&mut self, what: &str, mut finding: Finding) {
+        if finding.console.is_none() {
+            finding.console = console::of_content(&finding);
+        }
         if !what.is_empty() {
             finding.text = format!("{what}: {}", finding.text);
         }
@@ -237,7 +286,10 @@ impl<'r> Stage<'r> {
             Ok(answer) => answer,
             Err(error) => {
                 self.world.unanswered += 1;
-                self.add(what, Finding::fail("no-answer", error.to_string()));
+                let fault = self.target.client.certificate_fault(&error, Timestamp::now());
+                let text = fault.map_or_else(|| error.to_string(), |fault| format!("TLS failed: {fault}"));
+                let console = call.is_genuine().then(|| console::of_error(&error).to_owned());
+                self.add(what, Finding { console, ..Finding::fail("no-answer", text) });
                 return None;
             }
         };
@@ -254,6 +306,7 @@ impl<'r> Stage<'r> {
             findings.append(&mut reply_checks::check_credentials(body, &self.target.key));
         }
         for mut finding in findings {
+            finding.console = console::of_reply(&finding, &answer).filter(|_| call.is_genuine());
             if finding.rule == "body-sign" && !call.is_genuine() {
                 // Nothing but its key tells whose such a call is (spec README §7.2).
                 finding.severity = Severity::Warn;
@@ -288,7 +341,7 @@ impl<'r> Stage<'r> {
 }
 
 /// 64 hex digits, as in KooGallery's calls.
-fn new_nonce() -> String {
+pub(super) fn new_nonce() -> String {
     let halves = [Uuid::new_v4(), Uuid::new_v4()].map(|half| half.simple().to_string());
     halves.concat().to_uppercase()
 }
@@ -313,69 +366,4 @@ pub(super) fn pause(attempt: u32, deadline: Instant) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::key::AccessKey;
-    use crate::secret::Secret;
-    use crate::simulate::call::signed_post::SignedPost;
-
-    /// What a stage finds about replies to a call, with headers and duration as given.
-    fn findings(replies: &[(&[(&str, String)], Duration)]) -> Vec<&'static str> {
-        let key = AccessKey::new("k".to_owned(), Secret::new("k".to_owned()));
-        let target = Target::new("http://127.0.0.1:1/", key, &[]).unwrap();
-        let (options, mut world) = (Options::default(), World::new());
-        let mut stage = Stage::new(&target, &options, &mut world);
-        let body = br#"{"resultCode":"000000","resultMsg":"ok"}"#;
-        let signed = crate::protocol::body_sign::header_value(&target.key, body);
-        for (headers, elapsed) in replies {
-            let good = [("Content-Type", "application/json".to_owned()), ("Body-Sign", signed.clone())];
-            let headers =
-                good.iter().chain(*headers).map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-            let status_line = "HTTP/1.1 200 OK".to_owned();
-            let answer = Answer { status: 200, status_line, headers, body: body.to_vec(), elapsed: *elapsed };
-            assert!(stage.receive("", &SignedPost::raw("{}").into(), Ok(answer)).is_some());
-        }
-        stage.into_findings().iter().map(|finding| finding.rule).collect()
-    }
-
-    fn date(seconds_off: i64) -> String {
-        let instant = Timestamp::from_second(Timestamp::now().as_second() + seconds_off).unwrap();
-        instant.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
-    }
-
-    #[test]
-    fn a_slow_reply_is_a_warning() {
-        assert_eq!(findings(&[(&[], Duration::from_millis(5000))]), [""; 0]);
-        assert_eq!(findings(&[(&[], Duration::from_millis(5001))]), ["slow"]);
-    }
-
-    #[test]
-    fn a_clock_that_is_off_is_reported_once() {
-        let dated = |seconds_off| [("Date", date(seconds_off))];
-        assert_eq!(findings(&[(&dated(0), Duration::ZERO)]), [""; 0]);
-        assert_eq!(findings(&[(&dated(-300), Duration::ZERO), (&dated(300), Duration::ZERO)]), ["clock"]);
-        assert_eq!(findings(&[(&[("Date", "soon".to_owned())], Duration::ZERO)]), [""; 0]);
-    }
-
-    #[test]
-    fn a_server_that_stops_answering_is_left_alone_and_one_that_stumbles_is_not() {
-        let mut world = World::new();
-        assert!(!world.gave_up());
-        world.unanswered = 1;
-        assert!(world.gave_up(), "it has never answered");
-        world.answered = true;
-        assert!(!world.gave_up());
-        world.unanswered = UNANSWERED_LIMIT;
-        assert!(world.gave_up());
-    }
-
-    #[test]
-    fn findings_hold_no_control_characters_of_the_peer() {
-        let key = AccessKey::new("k".to_owned(), Secret::new("k".to_owned()));
-        let target = Target::new("http://127.0.0.1:1/", key, &[]).unwrap();
-        let (options, mut world) = (Options::default(), World::new());
-        let mut stage = Stage::new(&target, &options, &mut world);
-        stage.add("call", Finding::fail("answer", "answered 000005 (\u{1b}[2Jgone\r\n)"));
-        assert_eq!(stage.into_findings()[0].text, "call: answered 000005 ([2Jgone)");
-    }
-}
+mod tests;

@@ -40,6 +40,7 @@ mod sizes;
 pub mod snapshot;
 mod standing;
 mod stock;
+mod support;
 #[cfg(test)]
 mod tests;
 mod torn;
@@ -73,6 +74,7 @@ pub use restore::RestoreRow;
 pub use sizes::Sizes;
 pub use standing::MOST;
 pub use stock::{StockCount, StockEntry};
+pub use support::{CallCount, FailedJob, JobCount};
 pub use usage::{UsageCounts, UsageFilter, UsageRow, UsageTotal, WaitingUsage, Withdrawal};
 
 use crate::sealing::SealingKey;

@@ -10,8 +10,10 @@
 mod admin_api;
 mod alerts;
 mod basic_v1;
+mod broken_proxy;
 mod canaries;
 mod check;
+mod config_show;
 mod crash;
 mod documentation;
 mod door;
@@ -48,6 +50,7 @@ mod soak;
 mod storage;
 mod strangers;
 mod supervisor;
+mod support_bundle;
 mod tidy;
 mod tls;
 mod token_get;

@@ -3,6 +3,7 @@
 mod generations;
 mod itself;
 mod kit;
+mod rehearsal;
 mod seller;
 
 use std::collections::BTreeSet;

@@ -206,13 +206,13 @@ fn healthz_is_for_reading_and_tells_nothing() {
 }
 
 /// A port that nobody else gets, and that koogate may listen on.
-struct Reserved {
+pub struct Reserved {
     _socket: Socket,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Reserved {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_reuse_address(true).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();

@@ -153,6 +153,31 @@ impl Identity {
     }
 }
 
+/// What a certificate says of itself that somebody else shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// The names it is for.
+    pub names: Vec<String>,
+    /// It holds until then.
+    pub not_after: Timestamp,
+    /// Whether it is its own issuer.
+    pub is_self_signed: bool,
+}
+
+impl CertificateFacts {
+    /// Reads one; `None` when it cannot be read.
+    pub fn of(der: &[u8]) -> Option<Self> {
+        let certificate = Certificate::from_der(der).ok()?;
+        let facts = certificate.tbs_certificate();
+        let seconds = facts.validity().not_after.to_unix_duration().as_secs();
+        Some(Self {
+            names: names(facts.get_extension::<SubjectAltName>().ok().flatten()),
+            not_after: Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?,
+            is_self_signed: facts.issuer() == facts.subject(),
+        })
+    }
+}
+
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")

@@ -19,7 +19,7 @@ use rustls::server::{ProducesTickets, ServerConfig, StoresServerSessions};
 use rustls::sign::SingleCertAndKey;
 
 pub(super) use self::handshake::{Unmet, shake_hands};
-pub use self::identity::{Chain, Identity, IdentityError};
+pub use self::identity::{CertificateFacts, Chain, Identity, IdentityError};
 
 /// The only protocol offered. HTTP/2 would send `Body-Sign` in lower case, and KooGallery looks for its capitals.
 const PROTOCOL: &[u8] = b"http/1.1";

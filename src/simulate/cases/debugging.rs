@@ -23,7 +23,7 @@ pub(super) fn test_subject() -> Subject {
 }
 
 /// The order of the documentation's test calls.
-pub(super) fn test_order() -> Order {
+pub(in crate::simulate) fn test_order() -> Order {
     // 2030: an end that is told in every call alike.
     Order::new("CS1906666666ABCDE".to_owned(), PRODUCT, Timestamp::constant(1_893_456_000, 0))
 }

@@ -343,7 +343,9 @@ fn look_at_everything(everything: &mut Everything, ids: &[(&str, String)]) {
         "tenant show t-1",
         "usage list",
         "key show",
-        "check",
+        "check --offline",
+        "config show",
+        "support-bundle bundle.tar.gz --offline",
         "backup copy.db",
         "verify copy.db",
         "verify series",
@@ -372,8 +374,21 @@ fn look_at_everything(everything: &mut Everything, ids: &[(&str, String)]) {
     for number in &numbers {
         everything.run(&["exchange", "show", number]);
     }
+    unpack(everything);
     everything.run(&["simulate", "--to", &here, "--json"]);
     everything.run(&["simulate", "--to", &here, "--generation", "v1"]);
+}
+
+/// What is in the support bundle, which is compressed: nothing is found in it before.
+fn unpack(everything: &mut Everything) {
+    let packed = std::fs::read(everything.shop.scratch.path("bundle.tar.gz")).unwrap();
+    let mut unpacked = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed.as_slice()), &mut unpacked).unwrap();
+    let told = text(&unpacked);
+    for part in ["README.txt", "\"lastError\": \"", "keys.sealing_key", "koogate_", "\"subject\":\"database\""] {
+        assert!(told.contains(part), "no {part} in the bundle");
+    }
+    everything.traces.push(("the support bundle".to_owned(), unpacked));
 }
 
 /// Files of the folder and those below it, but for what was given.

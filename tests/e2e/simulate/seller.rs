@@ -163,6 +163,16 @@ impl Seller {
         self.state.lock().unwrap().racing = racing.then(Meeting::default);
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.server.server_addr().to_ip().unwrap()
+    }
+
+    /// Restarts it as one that keeps everything in memory.
+    pub fn forget_everything(&self) {
+        self.state.lock().unwrap().forget_everything();
+    }
+
     /// How many real instances there have ever been.
     pub fn instances(&self) -> usize {
         self.state.lock().unwrap().count()

@@ -95,6 +95,11 @@ impl State {
         self.orders.remove(order);
     }
 
+    /// As a server that keeps everything in memory.
+    pub(super) fn forget_everything(&mut self) {
+        *self = Self { fault: self.fault, creation: self.creation, ..Self::default() };
+    }
+
     pub(super) fn create(&mut self, bought: Purchase, test: bool) -> Outcome {
         let instance_id =
             if self.has(Fault::OneInstanceForAll) && !test { "the-instance".to_owned() } else { bought.business_id };
