@@ -33,6 +33,7 @@ mod litestream;
 mod login;
 mod open_api;
 mod orders;
+mod recipes;
 mod recovery;
 mod refusals;
 mod replay;
