@@ -45,7 +45,8 @@ impl Home {
         database.query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    fn rows(&self) -> (i64, i64) {
+    /// How many accounts there are, and how many operations are kept.
+    pub fn rows(&self) -> (i64, i64) {
         // PHP's makes its tables when it first needs them.
         if self.look_up::<i64>("SELECT count(*) FROM sqlite_master") == 0 {
             return (0, 0);
