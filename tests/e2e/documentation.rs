@@ -12,11 +12,32 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// README, changelog and everything in docs/, with their texts.
+/// The pages at the top, everything in docs/ in both languages, and those of the recipes, with their texts.
 fn documents() -> Vec<(PathBuf, String)> {
-    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let files = [root().join("README.md"), root().join("CHANGELOG.md")].into_iter().chain(docs);
-    files.map(|file| (file.clone(), std::fs::read_to_string(&file).unwrap())).collect()
+    let mut files: Vec<_> = ["README.md", "README.zh-CN.md", "CHANGELOG.md"].map(|name| root().join(name)).into();
+    for folder in ["docs", "examples"] {
+        collect(&root().join(folder), &|file| has_extension(file, &["md", "yaml"]), &mut files);
+    }
+    files.into_iter().map(|file| (file.clone(), std::fs::read_to_string(&file).unwrap())).collect()
+}
+
+fn has_extension(file: &Path, extensions: &[&str]) -> bool {
+    file.extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted))
+}
+
+/// All files of a folder and its folders that are wanted.
+fn collect(folder: &Path, is_wanted: &dyn Fn(&Path) -> bool, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            // What somebody has installed to try a recipe out.
+            if !path.ends_with("node_modules") && !path.ends_with("venv") {
+                collect(&path, is_wanted, files);
+            }
+        } else if is_wanted(&path) {
+            files.push(path);
+        }
+    }
 }
 
 /// The fenced blocks of one language.
@@ -49,43 +70,111 @@ fn every_event_of_this_version_is_documented_as_it_is_sent() {
 
 #[test]
 fn every_command_and_option_in_the_documents_exists() {
-    let mut seen = 0;
+    let (mut seen, mut missing) = (0, Vec::new());
     for (file, text) in documents() {
         for line in between(&text, "`koogate ", "`") {
             let words: Vec<&str> = line.split_whitespace().collect();
             let words = if words[0] == "--config" { &words[2..] } else { &words[..] };
             // The command and its subcommand come first; arguments are written in capitals, or have a dot or a slash.
-            let is_command = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase());
+            let is_command =
+                |word: &&&str| !word.starts_with('-') && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
             let command: Vec<_> = words.iter().take_while(is_command).take(2).collect();
             assert!(!command.is_empty(), "{}: koogate {line}", file.display());
             let help = Command::new(env!("CARGO_BIN_EXE_koogate")).args(&command).arg("--help").output().unwrap();
-            assert!(help.status.success(), "{}: koogate {line}", file.display());
-            let help = text_of(&help.stdout);
-            for option in words.iter().filter(|word| word.starts_with("--")) {
-                assert!(help.contains(option), "{}: koogate {line}: no {option} in\n{help}", file.display());
+            let told = text_of(&help.stdout);
+            let has = |option: &&&str| told.contains(option.split('=').next().unwrap());
+            let options = words.iter().filter(|word| word.starts_with("--"));
+            if !help.status.success() || !options.clone().all(|option| has(&option)) {
+                missing.push(format!("{}: koogate {line}", file.display()));
             }
             seen += 1;
         }
     }
+    assert!(missing.is_empty(), "no such command or option:\n{}", missing.join("\n"));
     assert!(seen > 20, "only {seen} commands found");
+}
+
+/// The anchor of a heading, as GitHub makes it: punctuation goes, in whatever language.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
 #[test]
 fn every_link_in_the_documents_leads_somewhere() {
+    let mut missing = Vec::new();
     for (file, text) in documents() {
-        for link in between(&text, "](", ")") {
-            if link.starts_with("https://") {
-                continue;
-            }
+        for link in between(&text, "](", ")").into_iter().filter(|link| !link.starts_with("https://")) {
             let (path, heading) = link.split_once('#').unwrap_or((link, ""));
             let target = if path.is_empty() { file.clone() } else { file.with_file_name("").join(path) };
-            let there = std::fs::read_to_string(&target).unwrap_or_else(|e| panic!("{}: {link}: {e}", file.display()));
-            let anchor =
-                |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-").replace('…', "");
-            let headings: Vec<_> = there.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
-            assert!(heading.is_empty() || headings.iter().any(|h| h == heading), "{}: {link}", file.display());
+            // A picture has no headings.
+            let leads = if heading.is_empty() {
+                target.exists()
+            } else {
+                let there = std::fs::read_to_string(&target).unwrap_or_default();
+                there.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == heading)
+            };
+            if !leads {
+                missing.push(format!("{}: {link}", file.display()));
+            }
         }
     }
+    assert!(missing.is_empty(), "these lead nowhere:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn every_setting_that_the_documents_name_exists() {
+    let example = std::fs::read_to_string(root().join("config.example.toml")).unwrap();
+    let lines = || example.lines().map(|line| line.trim_start_matches('#'));
+    // Also `access = { front_end_url = … }`, where a key stands within a line.
+    let is_key = |key: &str| lines().any(|line| line.contains(&format!("{key} = ")));
+    let is_table = |name: &str| lines().any(|line| line == name);
+    let (mut seen, mut missing) = (0, Vec::new());
+    for (file, text) in documents() {
+        // Odd pieces stand between backticks.
+        for code in text.split('`').skip(1).step_by(2).filter(|code| !code.contains('\n')) {
+            let found = if let Some((key, value)) = code.split_once(" = ") {
+                let is_name = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+                // No pragma of SQLite's, say.
+                let is_toml = value.starts_with(|c: char| "\"[{".contains(c) || c.is_ascii_digit());
+                (is_name && (is_toml || ["true", "false", "…"].contains(&value))).then(|| is_key(key))
+            } else if code.starts_with('[') && code.ends_with(']') {
+                let name = code.trim_matches(['[', ']']);
+                let is_name = name.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '_' | '.'));
+                (is_name && !name.is_empty()).then(|| is_table(code))
+            } else {
+                None
+            };
+            let Some(exists) = found else { continue };
+            if !exists {
+                missing.push(format!("{}: `{code}`", file.display()));
+            }
+            seen += 1;
+        }
+    }
+    assert!(missing.is_empty(), "in no line of config.example.toml:\n{}", missing.join("\n"));
+    assert!(seen > 50, "only {seen} settings found");
+}
+
+#[test]
+fn the_pages_of_both_languages_lead_to_each_other() {
+    let pages = std::fs::read_dir(root().join("docs/zh")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut seen = 0;
+    for (english, chinese) in pages.map(|name| (root().join("docs").join(&name), root().join("docs/zh").join(&name))) {
+        for (from, to) in [(&english, &chinese), (&chinese, &english)] {
+            let text = std::fs::read_to_string(from).unwrap();
+            let head: String = text.lines().take(4).collect();
+            let name = to.file_name().unwrap().to_str().unwrap();
+            assert!(
+                head.contains(&format!("{name})")),
+                "{}: no link to the other language at its head",
+                from.display()
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 10, "only {seen} pages found");
 }
 
 #[test]
@@ -98,10 +187,11 @@ fn the_readme_shows_the_example_application_as_it_is() {
 
 #[test]
 fn every_test_that_the_documents_name_exists() {
-    let mut functions = String::new();
+    let mut sources = Vec::new();
     for folder in ["src", "tests/e2e"] {
-        collect_source(&root().join(folder), &mut functions);
+        collect(&root().join(folder), &|file| has_extension(file, &["rs"]), &mut sources);
     }
+    let functions: String = sources.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
     for (file, text) in documents() {
         // Odd pieces stand between backticks.
         for name in text.split('`').skip(1).step_by(2) {
@@ -112,17 +202,6 @@ fn every_test_that_the_documents_name_exists() {
                 continue;
             }
             assert!(functions.contains(&format!("fn {function}()")), "{}: no test {name}", file.display());
-        }
-    }
-}
-
-fn collect_source(folder: &Path, text: &mut String) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect_source(&path, text);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text.push_str(&std::fs::read_to_string(&path).unwrap());
         }
     }
 }

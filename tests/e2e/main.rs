@@ -40,6 +40,7 @@ mod orders;
 mod page;
 mod page_lists;
 mod packages;
+mod recipes;
 mod recovery;
 mod refusals;
 mod replay;

@@ -106,7 +106,7 @@ const OUTSIDE: [&str; 22] = [
 ];
 
 /// Each crate and the only places that name it.
-const HOMES: [(&str, &[&str]); 13] = [
+const HOMES: [(&str, &[&str]); 15] = [
     ("aes", &["src/protocol/field_cipher.rs", "src/protocol/field_cipher/"]),
     ("cbc", &["src/protocol/field_cipher.rs", "src/protocol/field_cipher/"]),
     ("maud", &["src/page/", "src/admin/pages/"]),
