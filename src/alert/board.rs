@@ -72,6 +72,11 @@ pub(super) fn nudge() {
     CAME.notify_all();
 }
 
+/// Does nothing for a while, whatever is said on the board: a storm of alarms must not keep its taker busy. A nudge ends it.
+pub(super) fn rest(time: Duration) {
+    drop(CAME.wait_timeout_while(lock(), time, |board| !board.nudged));
+}
+
 /// Takes what has been said since; waits for it, but no longer than `patience`.
 pub(super) fn take(patience: Duration) -> Vec<Note> {
     let idle = |board: &mut Board| board.notes.is_empty() && !board.nudged;

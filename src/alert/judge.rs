@@ -27,9 +27,6 @@ const CERTIFICATE_NOW: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Calls are fresh for a minute: a clock that is so far off leaves half of it.
 const CLOCK_OFF: i64 = 30;
 
-/// So many half days of the calendar are looked at: 37 days.
-pub const CALENDAR: i64 = 74;
-
 /// What a look at the machine and the process found.
 #[derive(Debug, Clone, Default)]
 pub struct Machine {

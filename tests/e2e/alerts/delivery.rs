@@ -204,3 +204,21 @@ fn the_heart_beats_while_all_is_well_and_stops_with_the_database() {
     assert_eq!(scratch.run_ok(&["alert", "test", "--heartbeat"]), "heartbeat: ok\n");
     answer.join().unwrap();
 }
+
+#[test]
+fn a_reload_puts_other_webhooks_in_force() {
+    let (first, second) = (Listener::start(), Listener::start());
+    let products = "[[product]]\nfulfilment = \"manual\"\n";
+    let scratch = folder(&first, "", products);
+    let koogate = scratch.serve_with(&[OFTEN]);
+    koogate.call(&new_instance("CS-1"));
+    first.wait_for(&koogate, "instance-waiting", "new");
+    scratch.configure(&[KEY], &second.section(), products);
+    koogate.signal("HUP");
+    // What stands is new to whoever is new.
+    second.wait_for(&koogate, "instance-waiting", "new");
+    koogate.call(&new_instance("CS-2"));
+    eventually(|| (second.count("instance-waiting", "new") == 2).then_some(()), || koogate.log_text());
+    assert_eq!(first.count("instance-waiting", "new"), 1);
+    koogate.stop();
+}
