@@ -41,7 +41,7 @@ const WAIT: u32 = 3;
 const REST: u32 = 60;
 
 /// A commit may take so long; what is not recorded then is recorded later.
-const RECORD_WITHIN: Duration = Duration::from_secs(5);
+const RECORD_WITHIN: Duration = Duration::from_secs(10);
 
 /// After a failure a webhook has a pause of half a look, 30 s; it doubles up to so many looks, an hour.
 const LONGEST_PAUSE: u32 = 60;
@@ -237,7 +237,7 @@ impl Keeper {
         self.ledger.fade(now);
         let labels: Vec<String> = settings.alerts.webhooks.iter().map(|webhook| webhook.label.clone()).collect();
         self.ledger.tidy(&labels, now);
-        let is_well = was_read && !machine.database_fails && !machine.is_ill && self.subjects.ages.problem().is_none();
+        let is_well = was_read && machine.is_well();
         if let Some(heartbeat) = settings.alerts.heartbeat.as_ref().filter(|_| is_well) {
             self.beat(heartbeat);
         }
