@@ -260,7 +260,7 @@ fn join(everything: &Everything) {
 }
 
 /// What the status page shows to who is logged in and has nothing revealed.
-fn look(everything: &mut Everything) {
+fn visit(everything: &mut Everything) {
     let mut visitor = Visitor::new(&everything.shop.koogate);
     let answers = [visitor.log_in("cnry-wrong-token"), visitor.log_in(ADMIN.value)];
     assert_eq!(answers[1].status, 303);
@@ -443,7 +443,7 @@ fn nothing_that_koogate_writes_or_says_holds_a_secret() {
     files(&everything.shop.scratch, &mut everything.traces);
     look_at_everything(&mut everything, &ids);
     ask(&mut everything, &ids);
-    look(&mut everything);
+    visit(&mut everything);
     break_configuration(&mut everything, &good);
 
     let Everything { shop, mut traces, more } = everything;
