@@ -41,7 +41,7 @@ fn a_database_that_has_grown_is_shown_as_a_small_one_is() {
         ("/exchanges", 50),
         ("/exchanges?order=CS77", 8),
         ("/exchanges?instance=i-00077", 7),
-        ("/exchanges?since=2023-11-15T06%3A13&until=2023-11-15T06%3A14", 50),
+        ("/exchanges?since=2023-11-15T06%3A14&until=2023-11-15T06%3A15", 50),
         ("/instances", 50),
         ("/instances?status=active", 50),
         ("/instances?text=i-0007", 10),
