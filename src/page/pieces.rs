@@ -52,7 +52,7 @@ pub fn badge(view: &View<'_>, tone: Tone, name: &impl Bilingual) -> Markup {
 pub fn callout(view: &View<'_>, tone: Tone, heading: &impl Bilingual, body: &Markup) -> Markup {
     html! {
         div class={ "callout " (tone.class()) } {
-            h3 { span.sign aria-hidden="true" { (tone.sign()) } " " (view.say(heading)) }
+            p.head { span.sign aria-hidden="true" { (tone.sign()) } " " (view.say(heading)) }
             (body)
         }
     }

@@ -45,9 +45,9 @@ pub fn table(view: &View<'_>, caption: &str, columns: &[Column], rows: &[Vec<Mar
                     tr {
                         @for (at, (cell, column)) in row.iter().zip(columns).enumerate() {
                             @if at == 0 {
-                                th scope="row" .number[column.is_number] data-label=(view.say(&column.name)) { (cell) }
+                                th scope="row" .number[column.is_number] data-label=(view.say(&column.name)) { div { (cell) } }
                             } @else {
-                                td .number[column.is_number] data-label=(view.say(&column.name)) { (cell) }
+                                td .number[column.is_number] data-label=(view.say(&column.name)) { div { (cell) } }
                             }
                         }
                     }

@@ -264,7 +264,7 @@ fn visit(everything: &mut Everything) {
     let mut visitor = Visitor::new(&everything.shop.koogate);
     let answers = [visitor.log_in("cnry-wrong-token"), visitor.log_in(ADMIN.value)];
     assert_eq!(answers[1].status, 303);
-    let pages = crawl(&mut visitor).into_iter().map(|page| (page.target, page.answer));
+    let pages = crawl(&mut visitor, 50).into_iter().map(|page| (page.target, page.answer));
     for (target, answer) in answers.map(|answer| ("/login".to_owned(), answer)).into_iter().chain(pages) {
         let head: Vec<_> = answer.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         everything.traces.push((format!("page {target}"), [head.join("\n").as_bytes(), &answer.body].concat()));

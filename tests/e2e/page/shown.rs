@@ -40,7 +40,7 @@ fn every_page_is_whole_in_both_languages_and_nothing_that_others_wrote_becomes_m
         let mut visitor = Visitor::logged_in(&koogate);
         let chosen = visitor.get(&format!("/language?to={}", language.code()));
         assert_eq!((chosen.status, chosen.header("Location")), (303, Some("/")));
-        let pages = crawl(&mut visitor);
+        let pages = crawl(&mut visitor, 4);
         for page in &pages {
             let (target, html) = (&page.target, &page.html);
             assert_eq!(page.answer.status, 200, "{target}: {html}");

@@ -9,9 +9,11 @@
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth > width) faults.push(`the page is ${document.documentElement.scrollWidth} wide in a window of ${width}`);
   const scrolls = (element) => element && element !== document.body && (['auto', 'scroll'].includes(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
+  // What is there for those who do not see the page: a box of one pixel that clips what is in it.
+  const isUnseen = (element) => element && element !== document.body && ((getComputedStyle(element).overflow === 'hidden' && element.getBoundingClientRect().width <= 1) || isUnseen(element.parentElement));
   check('outside the window', all('main *').filter((element) => {
     const box = element.getBoundingClientRect();
-    return box.width > 1 && box.height > 1 && element.checkVisibility() && box.right > width + 1 && !scrolls(element.parentElement);
+    return box.width > 1 && box.height > 1 && element.checkVisibility() && box.right > width + 1 && !scrolls(element.parentElement) && !isUnseen(element);
   }));
 
   // Landmarks, headings, labels.
