@@ -14,8 +14,8 @@ use crate::operation::Environment;
 use crate::page::front::calendar;
 use crate::page::front::{self, Alert, Day, DeadJob, FailedOrders, Front, Frozen, Machine, OpenOrder, Sold, Stock};
 use crate::page::place;
-use crate::usage::pusher::LATE;
 use crate::store::{AlertRow, InstanceFilter, InstanceRow, SCHEMA_VERSION};
+use crate::usage::pusher::LATE;
 
 /// So many of what was sold last are shown.
 const SOLD: i64 = 8;
