@@ -76,7 +76,7 @@ fn request(view: &View<'_>, shown: &Shown) -> Markup {
             (Some(plain), _) => (bytes(view, plain)),
             (None, true) => {
                 p { (view.say(&text("正文含个人信息，已加密保存。", "The body holds personal data and is kept sealed."))) }
-                p { (masked(view, &format!("/exchanges/{}/reveal", row.id), &[])) }
+                div { (masked(view, &format!("/exchanges/{}/reveal", row.id), &[])) }
             }
             (None, false) => (bytes(view, &row.request_body)),
         }

@@ -320,3 +320,69 @@ fn machine(view: &View<'_>, machine: &Machine) -> Markup {
         ],
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::Language;
+
+    fn shown(front: &Front) -> String {
+        let now = Timestamp::from_second(1_795_674_300).unwrap();
+        body(&View { language: Language::En, now, csrf: Some("c"), target: "/", flash: None }, front).into_string()
+    }
+
+    fn order(minutes: i64) -> OpenOrder {
+        let now = Timestamp::from_second(1_795_674_300).unwrap();
+        let refund_at = now + SignedDuration::from_mins(minutes);
+        let (order_id, instance_id) = (Some("CS1".to_owned()), "i-1".to_owned());
+        OpenOrder { order_id, instance_id, product_id: None, first_call: now, refund_at }
+    }
+
+    #[test]
+    fn where_nothing_is_wrong_the_page_says_so_and_where_something_is_it_does_not() {
+        assert!(shown(&Front::default()).contains("Nothing needs you now."));
+        let machine = Machine { not_ready: Some("<disk>".to_owned()), ..Machine::default() };
+        let page = shown(&Front { machine, ..Front::default() });
+        assert!(page.contains("Not ready") && page.contains("&lt;disk&gt;") && !page.contains("Nothing needs you"));
+    }
+
+    #[test]
+    fn an_order_is_bad_in_its_last_hour_and_overdue_after_it() {
+        for (minutes, tone, said) in [(179, "warn", "2 h 59 min"), (59, "bad", "59 min"), (0, "bad", "overdue")] {
+            let page = shown(&Front { open_orders: vec![order(minutes)], ..Front::default() });
+            assert!(
+                page.contains(&format!("<span class=\"badge {tone}\">")) && page.contains(said),
+                "{minutes}: {page}"
+            );
+        }
+    }
+
+    #[test]
+    fn three_failed_orders_of_five_are_bad() {
+        for (count, tone) in [(2, "warn"), (3, "bad"), (7, "bad")] {
+            let failed = FailedOrders { product_id: None, count };
+            let page = shown(&Front { failed_orders: vec![failed], ..Front::default() });
+            assert!(page.contains("unknown product") && page.contains(&format!("{count} of 5")));
+            assert!(page.contains(&format!("<span class=\"badge {tone}\">")), "{count}: {page}");
+            assert_eq!(page.matches("<span class=\"full\">").count(), usize::try_from(count.min(5)).unwrap());
+        }
+    }
+
+    #[test]
+    fn of_many_alerts_of_one_kind_the_first_are_told_and_the_rest_is_counted() {
+        let words = |text: &str| words(text, text);
+        let alert = Alert {
+            is_urgent: true,
+            heading: words("a job was given up"),
+            what: vec![words("job 1"), words("job 2")],
+            more: 98,
+            cost: words("cost"),
+            mend: words("mend"),
+            since: Timestamp::from_second(1_795_674_000).unwrap(),
+            times: 1,
+        };
+        let page = shown(&Front { alerts: vec![alert], ..Front::default() });
+        assert!(page.contains("To be looked at: 100, 100 of them urgent"), "{page}");
+        assert!(page.contains("job 2") && page.contains("and 98 more") && page.contains("(5 min ago)"), "{page}");
+    }
+}

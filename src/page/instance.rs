@@ -97,7 +97,7 @@ fn access(view: &View<'_>, shown: &Shown) -> Markup {
             (text("用户名", "User name"), secret(access.user_name())),
             (text("密码", "Password"), secret(access.password())),
         ]))
-        @if has_secret && !shown.is_revealed { p { (masked(view, &format!("/instances/{}/reveal", shown.row.row), &[])) } }
+        @if has_secret && !shown.is_revealed { div { (masked(view, &format!("/instances/{}/reveal", shown.row.row), &[])) } }
     }
 }
 

@@ -61,7 +61,7 @@ pub fn one(view: &View<'_>, row: &OrderRow, info: &Value, is_revealed: bool, can
         }))
         (section(view, "told", &text("KooGallery 的答复", "What KooGallery told"), &html! {
             @if !is_revealed {
-                p { (view.say(&text("买家的手机号与邮箱：", "The buyer's mobile number and e-mail address: "))) (masked(view, &format!("{path}/reveal"), &[])) }
+                div { (view.say(&text("买家的手机号与邮箱：", "The buyer's mobile number and e-mail address: "))) (masked(view, &format!("{path}/reveal"), &[])) }
             }
             pre { (visible(&pretty)) }
         }))

@@ -84,8 +84,11 @@ pub fn foreign(text: &str) -> Markup {
 pub fn foreign_short(text: &str) -> Markup {
     const SHORT: usize = 48;
     const HOVER: usize = 400;
+    /// An id of this length is not broken between lines: an order's has 12 to 17 characters.
+    const UNBROKEN: usize = 18;
     let text = visible(text);
     match text.char_indices().nth(SHORT) {
+        None if text.chars().count() <= UNBROKEN => html! { bdi.id { (text) } },
         None => html! { bdi { (text) } },
         Some((end, _)) => {
             let whole: String = text.chars().take(HOVER).collect();

@@ -57,7 +57,7 @@ fn hidden_fields(html: &str, action: &str) -> Vec<(String, String)> {
 fn row_names(html: &str) -> Vec<String> {
     let Some((_, table)) = html.split_once("<tbody>") else { return Vec::new() };
     let table = table.split_once("</tbody>").unwrap().0;
-    let cells = table.split("<th scope=\"row\"").skip(1);
+    let cells = table.split("<th").skip(1);
     cells.map(|cell| bare(cell.split_once('>').unwrap().1.split_once("</th>").unwrap().0)).collect()
 }
 

@@ -49,9 +49,10 @@ pub(in crate::admin) fn reveal(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let deed = Deed::new(visit, "reveal", format!("exchange {id}")).with("personal data of the request");
     let shown = visit.context.store.write(None, move |tx| {
         let Some(shown) = look_up(tx, id)? else { return Ok(None) };
-        let revealed = tx.sealed_request(id)?.map(|body| body.expose().clone());
+        // What has no body is shown as that, and is not asked for again.
+        let body = tx.sealed_request(id)?.map(|body| body.expose().clone());
         deed.record(tx)?;
-        Ok(Some(Shown { revealed, ..shown }))
+        Ok(Some(Shown { revealed: shown.row.request_sealed.then(|| body.unwrap_or_default()), ..shown }))
     })?;
     Ok(page_of(visit, &shown.ok_or(Trouble::NotFound)?))
 }

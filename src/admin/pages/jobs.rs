@@ -59,7 +59,13 @@ impl Which {
             Self::Job(row) => match tx.job(*row)? {
                 Some(job) => match job.subject {
                     Subject::Operation { instance, .. } => tx.jobs_of(instance)?,
-                    Subject::Tenant(tenant) => tx.jobs_of_tenant(tenant, view::tenant::SHOWN_JOBS)?,
+                    Subject::Tenant(tenant) => {
+                        let mut jobs = tx.jobs_of_tenant(tenant, view::tenant::SHOWN_JOBS)?;
+                        if jobs.iter().all(|other| other.row != job.row) {
+                            jobs.insert(0, job);
+                        }
+                        jobs
+                    }
                     Subject::Order => vec![job],
                 },
                 None => Vec::new(),

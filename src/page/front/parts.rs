@@ -105,10 +105,10 @@ fn shown_half(view: &View<'_>, half: Half, name: Text) -> Markup {
         Half::Awaited => ("quiet", "…", words("等待中", "awaited")),
         Half::Silent => ("silent", "–", words("没有调用", "no call")),
         Half::Called(calls, 0) => {
-            ("good", "✓", words(format!("{calls} 次，均成功"), format!("{calls} calls, all good")))
+            ("good", "✓", words(format!("{calls} 次，均成功"), format!("calls: {calls}, all good")))
         }
         Half::Called(calls, failures) => {
-            ("bad", "✕", words(format!("{calls} 次，{failures} 次失败"), format!("{calls} calls, {failures} failed")))
+            ("bad", "✕", words(format!("{calls} 次，{failures} 次失败"), format!("calls: {calls}, failed: {failures}")))
         }
     };
     if half == Half::Outside {

@@ -207,10 +207,20 @@ impl Tx<'_> {
         after: ExchangePlace,
     ) -> Result<Option<ExchangePlace>, StoreError> {
         if driver == Driver::Number {
-            // Stepping over the rows themselves would read them. Their numbers have few gaps, and large ones are leapt over.
+            // Stepping over the rows themselves would read them. Their numbers have few gaps, but for those that a restore says.
             let newest = "SELECT id FROM exchange WHERE id < ?1 ORDER BY id DESC LIMIT 1";
             let newest = self.first("look for a call", newest, [after.id], |row| row.get::<_, i64>(0))?;
-            let Some(last) = newest.map(|newest| newest - LOOKED_THROUGH + 1) else { return Ok(None) };
+            let Some(newest) = newest else { return Ok(None) };
+            let gaps =
+                "SELECT last_exchange, skipped FROM restore WHERE last_exchange < ?1 ORDER BY last_exchange DESC";
+            let gaps =
+                self.all("list restores", gaps, [newest], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+            let mut last = newest - LOOKED_THROUGH + 1;
+            for (before, skipped) in gaps {
+                if before.saturating_add(skipped) >= last {
+                    last = last.saturating_sub(skipped);
+                }
+            }
             let older =
                 self.first("look for a call", "SELECT 1 FROM exchange WHERE id < ?1 LIMIT 1", [last], |_| Ok(()))?;
             return Ok(older.map(|()| ExchangePlace { at: i64::MIN, id: last }));

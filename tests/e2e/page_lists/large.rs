@@ -19,7 +19,7 @@ INSERT INTO operation (identity, operation_id, instance, state, content_digest, 
 SELECT 'o' || id, 'o' || id, id, 'done', x'00', id, id FROM instance;
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 150000)
 INSERT INTO exchange (received_at, duration_us, environment, family, activity, peer, access_key, request_line, request_body, order_id, result_code, operation)
-SELECT 1700000000000 + n * 1000, n % 1000, 'real', 'basic-v2', 'newInstance', 'p', 'k', 'POST /', '{}', 'CS' || (n % 20000), CASE n WHEN 1 THEN '000005' ELSE '000000' END, 1 + n % 20000 FROM n;
+SELECT 1700000000000 + n * 1000, n % 1000, 'real', 'basic-v2', 'newInstance', 'p', 'k', 'POST /', x'7b7d', 'CS' || (n % 20000), CASE n WHEN 1 THEN '000005' ELSE '000000' END, 1 + n % 20000 FROM n;
 INSERT INTO job (instance, operation, state, task, event_sealed, run_at, created_at, finished_at, last_error)
 SELECT id, id, CASE id % 20 WHEN 0 THEN 'dead' ELSE 'done' END, 'instance.create', x'00', id, id, id, 'made up' FROM instance;
 INSERT INTO usage_record (metering_sn, instance, begin_time, end_time, record_time, usage_value, state, due_at, finished_at)
@@ -41,7 +41,7 @@ fn a_database_that_has_grown_is_shown_as_a_small_one_is() {
         ("/exchanges", 50),
         ("/exchanges?order=CS77", 8),
         ("/exchanges?instance=i-00077", 7),
-        ("/exchanges?since=2023-11-15T06%3A13&until=2023-11-15T06%3A14", 50),
+        ("/exchanges?since=2023-11-15T06%3A14&until=2023-11-15T06%3A15", 50),
         ("/instances", 50),
         ("/instances?status=active", 50),
         ("/instances?text=i-0007", 10),
