@@ -154,6 +154,20 @@ impl Settings {
         self.products.iter().map(|product| &product.entry)
     }
 
+    /// The stocks that products take from, each once, with the number of entries left from which it is low.
+    pub fn stocks(&self) -> Vec<(String, i64)> {
+        let mut all: Vec<(String, i64)> = Vec::new();
+        for entry in self.products() {
+            let Fulfilment::Stock { name, low_stock } = &entry.fulfilment else { continue };
+            let low = i64::from(*low_stock);
+            match all.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => *known = low.max(*known),
+                None => all.push((name.clone(), low)),
+            }
+        }
+        all
+    }
+
     /// Whether anything of this kind is sold.
     pub fn sells(&self, kind: Kind) -> bool {
         self.products.iter().any(|product| product.entry.kind == kind)

@@ -131,3 +131,72 @@ impl Alarm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each kind.
+    fn all() -> Vec<Alarm> {
+        let (at, text) = (Timestamp::UNIX_EPOCH, || "x".to_owned());
+        vec![
+            Alarm::CreationOpen { instance_id: text(), order_id: None, refund_at: at },
+            Alarm::OrdersFailed { product_id: None, count: 1, month: text() },
+            Alarm::TestCallsAway { last: at },
+            Alarm::JobDead { job: 1, task: text(), about: text(), retry: text() },
+            Alarm::StockEmpty { stock: text() },
+            Alarm::StockLow { stock: text(), left: 1 },
+            Alarm::FrozenThoughPaid { instance_id: text(), expire_time: at },
+            Alarm::NoProduct { product_kind: text(), product_id: None, sku_code: Some(text()) },
+            Alarm::Misconfigured { about: text() },
+            Alarm::InstanceWaiting { instance_id: text() },
+            Alarm::LicenseWaiting { license: 1, instance_id: text() },
+            Alarm::DoByHand { instance_id: text(), change: text() },
+            Alarm::OrderUnread { instance_id: text(), order_id: text() },
+            Alarm::AccessNoRoom { instance_id: text() },
+            Alarm::SecretUnreadable { app_id: text() },
+            Alarm::LoginFailed,
+            Alarm::CallFailed,
+            Alarm::UsageOverdue { since: at, records: 1 },
+            Alarm::UsageStuck,
+            Alarm::UsageRejected { records: 1 },
+            Alarm::OpenApiLocked { until: at },
+            Alarm::ClockOff { seconds: Some(-40) },
+            Alarm::CertificateEnds { name: text(), until: at, urgent: true },
+            Alarm::CertificateNotReplaced,
+            Alarm::ReloadFailed,
+            Alarm::DatabaseUnwritable,
+            Alarm::DatabaseDamaged,
+            Alarm::WalGone,
+            Alarm::WalGrows { mebibytes: 1 },
+            Alarm::DiskLow { free: 1, wanted: 2 },
+            Alarm::SnapshotOld { limit_minutes: 15 },
+            Alarm::SeriesOld { limit_minutes: 180 },
+            Alarm::CopyDamaged,
+            Alarm::RestoreGap { restored_at: at },
+            Alarm::ServiceIll,
+            Alarm::FilesShort { allowed: 1, needed: 2 },
+            Alarm::ConnectionsRefused,
+        ]
+    }
+
+    #[test]
+    fn every_alarm_is_kept_under_its_kinds_name_and_read_again() {
+        let kinds: Vec<Kind> = all().iter().map(Alarm::kind).collect();
+        assert_eq!(kinds, Kind::ALL);
+        for alarm in all() {
+            let text = serde_json::to_value(&alarm).unwrap();
+            assert_eq!(text["kind"], alarm.kind().as_str());
+            assert_eq!(serde_json::from_value::<Alarm>(text).unwrap(), alarm);
+            let what = alarm.what();
+            assert!(!what.zh.is_empty() && !what.en.is_empty() && what.en.is_ascii(), "{what:?}");
+        }
+    }
+
+    #[test]
+    fn every_kind_stands_in_the_documentation() {
+        let page = include_str!("../../docs/alerts.md");
+        let missing: Vec<_> = Kind::ALL.iter().filter(|kind| !page.contains(&format!("`{kind}`"))).collect();
+        assert_eq!(missing, Vec::<&Kind>::new());
+    }
+}

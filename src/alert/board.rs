@@ -46,13 +46,18 @@ pub fn over(kind: Kind) {
 
 fn put(note: Note) {
     let mut board = lock();
-    // The same again is one more of it: a flood of equal alarms takes one place.
-    if let Note::Met(alarm, _) = &note
-        && let Some(Note::Met(_, times)) =
-            board.notes.iter_mut().rev().find(|known| matches!(known, Note::Met(other, _) if other == alarm))
-    {
-        *times = times.saturating_add(1);
-        return;
+    // The same again is one more of it: a flood of equal alarms takes one place. What was said to be over since is new.
+    if let Note::Met(alarm, _) = &note {
+        for known in board.notes.iter_mut().rev() {
+            match known {
+                Note::Met(other, times) if other == alarm => {
+                    *times = times.saturating_add(1);
+                    return;
+                }
+                Note::Over(kind) if *kind == alarm.kind() => break,
+                _ => {}
+            }
+        }
     }
     if board.notes.back() == Some(&note) {
         return;
@@ -70,6 +75,11 @@ fn put(note: Note) {
 pub(super) fn nudge() {
     lock().nudged = true;
     CAME.notify_all();
+}
+
+/// Does nothing for a while, whatever is said on the board: a storm of alarms must not keep its taker busy. A nudge ends it.
+pub(super) fn rest(time: Duration) {
+    drop(CAME.wait_timeout_while(lock(), time, |board| !board.nudged));
 }
 
 /// Takes what has been said since; waits for it, but no longer than `patience`.
@@ -110,7 +120,11 @@ mod tests {
         for _ in 0..10 * MOST {
             raise(alarm.clone());
         }
-        assert_eq!(mine(take(Duration::ZERO)), [Note::Met(alarm, 10 * MOST as i64)]);
+        assert_eq!(mine(take(Duration::ZERO)), [Note::Met(alarm.clone(), 10 * MOST as i64)]);
+        raise(alarm.clone());
+        over(Kind::StockEmpty);
+        raise(alarm.clone());
+        assert_eq!(mine(take(Duration::ZERO)), [Note::Met(alarm.clone(), 1), Note::Met(alarm, 1)]);
         for number in 0..2 * MOST {
             raise(Alarm::StockEmpty { stock: format!("board-test-{number}") });
         }

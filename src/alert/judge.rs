@@ -27,9 +27,6 @@ const CERTIFICATE_NOW: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Calls are fresh for a minute: a clock that is so far off leaves half of it.
 const CLOCK_OFF: i64 = 30;
 
-/// So many half days of the calendar are looked at: 37 days.
-pub const CALENDAR: i64 = 74;
-
 /// What a look at the machine and the process found.
 #[derive(Debug, Clone, Default)]
 pub struct Machine {
@@ -55,6 +52,13 @@ pub struct Machine {
     pub certificate: Option<(String, Timestamp)>,
     /// The watchdog's verdict is not good.
     pub is_ill: bool,
+}
+
+impl Machine {
+    /// Whether the heart may beat: calls are answered, and what is answered is kept.
+    pub fn is_well(&self) -> bool {
+        !self.database_fails && !self.is_ill && self.snapshot_old.is_none() && self.series_old.is_none()
+    }
 }
 
 /// What the configuration says.
@@ -302,6 +306,20 @@ mod tests {
         assert_eq!(kinds, expected);
         assert!(kinds.iter().all(|kind| covers(*kind, false)));
         assert!(!covers(Kind::JobDead, false) && covers(Kind::JobDead, true) && !covers(Kind::ReloadFailed, true));
+    }
+
+    #[test]
+    fn the_heart_stops_when_calls_are_not_answered_or_nothing_is_kept() {
+        let well = Machine::default();
+        assert!(well.is_well() && Machine { disk: Some((1, 2)), ..well.clone() }.is_well());
+        for ill in [
+            Machine { database_fails: true, ..well.clone() },
+            Machine { is_ill: true, ..well.clone() },
+            Machine { snapshot_old: Some(15), ..well.clone() },
+            Machine { series_old: Some(180), ..well },
+        ] {
+            assert!(!ill.is_well(), "{ill:?}");
+        }
     }
 
     #[test]

@@ -15,14 +15,13 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use super::board::{self, Note};
-use super::judge::{self, CALENDAR, Machine, Rules};
+use super::judge::{self, Machine, Rules};
 use super::ledger::{Due, Entry, Key, Ledger};
 use super::standing::StandingQuery;
 use super::wire::Outlet;
-use super::{Kind, beijing, ledger, message, sender};
+use super::{Kind, ledger, message, sender};
 use crate::backoff::Backoff;
 use crate::check;
-use crate::config::Fulfilment;
 use crate::dispatch::Dispatcher;
 use crate::fault;
 use crate::health::Health;
@@ -38,8 +37,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// What is new waits this part of it for what comes soon after: 20 s.
 const WAIT: u32 = 3;
 
+/// Between two rounds it rests this part of a look, 1 s.
+const REST: u32 = 60;
+
 /// A commit may take so long; what is not recorded then is recorded later.
-const RECORD_WITHIN: Duration = Duration::from_secs(5);
+const RECORD_WITHIN: Duration = Duration::from_secs(10);
 
 /// After a failure a webhook has a pause of half a look, 30 s; it doubles up to so many looks, an hour.
 const LONGEST_PAUSE: u32 = 60;
@@ -49,6 +51,9 @@ const IN_ONE_MESSAGE: usize = 200;
 
 /// A log of the database that is larger, in MiB, is not moved as it should be.
 const WAL_LIMIT: u64 = 256;
+
+/// Sizes are told in steps of so many MiB.
+const STEP: u64 = 16;
 
 /// So much room on the disk is wanted besides that for two more copies of the database, in MiB.
 const DISK_WANTED: u64 = 256;
@@ -137,6 +142,7 @@ impl Keeper {
         loop {
             let left = look_at.saturating_duration_since(Instant::now());
             let patience = if self.has_news() { left.min(self.wait() / 4) } else { left };
+            board::rest(self.every / REST);
             let notes = board::take(patience);
             self.resume();
             let now = Timestamp::now();
@@ -208,13 +214,8 @@ impl Keeper {
 
     fn look(&mut self) {
         let (settings, now) = (self.settings(), Timestamp::now());
-        let rules = rules(&settings);
-        let query = StandingQuery {
-            now,
-            month: beijing::month(now).1,
-            calendar_from: beijing::half_day(now) - CALENDAR,
-            stocks: rules.stocks.iter().map(|(stock, _)| stock.clone()).collect(),
-        };
+        let rules = Rules { stocks: settings.stocks(), usage_late: LATE };
+        let query = StandingQuery::new(now, rules.stocks.iter().map(|(stock, _)| stock.clone()).collect());
         let standing = match self.subjects.store.read(|tx| tx.standing(&query)) {
             Ok(standing) => Some(standing),
             Err(error) => {
@@ -236,7 +237,7 @@ impl Keeper {
         self.ledger.fade(now);
         let labels: Vec<String> = settings.alerts.webhooks.iter().map(|webhook| webhook.label.clone()).collect();
         self.ledger.tidy(&labels, now);
-        let is_well = was_read && !machine.database_fails && !machine.is_ill && self.subjects.ages.problem().is_none();
+        let is_well = was_read && machine.is_well();
         if let Some(heartbeat) = settings.alerts.heartbeat.as_ref().filter(|_| is_well) {
             self.beat(heartbeat);
         }
@@ -268,13 +269,15 @@ impl Keeper {
         let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |found| found.len() >> 20);
         let mut log = store.path().as_os_str().to_owned();
         log.push("-wal");
+        // In steps: a figure that changes with each look would be recorded with each look.
+        let step = |mebibytes: u64| mebibytes - mebibytes % STEP;
         let wanted = fault::amount("disk", DISK_WANTED) + 2 * size(store.path());
         Machine {
             up_for: now.duration_since(self.up_since),
             database_fails: store.fault().is_some(),
-            wal: size(std::path::Path::new(&log)),
+            wal: step(size(std::path::Path::new(&log))),
             wal_limit: WAL_LIMIT,
-            disk: free_space(store.path()).map(|free| (free, wanted)),
+            disk: free_space(store.path()).map(|free| (step(free), wanted)),
             snapshot_old: too_old(ages.snapshot()),
             series_old: ages.series().and_then(too_old),
             clock_ahead: settings.open_api.as_ref().and_then(|api| api.clock_difference()).map(|off| off.as_secs()),
@@ -373,22 +376,6 @@ impl Keeper {
         }
         self.record();
     }
-}
-
-/// What the configuration says of what stands wrong.
-pub(crate) fn rules(settings: &Settings) -> Rules {
-    let stocks = settings.products().filter_map(|product| match &product.fulfilment {
-        Fulfilment::Stock { name, low_stock } => Some((name.clone(), i64::from(*low_stock))),
-        _ => None,
-    });
-    let mut all: Vec<(String, i64)> = Vec::new();
-    for (stock, low) in stocks {
-        match all.iter_mut().find(|(known, _)| *known == stock) {
-            Some((_, known)) => *known = low.max(*known),
-            None => all.push((stock, low)),
-        }
-    }
-    Rules { stocks: all, usage_late: LATE }
 }
 
 /// Free space for an ordinary user where a file is, in MiB.

@@ -72,15 +72,16 @@ pub fn trial(languages: &[Language]) -> Message {
 }
 
 fn title(standing: usize, urgent: usize, over: usize) -> Both {
+    let alerts = if standing == 1 { "alert" } else { "alerts" };
     match (standing, over) {
         (0, over) => Both::new(format!("koogate：已恢复 {over} 项"), format!("koogate: {over} over")),
         (standing, 0) => Both::new(
             format!("koogate：{standing} 项告警，{urgent} 项紧急"),
-            format!("koogate: {standing} alerts, {urgent} urgent"),
+            format!("koogate: {standing} {alerts}, {urgent} urgent"),
         ),
         (standing, over) => Both::new(
             format!("koogate：{standing} 项告警，{urgent} 项紧急，已恢复 {over} 项"),
-            format!("koogate: {standing} alerts, {urgent} urgent, {over} over"),
+            format!("koogate: {standing} {alerts}, {urgent} urgent, {over} over"),
         ),
     }
 }
@@ -194,7 +195,7 @@ mod tests {
         let all = [due(Alarm::DatabaseUnwritable, Why::Again), due(dead(7), Why::Over)];
         let text = compose(&all, &[Language::Zh, Language::En]).text("\n", 4096);
         assert!(
-            text.starts_with("**koogate：1 项告警，1 项紧急，已恢复 1 项 / koogate: 1 alerts, 1 urgent, 1 over**"),
+            text.starts_with("**koogate：1 项告警，1 项紧急，已恢复 1 项 / koogate: 1 alert, 1 urgent, 1 over**"),
             "{text}"
         );
         assert!(

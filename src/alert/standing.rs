@@ -3,6 +3,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::beijing;
+
+/// So many half days of the calendar are looked at: 37 days.
+const CALENDAR: i64 = 74;
+
 /// KooGallery gives an order up so long after its first call: hourly retries for three hours, then the order fails and is
 /// refunded (2-basic-v1 §9; assumed for V2 and LO; L1 likewise). It stands in the index `operation_slow`, too.
 pub const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(3);
@@ -18,6 +23,13 @@ pub struct StandingQuery {
     pub calendar_from: i64,
     /// Stocks that products take from.
     pub stocks: Vec<String>,
+}
+
+impl StandingQuery {
+    /// What the alarms are made of: this month, and the calendar of 37 days.
+    pub fn new(now: Timestamp, stocks: Vec<String>) -> Self {
+        Self { now, month: beijing::month(now).1, calendar_from: beijing::half_day(now) - CALENDAR, stocks }
+    }
 }
 
 /// What stands.

@@ -14,8 +14,7 @@ pub(super) fn look(store: &Store, settings: &Settings, tell: Tell<'_>) -> anyhow
     };
     let outlets = &settings.alerts;
     if outlets.webhooks.is_empty() {
-        // Whoever has begun yesterday need not have it: nothing is wrong.
-        return tell(&good(SUBJECT, "nobody is told when something is wrong: docs/alerts.md".to_owned()));
+        return Ok(());
     }
     let rows = match store.read(|tx| tx.alert_webhooks()) {
         Ok(rows) => rows,

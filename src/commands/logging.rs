@@ -19,6 +19,8 @@ pub(super) fn start(command: &Command) {
     if !std::env::var("RUST_LOG").is_ok_and(|filter| filter.contains("rustls")) {
         builder.filter_module("rustls", log::LevelFilter::Off);
     }
+    // The HTTP client writes whole addresses there, and those of webhooks are secrets.
+    builder.filter_module("ureq::run", log::LevelFilter::Off);
     let started = builder
         .format(|out, record| {
             // What comes from outside may hold line ends: nothing may look like a line of its own.

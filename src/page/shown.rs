@@ -88,7 +88,8 @@ pub fn foreign_short(text: &str) -> Markup {
     const UNBROKEN: usize = 18;
     let text = visible(text);
     match text.char_indices().nth(SHORT) {
-        None => html! { bdi .id[text.chars().count() <= UNBROKEN] { (text) } },
+        None if text.chars().count() <= UNBROKEN => html! { bdi.id { (text) } },
+        None => html! { bdi { (text) } },
         Some((end, _)) => {
             let whole: String = text.chars().take(HOVER).collect();
             html! { bdi title=(whole) { (text[..end]) "…" } }

@@ -38,16 +38,16 @@ pub fn table(view: &View<'_>, caption: &str, columns: &[Column], rows: &[Vec<Mar
         table {
             caption { (caption) }
             thead {
-                tr { @for column in columns { th scope="col" .number[column.is_number] { (view.say(&column.name)) } } }
+                tr { @for column in columns { th scope="col" class=[class(*column)] { (view.say(&column.name)) } } }
             }
             tbody {
                 @for row in rows {
                     tr {
                         @for (at, (cell, column)) in row.iter().zip(columns).enumerate() {
                             @if at == 0 {
-                                th scope="row" .number[column.is_number] data-label=(view.say(&column.name)) { div { (cell) } }
+                                th scope="row" class=[class(*column)] data-label=(view.say(&column.name)) { div { (cell) } }
                             } @else {
-                                td .number[column.is_number] data-label=(view.say(&column.name)) { div { (cell) } }
+                                td class=[class(*column)] data-label=(view.say(&column.name)) { div { (cell) } }
                             }
                         }
                     }
@@ -55,6 +55,10 @@ pub fn table(view: &View<'_>, caption: &str, columns: &[Column], rows: &[Vec<Mar
             }
         }
     }
+}
+
+fn class(column: Column) -> Option<&'static str> {
+    column.is_number.then_some("number")
 }
 
 /// Links to the newest and to the next piece of a list, where there are such.

@@ -74,11 +74,14 @@ impl Tx<'_> {
         self.all("list ended alerts", &sql, (millis(since), limit), read_row)
     }
 
-    /// Records an alert that begins; returns its row.
+    /// Records an alert that begins; returns its row. One that stands already, under facts that nobody could read, is
+    /// taken over.
     pub fn insert_alert(&self, new: &AlertRow) -> Result<i64, StoreError> {
-        self.insert(
+        let row = self.first(
             "record the alert",
-            "INSERT INTO alert (kind, subject, alarm, since, last_met, times, ended_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO alert (kind, subject, alarm, since, last_met, times, ended_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+             ON CONFLICT (kind, subject) WHERE ended_at IS NULL DO UPDATE SET alarm = excluded.alarm, \
+             last_met = excluded.last_met, times = excluded.times RETURNING id",
             (
                 &new.kind,
                 &new.subject,
@@ -88,7 +91,9 @@ impl Tx<'_> {
                 new.times,
                 new.ended_at.map(millis),
             ),
-        )
+            |row| row.get(0),
+        )?;
+        row.ok_or_else(|| StoreError::BadRow { table: "alert", problem: "it was not recorded".to_owned() })
     }
 
     /// Records how an alert stands now.

@@ -151,7 +151,7 @@ impl Tx<'_> {
     fn restore_gap(&self) -> Result<Option<Timestamp>, StoreError> {
         let sql = "SELECT restored_at, looked_at FROM restore ORDER BY id DESC LIMIT 1";
         let last = self.first("look for restores", sql, [], |row| {
-            Ok(row.get::<_, Option<i64>>(1)?.is_none().then(|| row.get::<_, i64>(0)).transpose()?)
+            row.get::<_, Option<i64>>(1)?.is_none().then(|| row.get::<_, i64>(0)).transpose()
         })?;
         last.flatten().map(instant).transpose().map_err(StoreError::sqlite("look for restores"))
     }

@@ -6,8 +6,7 @@ use jiff::Timestamp;
 
 use super::super::health;
 use super::visit::{Fault, Visit};
-use crate::alert::judge::{self, CALENDAR, Rules};
-use crate::alert::keeper;
+use crate::alert::judge::{self, Rules};
 use crate::alert::standing::{Standing, StandingQuery};
 use crate::alert::{Alarm, Kind, Severity, beijing};
 use crate::http::Reply;
@@ -16,6 +15,7 @@ use crate::page::front::calendar;
 use crate::page::front::{self, Alert, Day, DeadJob, FailedOrders, Front, Frozen, Machine, OpenOrder, Sold, Stock};
 use crate::page::place;
 use crate::store::{AlertRow, InstanceFilter, InstanceRow, SCHEMA_VERSION};
+use crate::usage::pusher::LATE;
 
 /// So many of what was sold last are shown.
 const SOLD: i64 = 8;
@@ -29,7 +29,7 @@ const TOLD: usize = 5;
 /// `GET /`
 pub(in crate::admin) fn show(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let settings = visit.context.dispatcher.settings();
-    let rules = keeper::rules(&settings);
+    let rules = Rules { stocks: settings.stocks(), usage_late: LATE };
     let front = read(visit, &rules)?;
     Ok(visit.page(Some(place::FRONT), &front::TITLE, |view| front::body(view, &front)))
 }
@@ -37,12 +37,7 @@ pub(in crate::admin) fn show(visit: &Visit<'_>) -> Result<Reply, Fault> {
 fn read(visit: &Visit<'_>, rules: &Rules) -> Result<Front, Fault> {
     let now = visit.now;
     let half_day = beijing::half_day(now);
-    let query = StandingQuery {
-        now,
-        month: beijing::month(now).1,
-        calendar_from: half_day - CALENDAR,
-        stocks: rules.stocks.iter().map(|(stock, _)| stock.clone()).collect(),
-    };
+    let query = StandingQuery::new(now, rules.stocks.iter().map(|(stock, _)| stock.clone()).collect());
     let midnight = beijing::begin_of(half_day - half_day.rem_euclid(2));
     let filter = InstanceFilter { environment: Some(Environment::Real), ..InstanceFilter::default() };
     let (standing, recorded, today, sold) = visit.context.store.read(|tx| {

@@ -7,7 +7,7 @@ use crate::protocol::result_code::ResultCode;
 use crate::store::{AlertRow, ToldRow, WebhookRow};
 
 fn query(now: Timestamp) -> StandingQuery {
-    StandingQuery { now, month: beijing::month(now).1, calendar_from: 0, stocks: vec!["accounts".to_owned()] }
+    StandingQuery::new(now, vec!["accounts".to_owned()])
 }
 
 /// Every statement of alerts once.
@@ -28,6 +28,7 @@ pub(super) fn run_alerts(tx: &Tx<'_>) -> Result<(), StoreError> {
         ended_at: None,
     };
     let row = tx.insert_alert(&alert)?;
+    assert_eq!(tx.insert_alert(&alert)?, row, "it stands once");
     let alert = AlertRow { row, ended_at: Some(at(2)), ..alert };
     assert_eq!(tx.standing_alerts(10)?.len(), 1);
     tx.update_alert(&alert)?;

@@ -4,7 +4,7 @@ use data_encoding::BASE64;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use super::{Listener, OFTEN, folder, verified, write};
+use super::{Listener, OFTEN, folder, verified};
 use crate::harness::{Application, Delivery, KEY, Scratch, eventually, new_instance};
 use crate::shop::{FIXED, count};
 
@@ -166,14 +166,15 @@ fn a_webhook_that_fails_is_tried_again_and_shown() {
 
 #[test]
 fn many_alarms_of_one_kind_are_one_message() {
-    let listener = Listener::start();
-    let scratch = folder(&listener, "", "[[product]]\nfulfilment = \"manual\"\n");
+    let (listener, products) = (Listener::start(), "[[product]]\nfulfilment = \"manual\"\n");
+    // Nobody is told while they come.
+    let scratch = Scratch::new(products);
     let koogate = scratch.serve();
     for number in 1..=7 {
         koogate.call(&new_instance(&format!("CS-{number}")));
     }
     koogate.stop();
-    write(&scratch, "DELETE FROM alert");
+    scratch.configure(&[KEY], &listener.section(), products);
     let koogate = scratch.serve_with(&[OFTEN]);
     listener.wait_for(&koogate, "instance-waiting", "new");
     let first = &listener.application.deliveries()[0].event;
@@ -183,7 +184,7 @@ fn many_alarms_of_one_kind_are_one_message() {
 }
 
 #[test]
-fn the_heart_beats_while_all_is_well_and_stops_with_the_database() {
+fn the_heart_beats_while_all_is_well() {
     let server = tiny_http::Server::http("127.0.0.1:0").unwrap();
     let address = server.server_addr().to_ip().unwrap();
     let scratch = Scratch::new(FIXED);
@@ -203,4 +204,22 @@ fn the_heart_beats_while_all_is_well_and_stops_with_the_database() {
     // Asked for alone, where there is no webhook.
     assert_eq!(scratch.run_ok(&["alert", "test", "--heartbeat"]), "heartbeat: ok\n");
     answer.join().unwrap();
+}
+
+#[test]
+fn a_reload_puts_other_webhooks_in_force() {
+    let (first, second) = (Listener::start(), Listener::start());
+    let products = "[[product]]\nfulfilment = \"manual\"\n";
+    let scratch = folder(&first, "", products);
+    let koogate = scratch.serve_with(&[OFTEN]);
+    koogate.call(&new_instance("CS-1"));
+    first.wait_for(&koogate, "instance-waiting", "new");
+    scratch.configure(&[KEY], &second.section(), products);
+    koogate.signal("HUP");
+    // What stands is new to whoever is new.
+    second.wait_for(&koogate, "instance-waiting", "new");
+    koogate.call(&new_instance("CS-2"));
+    eventually(|| (second.count("instance-waiting", "new") == 2).then_some(()), || koogate.log_text());
+    assert_eq!(first.count("instance-waiting", "new"), 1);
+    koogate.stop();
 }

@@ -39,7 +39,7 @@ fn a_dead_job_is_told_and_so_is_its_end() {
     let refuses = Arc::new(AtomicBool::new(true));
     let asked = Arc::clone(&refuses);
     let application = Application::start(move |event| match asked.load(Ordering::SeqCst) {
-        true => (200, json!({ "status": "refused", "message": "never" }).to_string()),
+        true => (200, json!({ "status": "refused", "resultCode": "000105", "message": "never" }).to_string()),
         false => (200, ready_answer(event)),
     });
     let scratch = folder(&listener, "", &application.product(""));
@@ -173,12 +173,27 @@ fn a_product_that_nobody_has_configured_is_told() {
 fn a_snapshot_that_is_too_old_is_told() {
     let listener = Listener::start();
     let scratch = folder(&listener, "[database]\nsnapshot_every = \"1s\"\n", FIXED);
-    // Nothing can take this place.
-    std::fs::create_dir_all(scratch.path("koogate.snapshot.db/in-the-way")).unwrap();
-    let koogate = serve(&scratch);
+    let shim = Shim::new();
+    let koogate = serve_on(&shim, &scratch);
+    shim.rules("rename * 1+ EIO\n");
+    // There is something that the snapshot lacks.
+    assert_eq!(koogate.call(&new_instance("CS-1")).code(), "000000");
     listener.wait_for(&koogate, "snapshot-old", "new");
-    std::fs::remove_dir_all(scratch.path("koogate.snapshot.db")).unwrap();
+    shim.rules("");
     listener.wait_for(&koogate, "snapshot-old", "over");
+    koogate.stop();
+}
+
+#[test]
+fn a_series_of_snapshots_that_does_not_go_on_is_told() {
+    let listener = Listener::start();
+    let series = "[database.snapshots]\ndirectory = \"series\"\nevery = \"1s\"\n";
+    let scratch = folder(&listener, series, FIXED);
+    std::fs::write(scratch.path("series"), "in the way").unwrap();
+    let koogate = serve(&scratch);
+    listener.wait_for(&koogate, "series-old", "new");
+    std::fs::remove_file(scratch.path("series")).unwrap();
+    listener.wait_for(&koogate, "series-old", "over");
     koogate.stop();
 }
 
@@ -217,10 +232,11 @@ fn a_clock_that_is_off_and_a_key_that_is_refused_are_told() {
     let alert = listener.wait_for(&koogate, "clock-off", "new");
     assert!(alert["what"]["en"].as_str().unwrap().contains(" s ahead of KooGallery's"), "{alert}");
     mock.shift_clock(SignedDuration::ZERO);
-    mock.next(Route::OrderQuery, 1, Behaviour::Instead(Reply::gateway(401, "APIGW.0303", "no")));
     order();
-    listener.wait_for(&koogate, "open-api-locked", "new");
     listener.wait_for(&koogate, "clock-off", "over");
+    mock.next(Route::OrderQuery, 1, Behaviour::Instead(Reply::gateway(401, "APIGW.0303", "no")));
+    assert!(!scratch.run(&["order", "show", "--refresh", "MOCKPERIODYEARNEW"]).status.success());
+    listener.wait_for(&koogate, "open-api-locked", "new");
     koogate.stop();
 }
 
