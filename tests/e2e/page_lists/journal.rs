@@ -36,7 +36,7 @@ fn every_list_shows_what_real_calls_have_made() {
         ("/stock", "There is no stock"),
         ("/tenants", "There is no tenant."),
         ("/usage", "No record is like this."),
-        ("/traffic", "</svg>"),
+        ("/traffic", "3 calls, 1 of them failed."),
     ] {
         let html = page(&mut visitor, target);
         assert!(html.contains(shown), "{target}: {shown}: {html}");
