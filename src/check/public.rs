@@ -108,11 +108,11 @@ fn certificate(client: &Client, to: &mut Sink<'_>) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Metrics and the local API must not be passed on.
+/// The admin listener must not be passed on. It tells everybody whether koogate is ready; the public one knows no such path.
 fn admin_is_hidden(client: &Client, to: &mut Sink<'_>) -> anyhow::Result<()> {
-    let told = client.ask("GET", Some("/metrics"));
-    if told.is_ok_and(|answer| String::from_utf8_lossy(&answer.body).contains("koogate_")) {
-        let text = "the proxy passes the admin listener on: strangers can read its metrics";
+    let is_told = |body: &[u8]| body == b"ready\n" || body.starts_with(b"not ready: ");
+    if client.ask("GET", Some("/readyz")).is_ok_and(|answer| is_told(&answer.body)) {
+        let text = "the proxy passes the admin listener on: strangers can try its token";
         to.error(WAY, text, "pass the path of the production address on and nothing else, to server.listen")?;
     }
     Ok(())
@@ -188,7 +188,7 @@ fn replies(here: &Sent, there: &Sent) -> Vec<Fault> {
                 "HTTP/1.1 to KooGallery, names as they are (HAProxy: h1-case-adjust; Envoy: preserve_case)",
             )),
             // The signature differs where the body does, and that is told below.
-            Some((_, found)) if found != value && name != "Body-Sign" => faults.push((
+            Some((_, found)) if found != value && (name != "Body-Sign" || here.body == there.body) => faults.push((
                 format!("the header {name} is {found} there, and {value} here"),
                 "let the proxy pass all headers of the answer on as they are",
             )),
@@ -199,7 +199,16 @@ fn replies(here: &Sent, there: &Sent) -> Vec<Fault> {
         let mend = "switch compression off for this path (nginx: gzip off)";
         faults.push((format!("the answer arrives compressed ({coding})"), mend));
     }
-    if here.body != there.body {
+    let code = |body: &[u8]| {
+        let read: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+        read.and_then(|read| read["resultCode"].as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    let (code_here, code_there) = (code(&here.body), code(&there.body));
+    if code_here != code_there && !code_there.is_empty() {
+        let text = format!("the call is answered {code_there} there, and {code_here} by the server itself");
+        let mend = "what is signed arrives changed, or the address leads to a server with another key";
+        faults.push((text, mend));
+    } else if here.body != there.body {
         let mend = "the proxy must not rewrite bodies: the signature in Body-Sign is one of their bytes";
         faults.push(("the body of the answer is another".to_owned(), mend));
     }

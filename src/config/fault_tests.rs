@@ -73,7 +73,8 @@ fn unknown_keys_are_told_with_the_nearest_known_one() {
         &[
             "6: product[0].prodct_id: unknown key; did you mean product_id?",
             "8: server.anwser_within: unknown key; did you mean answer_within?",
-            "9: server.acme: unknown key; known here: listen, base_path, answer_within, max_connections, max_body, tls",
+            "9: server.acme: unknown key; known here: listen, public_url, base_path, answer_within, max_connections, \
+             max_body, tls",
             "10: sever: unknown key; did you mean server?",
             "11: access: unknown key; known here: server, database, product, keys, signature, lifecycle, jobs, admin, \
              login, open_api, alerts",
@@ -85,9 +86,23 @@ fn unknown_keys_are_told_with_the_nearest_known_one() {
 fn a_key_cannot_fake_a_message() {
     check_added(
         "[server]\n\"x\\nkoogate.toml:1: y\" = 1\n",
-        &["7: server.\"x\\nkoogate.toml:1: y\": unknown key; known here: listen, base_path, answer_within, \
-           max_connections, max_body, tls"],
+        &["7: server.\"x\\nkoogate.toml:1: y\": unknown key; known here: listen, public_url, base_path, \
+           answer_within, max_connections, max_body, tls"],
     );
+}
+
+#[test]
+fn a_production_address_is_one_that_koogallery_can_call() {
+    let expected = "expected the production address, such as \"https://shop.example.com/saasproduce\": https:// (on this \
+                    machine also http://), without user name and query";
+    for wrong in
+        ["shop.example.com", "http://shop.example.com", "https://a:b@shop.example.com", "https://a.example/?b=c"]
+    {
+        check_added(
+            &format!("[server]\npublic_url = '{wrong}'\n"),
+            &[&format!("7: server.public_url: found \"{wrong}\", {expected}")],
+        );
+    }
 }
 
 #[test]

@@ -308,7 +308,7 @@ fn print(config: &Config, sealing_key: &str) -> String {
         open_api,
         alerts,
         products,
-        warnings: _,
+        ..
     } = config;
     out.head("[server]");
     out.text("listen", server.listen);

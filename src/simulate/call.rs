@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Generation;
-use super::client::{Answer, Client, ClientError};
+use super::client::{Answer, Both, Client, ClientError, Posting};
 use crate::protocol::key::AccessKey;
 use crate::protocol::reply_checks::{BodySign, ReplyShape};
 use crate::secret::Secret;
@@ -106,16 +106,16 @@ impl Signed {
         }
     }
 
-    /// Two calls of one transport on one connection; the second is `None` where the server has closed it after the first.
-    pub(super) fn send_both(
-        both: &[Self; 2],
-        client: &Client,
-    ) -> Result<(Answer, Option<Result<Answer, ClientError>>), ClientError> {
+    /// Two calls of one transport on one connection.
+    pub(super) fn send_both(both: &[Self; 2], client: &Client) -> Result<Both, ClientError> {
         let [first, second] = both;
         match (&first.body, &second.body) {
             (Some(body), Some(next)) => client.post_twice(
                 &first.sub_path,
-                [(&first.query, &first.headers, body), (&second.query, &second.headers, next)],
+                [
+                    Posting { query: &first.query, headers: &first.headers, body },
+                    Posting { query: &second.query, headers: &second.headers, body: next },
+                ],
             ),
             _ => client.get_twice([&first.query, &second.query]),
         }

@@ -77,6 +77,20 @@ pub enum SetupError {
     Tls(#[from] rustls::Error),
 }
 
+/// What is sent in a POST, below an address.
+#[derive(Clone, Copy, Debug)]
+pub struct Posting<'p> {
+    /// What is asked.
+    pub query: &'p str,
+    /// Headers of its own, by name.
+    pub headers: &'p [(&'static str, String)],
+    /// The body.
+    pub body: &'p [u8],
+}
+
+/// The answers to two calls on one connection; the second is `None` where the server has said that it closes after the first.
+pub type Both = (Answer, Option<Result<Answer, ClientError>>);
+
 /// Calls one production address.
 #[derive(Debug)]
 pub struct Client {
@@ -145,19 +159,13 @@ impl Client {
         self.exchange(&self.post_request(sub_path, query, headers, body, AFTERWARDS_CLOSE))
     }
 
-    /// Makes two POSTs on one connection, as a client does that keeps its connections; the second answer is `None` where
-    /// the server has said that it closes after the first.
+    /// Makes two POSTs on one connection, as a client does that keeps its connections.
     ///
     /// # Errors
     /// As [`Client::post`]; what becomes of the second call is told apart.
-    pub fn post_twice(
-        &self,
-        sub_path: &str,
-        calls: [(&str, &[(&str, String)], &[u8]); 2],
-    ) -> Result<(Answer, Option<Result<Answer, ClientError>>), ClientError> {
-        let [first, second] = calls.map(|(query, headers, body)| {
-            self.post_request(sub_path, query, headers, body, "Connection: keep-alive\r\n")
-        });
+    pub fn post_twice(&self, sub_path: &str, calls: [Posting<'_>; 2]) -> Result<Both, ClientError> {
+        let [first, second] = calls
+            .map(|call| self.post_request(sub_path, call.query, call.headers, call.body, "Connection: keep-alive\r\n"));
         self.exchange_twice([&first, &second])
     }
 
@@ -165,7 +173,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::post_twice`].
-    pub fn get_twice(&self, queries: [&str; 2]) -> Result<(Answer, Option<Result<Answer, ClientError>>), ClientError> {
+    pub fn get_twice(&self, queries: [&str; 2]) -> Result<Both, ClientError> {
         let [first, second] =
             queries.map(|query| self.head("GET", &self.target("", query), "Connection: keep-alive\r\n").into_bytes());
         self.exchange_twice([&first, &second])
@@ -251,10 +259,7 @@ impl Client {
         outcome.map(|answer| Answer { elapsed: started.elapsed(), ..answer })
     }
 
-    fn exchange_twice(
-        &self,
-        [first, second]: [&[u8]; 2],
-    ) -> Result<(Answer, Option<Result<Answer, ClientError>>), ClientError> {
+    fn exchange_twice(&self, [first, second]: [&[u8]; 2]) -> Result<Both, ClientError> {
         let mut stream = self.open(Instant::now() + self.deadline)?;
         let answer = converse(&mut stream, first)?;
         let closes = |value: &str| value.split(',').any(|option| option.trim().eq_ignore_ascii_case("close"));

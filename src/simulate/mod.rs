@@ -67,12 +67,6 @@ impl Target {
         Self { others, ..self }
     }
 
-    /// Gives up on an answer sooner or later than KooGallery does.
-    #[must_use]
-    pub fn with_deadline(self, deadline: Duration) -> Self {
-        Self { client: self.client.with_deadline(deadline), ..self }
-    }
-
     /// The key that has signed a reply, or should have.
     fn signer(&self, call: &Call, headers: &[(String, String)], body: &[u8]) -> &AccessKey {
         let header = headers.iter().find(|(name, _)| name == body_sign::HEADER_NAME);

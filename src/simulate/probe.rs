@@ -17,6 +17,7 @@ use super::kit::wording::{ADD, Enterprise};
 use super::stage::new_nonce;
 use crate::config::Config;
 use crate::kind::Kind;
+use crate::protocol::canonical_json::Nulls;
 use crate::protocol::key::AccessKey;
 use crate::secret::Secret;
 
@@ -103,7 +104,8 @@ impl Probe {
         if generation.has_token() {
             return TokenGet::new(&members).into();
         }
-        SignedPost::raw(&written_oddly(&members)).into()
+        // The sorted form is signed, so that a body that was written anew on the way is taken, and can be compared.
+        SignedPost::raw(&written_oddly(&members)).signed_sorted(Nulls::Drop).into()
     }
 }
 

@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use crate::harness::PATIENCE;
 
@@ -21,7 +20,7 @@ pub enum Spoil {
     Redirect,
     /// 413 from 1 MiB on.
     SmallBodies,
-    /// Keeps the connection and never answers again on it.
+    /// Promises to keep the connection, and ends it when something more is asked for.
     DeadKeepAlive,
     /// Cuts a request line off at 8 KiB with 414.
     ShortLines,
@@ -33,8 +32,8 @@ pub enum Spoil {
     OtherAnswer,
     /// Answers that the server behind is away.
     BadGateway,
-    /// Waits before each answer.
-    Slow(Duration),
+    /// Knows no such path.
+    NotFound,
     /// The answer comes in pieces of the chunked coding.
     Chunked,
 }
@@ -93,6 +92,7 @@ fn serve(mut stream: TcpStream, to: SocketAddr, spoil: Spoil) -> std::io::Result
         Spoil::BadGateway => {
             b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n".to_vec()
         }
+        Spoil::NotFound => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
         Spoil::SmallBodies if body.len() >= 1 << 20 => {
             b"HTTP/1.1 413 Request Entity Too Large\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n".to_vec()
         }
@@ -101,14 +101,10 @@ fn serve(mut stream: TcpStream, to: SocketAddr, spoil: Spoil) -> std::io::Result
         }
         _ => passed_on(to, spoil, &head, &body)?,
     };
-    if let Spoil::Slow(delay) = spoil {
-        thread::sleep(delay);
-    }
     stream.write_all(&answer)?;
     if spoil == Spoil::DeadKeepAlive {
-        // Until the other side has had enough.
-        let mut rest = Vec::new();
-        let _ = stream.read_to_end(&mut rest);
+        // Until something more is asked for.
+        let _ = stream.read(&mut [0]);
     }
     Ok(())
 }
@@ -132,7 +128,12 @@ fn passed_on(to: SocketAddr, spoil: Spoil, head: &str, body: &[u8]) -> std::io::
     let _ = upstream.write_all(&[format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes(), &body].concat());
     let (head, mut body) = message(&mut upstream)?;
     let mut lines: Vec<String> = head.split("\r\n").map(str::to_owned).filter(|line| !line.is_empty()).collect();
-    lines.retain(|line| !is(line, "connection:") && !is(line, "content-length:"));
+    if lines.iter().any(|line| is(line, "transfer-encoding:")) {
+        upstream.read_to_end(&mut body)?;
+        body = unchunked(&body).ok_or(std::io::ErrorKind::InvalidData)?;
+    }
+    let of_the_hop = ["connection:", "content-length:", "transfer-encoding:"];
+    lines.retain(|line| !of_the_hop.iter().any(|name| is(line, name)));
     match spoil {
         Spoil::LowerCase => {
             for line in &mut lines[1..] {
@@ -156,7 +157,21 @@ fn passed_on(to: SocketAddr, spoil: Spoil, head: &str, body: &[u8]) -> std::io::
     Ok([format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes(), &body].concat())
 }
 
-/// A head, and the body that its Content-Length tells.
+/// What pieces of the chunked coding hold.
+fn unchunked(mut rest: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|window| window == b"\r\n")?;
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).ok()?.trim(), 16).ok()?;
+        if size == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(rest.get(end + 2..end + 2 + size)?);
+        rest = rest.get(end + 2 + size + 2..)?;
+    }
+}
+
+/// A head, and the body that its Content-Length tells; without one, what has come with the head.
 fn message(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let mut piece = [0; 65536];
@@ -165,7 +180,7 @@ fn message(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
             let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
             let is_length = |line: &&str| line.to_ascii_lowercase().starts_with("content-length:");
             let length = head.lines().find(is_length).and_then(|line| line.split(':').nth(1)?.trim().parse().ok());
-            let length: usize = length.unwrap_or(0);
+            let Some(length): Option<usize> = length else { return Ok((head, bytes[end + 4..].to_vec())) };
             while bytes.len() < end + 4 + length {
                 match stream.read(&mut piece)? {
                     0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),

@@ -7,9 +7,8 @@ use std::io::Read;
 use serde_json::Value;
 
 use crate::harness::{Application, KEY, Scratch, eventually, new_instance, text};
-use crate::shop::FIXED;
-
-const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"0123456789abcdef\"\n";
+use crate::shop::{FIXED, IMPATIENT};
+use crate::supervisor::Reserved;
 
 /// The files in it by name.
 fn unpacked(scratch: &Scratch, name: &str) -> BTreeMap<String, String> {
@@ -29,9 +28,12 @@ fn unpacked(scratch: &Scratch, name: &str) -> BTreeMap<String, String> {
 #[test]
 fn it_holds_what_helps_and_ids_only_where_they_are_wanted() {
     let application = Application::start(|_| (500, "Zhang San has no account".to_owned()));
-    let scratch = Scratch::new(FIXED);
-    scratch.configure(&[KEY], ADMIN, &application.product(""));
+    let (scratch, reserved) = (Scratch::new(FIXED), Reserved::new());
+    let admin = format!("{IMPATIENT}[admin]\nlisten = \"{}\"\ntoken = \"0123456789abcdef\"\n", reserved.address);
+    scratch.configure(&[KEY], &admin, &application.product(""));
     let koogate = scratch.serve();
+    // A call that is refused.
+    koogate.post("/saasproduce?signature=x&timestamp=1&nonce=y", b"{}").unwrap();
     koogate.call(&new_instance("CS1"));
     let instance = &scratch.run_json(&["instance", "list", "--json"])[0]["instanceId"];
     let instance = instance.as_str().unwrap();
@@ -61,6 +63,8 @@ fn it_holds_what_helps_and_ids_only_where_they_are_wanted() {
     let read = |name: &str| -> Value { serde_json::from_str(&files[name]).unwrap() };
     assert_eq!(read("database.json")["rows"]["instance"], 1);
     assert_eq!(read("calls.json")[0]["activity"], "newInstance");
+    let server = &files["server.txt"];
+    assert!(server.contains("     1  basic-v2: ") && server.contains("\nkoogate_"), "{server}");
     let jobs = read("jobs.json");
     let failed = &jobs["failed"][0];
     assert!(failed["lastError"].as_str().unwrap().contains("500"), "{jobs:#}");

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::{all, on};
+use crate::broken_proxy::{Proxy, Spoil};
 use crate::harness::{Application, ClosedDoor, KEY, Scratch};
 use crate::koogallery::KooGallery;
 use crate::shop::FIXED;
@@ -34,12 +35,36 @@ fn an_application_that_is_away_is_told_and_one_that_is_there_gets_no_event() {
     assert!(!signed, "{got:#?}");
     there.configure(&[KEY], &koogallery.toml(), &closed.product(""));
     check(&there, "hook", "error", "no connection");
-    let behind = Application::start(|_| (502, String::new()));
-    there.configure(&[KEY], &koogallery.toml(), &behind.product(""));
-    check(&there, "hook", "warning", "answers 502");
-    let elsewhere = Application::start(|_| (404, String::new()));
-    there.configure(&[KEY], &koogallery.toml(), &elsewhere.product(""));
-    check(&there, "hook", "warning", "answered 404");
+    for (spoil, words) in [(Spoil::BadGateway, "answers 502"), (Spoil::NotFound, "answered 404")] {
+        let proxy = Proxy::start(closed.address(), spoil);
+        let url = format!("http://{}/koogate", proxy.address);
+        let product = format!("[[product]]\nfulfilment = \"http\"\nurl = \"{url}\"\n");
+        there.configure(&[KEY], &koogallery.toml(), &product);
+        check(&there, "hook", "warning", words);
+    }
+}
+
+#[test]
+fn a_login_whose_pages_are_away_is_told() {
+    let (koogallery, closed) = (KooGallery::start(), ClosedDoor::new());
+    let page = Proxy::start(closed.address(), Spoil::NotFound);
+    let login = |application: std::net::SocketAddr| {
+        format!(
+            "[login]\napp_id = \"A\"\napplication_url = \"http://{application}/sso\"\nsecret = \"{}\"\n\
+             login_page = \"http://{}/#/login?appId={{appId}}\"\n",
+            "0123456789abcdef".repeat(2),
+            page.address
+        )
+    };
+    let scratch = scratch(&koogallery, "", FIXED);
+    scratch.configure(&[KEY], &(koogallery.toml() + &login(closed.address())), FIXED);
+    let lines = all(&scratch, &[]);
+    let found = on(&lines, "login");
+    assert!(matches!(found[..], [("error", _), ("warning", text)] if text.contains("404")), "{found:?}");
+    let application = closed.open(|_| (200, String::new()));
+    let lines = all(&scratch, &[]);
+    assert!(matches!(on(&lines, "login")[..], [("ok", _), ("warning", _)]), "{lines:#?}");
+    drop(application);
 }
 
 #[test]

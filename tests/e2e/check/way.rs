@@ -70,6 +70,29 @@ fn what_a_proxy_spoils_on_the_way_is_told_and_what_it_leaves_alone_is_well() {
 }
 
 #[test]
+fn an_admin_listener_that_the_proxy_passes_on_is_told() {
+    let (scratch, reserved, koogallery) = (Scratch::new(FIXED), Reserved::new(), KooGallery::start());
+    let (admin, proxy) = (Reserved::new(), Proxy::start(reserved.address, Spoil::Nothing));
+    let configure = |proxy: &Proxy| {
+        let sections = format!(
+            "[server]\nlisten = \"{}\"\npublic_url = \"http://{}\"\n[admin]\nlisten = \"{}\"\ntoken = \"0123456789abcdef\"\n",
+            reserved.address, proxy.address, admin.address
+        );
+        scratch.configure(&[KEY], &(sections + &koogallery.toml()), FIXED);
+    };
+    configure(&proxy);
+    let koogate = scratch.serve();
+    let told = |lines: &[Value]| on(lines, "way").iter().any(|(_, text)| text.contains("passes the admin listener on"));
+    let lines = all(&scratch, &[]);
+    assert!(!told(&lines), "{lines:#?}");
+    let wrong = Proxy::start(admin.address, Spoil::Nothing);
+    configure(&wrong);
+    let lines = all(&scratch, &[]);
+    assert!(told(&lines), "{lines:#?}");
+    koogate.stop();
+}
+
+#[test]
 fn an_address_that_leads_to_another_server_is_told() {
     let (one, other) = (Behind::new(Spoil::Nothing), Behind::new(Spoil::Nothing));
     let toml = std::fs::read_to_string(one.scratch.path("koogate.toml")).unwrap();
