@@ -8,6 +8,7 @@
 //! descriptor drops SQLite's POSIX locks. (`metadata` is harmless: it opens nothing.)
 
 mod access;
+mod commits;
 mod directory;
 mod earlier;
 mod error;
@@ -48,6 +49,7 @@ use std::time::Instant;
 
 use rusqlite::{CachedStatement, Connection};
 
+pub use commits::{CommitsNow, Counts};
 pub use directory::{ApplicationRow, BindingRow, DepartmentRow, Directory, NewTenant, NewUser, TenantRow, UserRow};
 pub use earlier::{EarlierCall, EarlierCalls};
 pub use error::{OpenError, StoreError};
@@ -155,12 +157,12 @@ impl Store {
     }
 
     /// How many commits there were, and how many pieces of work they held.
-    pub fn commits(&self) -> writer::Counts {
+    pub fn commits(&self) -> Counts {
         self.writer.counts()
     }
 
     /// How commits went.
-    pub fn commits_now(&self) -> writer::CommitsNow {
+    pub fn commits_now(&self) -> CommitsNow {
         self.writer.commits_now()
     }
 
