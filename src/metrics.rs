@@ -31,7 +31,7 @@ use self::process::Process;
 use self::table as name;
 use crate::http::CountersNow;
 use crate::open_api::CallCount;
-use crate::store::writer::{CommitsNow, Counts};
+use crate::store::{CommitsNow, Counts};
 
 /// Microseconds in a second.
 const MICROS: f64 = 1e6;

@@ -155,16 +155,18 @@ impl Settings {
         self.products.iter().map(|product| &product.entry)
     }
 
-    /// The stocks that products take from, each once, with how many entries left are few: by the product that minds first.
-    pub fn stocks(&self) -> BTreeMap<&str, u32> {
-        let mut stocks = BTreeMap::new();
-        for product in &self.products {
-            if let Fulfilment::Stock { name, low_stock } = &product.entry.fulfilment {
-                let few = stocks.entry(name.as_str()).or_insert(*low_stock);
-                *few = (*few).max(*low_stock);
+    /// The stocks that products take from, each once, with the number of entries left from which it is low.
+    pub fn stocks(&self) -> Vec<(String, i64)> {
+        let mut all: Vec<(String, i64)> = Vec::new();
+        for entry in self.products() {
+            let Fulfilment::Stock { name, low_stock } = &entry.fulfilment else { continue };
+            let low = i64::from(*low_stock);
+            match all.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => *known = low.max(*known),
+                None => all.push((name.clone(), low)),
             }
         }
-        stocks
+        all
     }
 
     /// Whether anything of this kind is sold.

@@ -196,7 +196,7 @@ fn write_value(encoder: &mut MetricEncoder<'_>, metric: &Metric, value: Value) -
 fn write_histogram(encoder: &mut MetricEncoder<'_>, distribution: &Distribution, unit: f64) -> fmt::Result {
     let scaled = |value: u64| value as f64 / unit;
     let buckets = distribution.buckets.iter().map(|(bound, count)| (scaled(*bound), *count));
-    let buckets: Vec<_> = buckets.chain([(f64::MAX, distribution.beyond)]).collect();
+    let buckets: Vec<_> = buckets.chain([(f64::INFINITY, distribution.beyond)]).collect();
     encoder.encode_histogram::<NoLabelSet>(scaled(distribution.sum), distribution.count(), &buckets, None)
 }
 

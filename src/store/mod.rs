@@ -9,6 +9,7 @@
 
 mod access;
 mod alert;
+mod commits;
 mod directory;
 mod earlier;
 mod error;
@@ -55,6 +56,7 @@ use std::time::Instant;
 use rusqlite::{CachedStatement, Connection};
 
 pub use alert::{AlertRow, ToldRow, WebhookRow};
+pub use commits::{CommitsNow, Counts};
 pub use directory::{ApplicationRow, BindingRow, DepartmentRow, Directory, NewTenant, NewUser, TenantRow, UserRow};
 pub use earlier::{EarlierCall, EarlierCalls};
 pub use error::{OpenError, StoreError};
@@ -165,12 +167,12 @@ impl Store {
     }
 
     /// How many commits there were, and how many pieces of work they held.
-    pub fn commits(&self) -> writer::Counts {
+    pub fn commits(&self) -> Counts {
         self.writer.counts()
     }
 
     /// How commits went.
-    pub fn commits_now(&self) -> writer::CommitsNow {
+    pub fn commits_now(&self) -> CommitsNow {
         self.writer.commits_now()
     }
 

@@ -13,13 +13,13 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use super::commits::{CommitsNow, Counts, Tallies};
 use super::health::{Fault, Health};
 use super::open::{self, Opened, Settings};
 use super::pending::{Pending, Promise};
 use super::wal::{self, Checkpointer};
 use super::{StoreError, Tx};
 use crate::fault;
-use crate::metrics::tally::{Batches, Count, Distribution, Times};
 use crate::sealing::SealingKey;
 
 /// More than this waiting for the disk is an overload: the caller answers "try again" at once.
@@ -31,41 +31,6 @@ const IDLE: Duration = Duration::from_secs(2);
 /// So many of those who waited are woken by one of them: waking costs a system call each, and while the writer made them
 /// all, nobody's next commit would begin.
 const WOKEN_TOGETHER: usize = 8;
-
-/// Counters since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Commits that reached the disk.
-    pub commits: u64,
-    /// Pieces of work in them.
-    pub works: u64,
-}
-
-/// How commits went since the start. Those that changed nothing touch no disk and are not in the distributions.
-#[derive(Debug, Clone, Default)]
-pub struct CommitsNow {
-    /// Commits that failed: nothing of them is stored.
-    pub failed: u64,
-    /// Pieces of work that wait at the moment.
-    pub queued: u64,
-    /// How many pieces of work one commit held.
-    pub batches: Distribution,
-    /// Microseconds from the beginning of a transaction until it was on disk.
-    pub times: Distribution,
-    /// Microseconds of that in which the disk was waited for.
-    pub syncs: Distribution,
-}
-
-/// What the thread counts.
-#[derive(Default)]
-struct Tallies {
-    commits: Count,
-    works: Count,
-    failed: Count,
-    batches: Batches,
-    times: Times,
-    syncs: Times,
-}
 
 /// What became of a batch.
 struct Ran {
@@ -141,14 +106,13 @@ impl Writer {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let tallies = &self.queue.tallies;
-        Counts { commits: tallies.commits.now(), works: tallies.works.now() }
+        self.queue.tallies.counts()
     }
 
     pub(super) fn commits_now(&self) -> CommitsNow {
-        let Tallies { failed, batches, times, syncs, .. } = &self.queue.tallies;
-        let queued = self.queue.lock().works.len() as u64;
-        CommitsNow { failed: failed.now(), queued, batches: batches.now(), times: times.now(), syncs: syncs.now() }
+        // Of the queue first: the lock is not held while the rest is read.
+        let queued = self.queue.lock().works.len();
+        self.queue.tallies.now(queued)
     }
 
     /// A number that is another one whenever the thread has got any further in between.
@@ -274,20 +238,15 @@ impl State {
         let begun = Instant::now();
         match self.run_all(&mut works) {
             Ok(Ran { results, synced }) => {
-                let tallies = &self.queue.tallies;
-                if let Some(synced) = synced {
+                if synced.is_some() {
                     self.health.committed();
-                    tallies.batches.note(count);
-                    tallies.times.note_time(begun.elapsed());
-                    tallies.syncs.note_time(synced);
                 }
-                tallies.commits.add();
-                tallies.works.add_many(count);
+                self.queue.tallies.committed(count, begun.elapsed(), synced);
                 fault::point("committed");
                 hand_over(works.into_iter().zip(results));
             }
             Err(error) => {
-                self.queue.tallies.failed.add();
+                self.queue.tallies.failed();
                 // SQLite may have rolled back by itself.
                 if !self.opened.connection.is_autocommit()
                     && let Err(error) = self.opened.connection.execute_batch("ROLLBACK")
