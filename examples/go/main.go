@@ -31,8 +31,8 @@ const schema = `
 CREATE TABLE IF NOT EXISTS operation (id TEXT PRIMARY KEY, event TEXT NOT NULL, answer TEXT);
 CREATE TABLE IF NOT EXISTS account (instance_id TEXT PRIMARY KEY, status TEXT NOT NULL, password TEXT, expires TEXT, quantity INTEGER);`
 
-// Event is what this application reads of an event. Members that it does not know are left out, as they should be: later versions of koogate
-// add some. Pointers are what may be null or absent: without [open_api] a V2 purchase tells ids only.
+// Event is what this application reads of an event. Members that it does not know are left out, as they should be: later
+// versions of koogate add some. Pointers are what may be null or absent: without [open_api] a V2 purchase tells ids only.
 type Event struct {
 	Event       string `json:"event"`
 	OperationID string `json:"operationId"`

@@ -109,7 +109,7 @@ def answer(event, body):
 
 def hook(request, respond):
     length = int(request.get("CONTENT_LENGTH") or 0)
-    if request["REQUEST_METHOD"] != "POST" or length > 2**20:
+    if request["REQUEST_METHOD"] != "POST" or not 0 <= length <= 2**20:
         respond("400 Bad Request", [])
         return []
     # The signature covers these very bytes: verify before parsing, and never what a framework has parsed and written anew.
