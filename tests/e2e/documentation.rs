@@ -76,8 +76,8 @@ fn every_command_and_option_in_the_documents_exists() {
             let words: Vec<&str> = line.split_whitespace().collect();
             let words = if words[0] == "--config" { &words[2..] } else { &words[..] };
             // The command and its subcommand come first; arguments are written in capitals, or have a dot or a slash.
-            let is_command =
-                |word: &&&str| !word.starts_with('-') && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+            let is_letter = |c: char| c.is_ascii_lowercase() || c == '-';
+            let is_command = |word: &&&str| !word.starts_with('-') && word.chars().all(is_letter);
             let command: Vec<_> = words.iter().take_while(is_command).take(2).collect();
             assert!(!command.is_empty(), "{}: koogate {line}", file.display());
             let help = Command::new(env!("CARGO_BIN_EXE_koogate")).args(&command).arg("--help").output().unwrap();
