@@ -28,11 +28,11 @@ import (
 )
 
 const schema = `
-CREATE TABLE IF NOT EXISTS operation (id TEXT PRIMARY KEY, event TEXT NOT NULL, answer TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS operation (id TEXT PRIMARY KEY, event TEXT NOT NULL, answer TEXT);
 CREATE TABLE IF NOT EXISTS account (instance_id TEXT PRIMARY KEY, status TEXT NOT NULL, password TEXT, expires TEXT, quantity INTEGER);`
 
-// Event is what this application reads of an event. Members that it does not know are left out, as they should be: later versions of koogate
-// add some. Pointers are what may be null or absent: without [open_api] a V2 purchase tells ids only.
+// Event is what this application reads of an event. Members that it does not know are left out, as they should be: later
+// versions of koogate add some. Pointers are what may be null or absent: without [open_api] a V2 purchase tells ids only.
 type Event struct {
 	Event       string `json:"event"`
 	OperationID string `json:"operationId"`
@@ -189,10 +189,13 @@ func (s *shop) answer(body []byte) (string, error) {
 		return "", err
 	}
 	defer tx.Rollback() // does nothing after a commit
-	var known string
+	var known *string   // nil: not told before, or pending
 	err = tx.QueryRow("SELECT answer FROM operation WHERE id = ?", e.OperationID).Scan(&known)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return known, err
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", err
+	}
+	if known != nil {
+		return *known, nil
 	}
 	told, err := s.handle(tx, e)
 	if err != nil {
@@ -202,10 +205,11 @@ func (s *shop) answer(body []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Only what is final is kept: after "refused" and "pending" the same operationId asks again, and may succeed.
-	// The event is kept as well: `koogate restore --adopt` can read it when a backup was too old.
-	if told.Status == "ready" && e.Event != "instance.check_change" {
-		if _, err := tx.Exec("INSERT INTO operation VALUES (?, ?, ?)", e.OperationID, string(body), string(text)); err != nil {
+	// Only "ready" is final. After "pending" and "refused" the same operationId asks again, and may succeed.
+	// The event is kept as well (of a refusal nothing): `koogate restore --adopt` reads it when a backup was too old.
+	if told.Status != "refused" && e.Event != "instance.check_change" {
+		final := sql.NullString{String: string(text), Valid: told.Status == "ready"}
+		if _, err := tx.Exec("INSERT OR REPLACE INTO operation VALUES (?, ?, ?)", e.OperationID, string(body), final); err != nil {
 			return "", err
 		}
 	}

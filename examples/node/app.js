@@ -17,7 +17,7 @@ const webhook = new Webhook(readFileSync(HOOK_SECRET_FILE, "utf8").trim());
 const database = new DatabaseSync(DATABASE);
 // FULL: what was answered survives a power cut.
 database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 30000;
-CREATE TABLE IF NOT EXISTS operation (id TEXT PRIMARY KEY, event TEXT NOT NULL, answer TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS operation (id TEXT PRIMARY KEY, event TEXT NOT NULL, answer TEXT);
 CREATE TABLE IF NOT EXISTS account (instance_id TEXT PRIMARY KEY, status TEXT NOT NULL, password TEXT, expires TEXT, quantity INTEGER);`);
 const one = (sql, ...values) => database.prepare(sql).get(...values);
 const run = (sql, ...values) => database.prepare(sql).run(...values).changes;
@@ -80,14 +80,17 @@ function answer(event, body) {
   // must wait for something else belongs into openAccounts below.
   database.exec("BEGIN IMMEDIATE");
   try {
-    const known = one("SELECT answer FROM operation WHERE id = ?", event.operationId);
-    const told = known ? known.answer : JSON.stringify(EVENTS[event.event](event));
-    // Only what is final is kept: after "refused" and "pending" the same operationId asks again, and may succeed.
-    // The event is kept as well: `koogate restore --adopt` can read it when a backup was too old.
-    if (!known && event.event !== "instance.check_change" && JSON.parse(told).status === "ready")
-      run("INSERT INTO operation VALUES (?, ?, ?)", event.operationId, body, told);
+    let text = one("SELECT answer FROM operation WHERE id = ?", event.operationId)?.answer;
+    if (!text) {
+      const told = EVENTS[event.event](event);
+      text = JSON.stringify(told);
+      // Only "ready" is final. After "pending" and "refused" the same operationId asks again, and may succeed.
+      // The event is kept as well (of a refusal nothing): `koogate restore --adopt` reads it when a backup was too old.
+      if (told.status !== "refused" && event.event !== "instance.check_change")
+        run("INSERT OR REPLACE INTO operation VALUES (?, ?, ?)", event.operationId, body, told.status === "ready" ? text : null);
+    }
     database.exec("COMMIT");
-    return told;
+    return text;
   } catch (error) {
     database.exec("ROLLBACK");
     throw error;

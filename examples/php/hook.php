@@ -16,8 +16,9 @@ function database(): PDO
     $database = new PDO('sqlite:' . setting('DATABASE', __DIR__ . '/shop.db'), options: [PDO::ATTR_TIMEOUT => 30]);
     // FULL: what was answered survives a power cut.
     $database->exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-        CREATE TABLE IF NOT EXISTS operation (id TEXT PRIMARY KEY, event TEXT NOT NULL, answer TEXT NOT NULL);
-        CREATE TABLE IF NOT EXISTS account (instance_id TEXT PRIMARY KEY, status TEXT NOT NULL, password TEXT, expires TEXT, quantity INTEGER);');
+        CREATE TABLE IF NOT EXISTS operation (id TEXT PRIMARY KEY, event TEXT NOT NULL, answer TEXT);
+        CREATE TABLE IF NOT EXISTS account (instance_id TEXT PRIMARY KEY, status TEXT NOT NULL, password TEXT, expires TEXT,
+            quantity INTEGER);');
     return $database;
 }
 
@@ -139,15 +140,16 @@ function answer(array $event, string $body): string
     // first one's answer. What is not committed is undone when the connection goes.
     $database->exec('BEGIN IMMEDIATE');
     $known = run($database, 'SELECT answer FROM operation WHERE id = ?', $event['operationId'])->fetchColumn();
-    if ($known !== false) {
+    if ($known) { // false: not told before; null: pending
         return $known;
     }
     $told = handle($database, $event);
     $text = json_encode($told, JSON_THROW_ON_ERROR | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES);
-    // Only what is final is kept: after "refused" and "pending" the same operationId asks again, and may succeed.
-    // The event is kept as well: `koogate restore --adopt` can read it when a backup was too old.
-    if ($told['status'] === 'ready' && $event['event'] !== 'instance.check_change') {
-        run($database, 'INSERT INTO operation VALUES (?, ?, ?)', $event['operationId'], $body, $text);
+    // Only "ready" is final. After "pending" and "refused" the same operationId asks again, and may succeed.
+    // The event is kept as well (of a refusal nothing): `koogate restore --adopt` reads it when a backup was too old.
+    if ($told['status'] !== 'refused' && $event['event'] !== 'instance.check_change') {
+        $final = $told['status'] === 'ready' ? $text : null;
+        run($database, 'INSERT OR REPLACE INTO operation VALUES (?, ?, ?)', $event['operationId'], $body, $final);
     }
     $database->exec('COMMIT');
     return $text;

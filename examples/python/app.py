@@ -12,7 +12,7 @@ SEATS = int(os.environ.get("SEATS", "1000"))
 # Set: accounts are opened in the background and reported to koogate's admin listener (pending). Unset: at once (ready).
 KOOGATE_ADMIN = os.environ.get("KOOGATE_ADMIN")
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS operation (id TEXT PRIMARY KEY, event TEXT NOT NULL, answer TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS operation (id TEXT PRIMARY KEY, event TEXT NOT NULL, answer TEXT);
 CREATE TABLE IF NOT EXISTS account (instance_id TEXT PRIMARY KEY, status TEXT NOT NULL, password TEXT, expires TEXT, quantity INTEGER);
 """
 
@@ -93,14 +93,15 @@ def answer(event, body):
         # IMMEDIATE: of two deliveries at the same moment the second waits here, and then finds the first one's answer.
         database.execute("BEGIN IMMEDIATE")
         known = database.execute("SELECT answer FROM operation WHERE id = ?", (event["operationId"],)).fetchone()
-        if known:
+        if known and known[0] is not None:
             return known[0]
         told = EVENTS[event["event"]](database, event)  # an event of a later version: KeyError, a failed attempt, not a lost one
         text = json.dumps(told, ensure_ascii=False)
-        # Only what is final is kept: after "refused" and "pending" the same operationId asks again, and may succeed.
-        # The event is kept as well: `koogate restore --adopt` can read it when a backup was too old.
-        if told["status"] == "ready" and event["event"] != "instance.check_change":
-            database.execute("INSERT INTO operation VALUES (?, ?, ?)", (event["operationId"], body.decode(), text))
+        # Only "ready" is final. After "pending" and "refused" the same operationId asks again, and may succeed.
+        # The event is kept as well (of a refusal nothing): `koogate restore --adopt` reads it when a backup was too old.
+        if told["status"] != "refused" and event["event"] != "instance.check_change":
+            final = text if told["status"] == "ready" else None
+            database.execute("INSERT OR REPLACE INTO operation VALUES (?, ?, ?)", (event["operationId"], body.decode(), final))
         database.execute("COMMIT")
         return text
     finally:
@@ -108,7 +109,7 @@ def answer(event, body):
 
 def hook(request, respond):
     length = int(request.get("CONTENT_LENGTH") or 0)
-    if request["REQUEST_METHOD"] != "POST" or length > 2**20:
+    if request["REQUEST_METHOD"] != "POST" or not 0 <= length <= 2**20:
         respond("400 Bad Request", [])
         return []
     # The signature covers these very bytes: verify before parsing, and never what a framework has parsed and written anew.

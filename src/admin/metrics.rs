@@ -31,7 +31,7 @@ pub struct MetricsDesk {
 #[derive(Debug, Clone)]
 struct Counted {
     numbers: Numbers,
-    stocks: Vec<(String, i64, u32)>,
+    stocks: Vec<(String, i64, i64)>,
 }
 
 impl MetricsDesk {
@@ -49,7 +49,7 @@ impl MetricsDesk {
         }
         let settings = dispatcher.settings();
         let counted = store.read(|tx| {
-            let left = |(stock, low): (&str, u32)| Ok((stock.to_owned(), tx.unused_stock(stock)?, low));
+            let left = |(stock, low): (String, i64)| tx.unused_stock(&stock).map(|left| (stock, left, low));
             let stocks = settings.stocks().into_iter().map(left).collect::<Result<_, StoreError>>()?;
             Ok(Counted { numbers: tx.numbers(now)?, stocks })
         })?;

@@ -50,6 +50,7 @@ mod needs_toolchains {
         life::plays_a_whole_life(&recipe);
         life::refuses_and_takes_up_again(&recipe);
         life::reports_what_it_opened_later(&recipe);
+        life::tells_a_restored_koogate_what_its_copy_lacks(&recipe);
     }
 
     #[test]

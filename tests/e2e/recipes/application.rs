@@ -45,6 +45,11 @@ impl Home {
         database.query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
+    /// The events it was told, one a line.
+    pub fn events(&self) -> String {
+        self.look_up("SELECT group_concat(event, char(10)) FROM (SELECT event FROM operation ORDER BY rowid)")
+    }
+
     /// How many accounts there are, and how many operations are kept.
     pub fn rows(&self) -> (i64, i64) {
         // PHP's makes its tables when it first needs them.

@@ -144,6 +144,7 @@ pub fn reports_what_it_opened_later(recipe: &Recipe) {
     let id = instance_id(&answer);
     eventually(|| (shop.home.rows().0 == 1).then_some(()), || deaf.log());
     drop(deaf);
+    assert!(shop.home.events().contains("instance.create"), "the event of a pending creation is not kept");
 
     let environment = [("KOOGATE_ADMIN", admin)];
     let application = shop.start(recipe, &environment);
@@ -156,4 +157,23 @@ pub fn reports_what_it_opened_later(recipe: &Recipe) {
     again["businessId"] = nonce().into();
     assert_eq!(instance_id(&shop.koogate.call_until_success(&again)), id);
     assert_eq!(shop.access(&id)["password"], *shop.account(&id, "password").unwrap());
+}
+
+/// What the recipe keeps of the events is what `koogate restore --adopt` reads.
+pub fn tells_a_restored_koogate_what_its_copy_lacks(recipe: &Recipe) {
+    let mut shop = Shop::new(10);
+    let application = shop.start(recipe, &[]);
+    shop.scratch.run_ok(&["backup", "copy.db"]);
+    let id = instance_id(&shop.koogate.call_until_success(&new_instance("CS1")));
+    let access = shop.access(&id);
+
+    let Shop { scratch, koogate, home, .. } = shop;
+    koogate.kill();
+    scratch.run_ok(&["restore", "copy.db"]);
+    std::fs::write(scratch.path("events.jsonl"), home.events()).unwrap();
+    scratch.run_ok(&["restore", "--adopt", "events.jsonl"]);
+    shop = Shop { koogate: scratch.serve(), scratch, home, slowest_retry: "1s" };
+    assert_eq!(instance_id(&shop.koogate.call_until_success(&new_instance("CS1"))), id, "{}", application.log());
+    assert_eq!(shop.access(&id), access);
+    assert_eq!(shop.home.rows().0, 1);
 }

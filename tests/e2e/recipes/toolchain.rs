@@ -105,7 +105,7 @@ pub fn java(folder: &Path) -> Recipe {
     let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recipes/SpringHost.java");
     let hook = examples().join("java/src/main/java/shop/Hook.java");
     let classes = folder.join("classes");
-    let compile = ["--release", "17", "-Xlint:all,-path,-processing", "-Werror", "-cp", &jars.join(":"), "-d"];
+    let compile = ["--release", "17", "-Xlint:deprecation,rawtypes,unchecked", "-Werror", "-cp", &jars.join(":"), "-d"];
     step(Command::new("javac").args(compile).arg(&classes).arg(hook).arg(host));
     let path = std::env::join_paths(std::iter::once(classes).chain(jars.map(PathBuf::from))).unwrap();
     let server = move || {

@@ -40,7 +40,7 @@ import org.sqlite.SQLiteConfig;
 @RestController
 public class Hook {
     private static final String[] SCHEMA = {
-        "CREATE TABLE IF NOT EXISTS operation (id TEXT PRIMARY KEY, event TEXT NOT NULL, answer TEXT NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS operation (id TEXT PRIMARY KEY, event TEXT NOT NULL, answer TEXT)",
         "CREATE TABLE IF NOT EXISTS account (instance_id TEXT PRIMARY KEY, status TEXT NOT NULL, password TEXT, expires TEXT,"
             + " quantity INTEGER)",
     };
@@ -125,10 +125,11 @@ public class Hook {
             }
             Map<String, Object> told = handle(connection, event);
             String text = json.writeValueAsString(told);
-            // Only what is final is kept: after "refused" and "pending" the same operationId asks again, and may succeed.
-            // The event is kept as well: `koogate restore --adopt` can read it when a backup was too old.
-            if (told.get("status").equals("ready") && !event.path("event").asText().equals("instance.check_change")) {
-                run(connection, "INSERT INTO operation VALUES (?, ?, ?)", operation, new String(body, StandardCharsets.UTF_8), text);
+            // Only "ready" is final. After "pending" and "refused" the same operationId asks again, and may succeed.
+            // The event is kept as well (of a refusal nothing): `koogate restore --adopt` reads it when a backup was too old.
+            if (!told.get("status").equals("refused") && !event.path("event").asText().equals("instance.check_change")) {
+                run(connection, "INSERT OR REPLACE INTO operation VALUES (?, ?, ?)", operation,
+                    new String(body, StandardCharsets.UTF_8), told.get("status").equals("ready") ? text : null);
             }
             connection.commit();
             return text;
