@@ -48,7 +48,9 @@ fn usage_is_sent_now_and_taken_out_as_by_the_commands() {
     let database = rusqlite::Connection::open(shop.scratch.path("koogate.db")).unwrap();
     database.busy_timeout(PATIENCE).unwrap();
     database.execute("UPDATE instance SET created_at = created_at - ?1", [3 * 86_400_000_i64]).unwrap();
-    let ago = |hours: i64| (Timestamp::now() - SignedDuration::from_hours(hours)).to_string();
+    // Whole seconds, as KooGallery counts.
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
+    let ago = |hours: i64| (now - SignedDuration::from_hours(hours)).to_string();
     let (begin, end) = (ago(3), ago(2));
     shop.scratch.run_ok(&["usage", "record", "--instance", &id, "--begin", &begin, "--end", &end, "--value", "1.5"]);
     let sn: String = look_up(&shop.scratch, "SELECT metering_sn FROM usage_record");
