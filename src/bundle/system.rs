@@ -87,16 +87,16 @@ pub(super) fn log() -> String {
     }
 }
 
-/// Lines begin as koogate's do, `[time LEVEL module] text`; all others are somebody else's.
+/// Lines begin as koogate's do, with time, level and module (`commands/logging`); all others are somebody else's.
 fn reduced(log: &str) -> String {
     let line = |line: &str| {
-        let (head, text) = line.strip_prefix('[')?.split_once("] ")?;
-        let mut words = head.split_whitespace();
-        let (time, level, module) = (words.next()?, words.next()?, words.next().unwrap_or_default());
+        let mut words = line.split_whitespace();
+        let (time, level, module) = (words.next()?, words.next()?, words.next()?);
         let is_time = time.len() <= 30 && time.starts_with("20") && time.ends_with('Z');
         let is_level = matches!(level, "ERROR" | "WARN" | "INFO" | "DEBUG");
-        (is_time && is_level && module.starts_with("koogate"))
-            .then(|| format!("{time} {level} {module}: {}\n", scrub(text)))
+        let text = line.split_once(module)?.1;
+        let is_module = module.split("::").next() == Some("koogate");
+        (is_time && is_level && is_module).then(|| format!("{time} {level} {module} {}\n", scrub(text)))
     };
     log.lines().filter_map(line).collect()
 }
@@ -107,9 +107,9 @@ mod tests {
 
     #[test]
     fn of_a_log_koogates_own_lines_stay_in_its_own_words() {
-        let log = "[2026-11-26T15:00:00Z INFO  koogate::commands::serve] stopped by Zhang\nZhang San has called\n\
-                   [2026-11-26T15:00:01Z WARN  other] x\n[later INFO koogate] x\n";
-        assert_eq!(reduced(log), "2026-11-26T15:00:00Z INFO koogate::commands::serve: stopped by …\n");
+        let log = "2026-11-26T15:00:00.123Z INFO  koogate::commands::serve stopped by Zhang\nZhang San has called\n\
+                   2026-11-26T15:00:01Z WARN  other x\nlater INFO koogate x\n";
+        assert_eq!(reduced(log), "2026-11-26T15:00:00.123Z INFO koogate::commands::serve stopped by …\n");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
@@ -85,7 +86,14 @@ fn it_holds_what_helps_and_ids_only_where_they_are_wanted() {
 #[test]
 fn without_a_server_and_a_database_there_is_still_something_to_send() {
     let scratch = Scratch::new(FIXED);
-    scratch.run_ok(&["support-bundle", "one.tar.gz", "--offline"]);
+    // The journal comes from a program; here from another of its name.
+    let line = "2026-11-26T15:00:00.123Z WARN  koogate::jobs the application refused Zhang";
+    std::fs::write(scratch.path("journalctl"), format!("#!/bin/sh\necho '{line}'\necho Zhang San\n")).unwrap();
+    std::fs::set_permissions(scratch.path("journalctl"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", scratch.path("").display(), std::env::var("PATH").unwrap());
+    let mut bundle = scratch.command(&["support-bundle", "one.tar.gz", "--offline"]);
+    assert!(bundle.env("PATH", path).output().unwrap().status.success());
     let files = unpacked(&scratch, "one.tar.gz");
     assert!(files["check.jsonl"].contains("is not there yet") && files["server.txt"].contains("is not configured"));
+    assert_eq!(files["log.txt"], "2026-11-26T15:00:00.123Z WARN koogate::jobs the application refused …\n");
 }
