@@ -83,7 +83,7 @@ pub struct Work {
     /// What else stands in the database.
     pub numbers: crate::store::Numbers,
     /// Stocks that products use: the name, how many entries are left, and how many are few.
-    pub stocks: Vec<(String, i64, u32)>,
+    pub stocks: Vec<(String, i64, i64)>,
 }
 
 /// The database and its copies.

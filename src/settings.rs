@@ -1,6 +1,5 @@
 //! The configuration in the form the running server uses: keys ready to verify, applications ready to call.
 
-
 use std::sync::Arc;
 use std::time::Duration;
 

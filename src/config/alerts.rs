@@ -88,7 +88,7 @@ impl Alerts {
     /// `None` when something is wrong, which is reported.
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let languages = [("zh", AlertLanguage::Zh), ("en", AlertLanguage::En), ("both", AlertLanguage::Both)];
-        let language = section.or_default("language", AlertLanguage::Zh, one_of(&languages));
+        let language = section.choice("language", AlertLanguage::Zh, &languages);
         let heartbeat_url = secrets::optional(section, "heartbeat_url", &HEARTBEAT_URL);
         let webhooks = section.sections("webhooks", AlertWebhook::read);
         if webhooks.len() > MOST {

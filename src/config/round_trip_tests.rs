@@ -296,20 +296,8 @@ fn millis(from: u64, to: u64) -> impl Strategy<Value = Duration> {
 /// Prints every key, also those that have their default.
 fn print(config: &Config, sealing_key: &str) -> String {
     let mut out = Printer(String::new());
-    let Config {
-        server,
-        database,
-        keys,
-        signature,
-        lifecycle,
-        jobs,
-        admin,
-        login,
-        open_api,
-        alerts,
-        products,
-        ..
-    } = config;
+    let Config { server, database, keys, signature, lifecycle, jobs, admin, login, open_api, alerts, products, .. } =
+        config;
     out.head("[server]");
     out.text("listen", server.listen);
     out.text("base_path", &server.base_path);
