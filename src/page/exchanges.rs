@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::form::{Field, Input, Question, Weight, address, filter, question};
 use super::layout::View;
 use super::list::{Continued, continued, environments, exchange_link, instance_link, order_link, result, test_mark};
-use super::pieces::{Tone, badge};
+use super::pieces::{Tone, badge, callout};
 use super::shown::{NOTHING, foreign_or_dash, foreign_short, time};
 use super::table::{Column, column, number, table};
 use super::text::{Text, text};
@@ -107,17 +107,17 @@ fn gaps(view: &View<'_>, lines: &[ExchangeLine], restores: &[RestoreRow]) -> Mar
         newest.is_some_and(|newest| newest > restore.last_exchange)
             && oldest.is_some_and(|oldest| oldest <= restore.last_exchange)
     };
+    let heading = text("恢复备份留下的缺口", "A gap that a restore has left");
+    let lost = text("此编号之后的记录丢失于恢复：", "What was recorded after this number was lost by a restore: ");
     html! {
         @for restore in restores.iter().filter(is_between) {
-            div.callout.warn {
-                h3 { (view.say(&text("恢复备份留下的缺口", "A gap that a restore has left"))) }
+            (callout(view, Tone::Warn, &heading, &html! {
                 p {
-                    (view.say(&text("此编号之后的记录丢失于恢复：", "What was recorded after this number was lost by a restore: ")))
-                    (restore.last_exchange) " · " (time(restore.restored_at)) ". "
+                    (view.say(&lost)) (restore.last_exchange) " · " (time(restore.restored_at)) ". "
                     (view.say(&text("请运行 ", "Run "))) code { "koogate restore --report" }
                     (view.say(&text(" 查看应处理的事项。", " to see what is to be mended.")))
                 }
-            }
+            }))
         }
     }
 }

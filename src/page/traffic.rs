@@ -99,9 +99,13 @@ fn to_float(count: i64) -> f64 {
 /// Spans of time, each from when on, oldest first.
 pub type Spans = Vec<(Timestamp, Sum)>;
 
-/// The body of the page: the last day by the hour, and the last fortnight by six hours.
-pub fn body(view: &View<'_>, day: &Spans, fortnight: &Spans) -> Markup {
+/// The body of the page: the last day by the hour, and the last fortnight by six hours. `is_whole`: all hours are in it.
+pub fn body(view: &View<'_>, day: &Spans, fortnight: &Spans, is_whole: bool) -> Markup {
     html! {
+        @if !is_whole { p.hint { (view.say(&text(
+            "调用很多，较早的时段尚未统计；刷新本页继续统计。",
+            "There are very many calls: the earlier ones are not counted yet. Reload the page to go on counting.",
+        ))) } }
         (section(view, "day", &text("最近 24 小时", "The last 24 hours"), &charts(view, ("day-calls", "day-times"), day, "%H:%M")))
         (section(view, "fortnight", &text("最近 14 天", "The last 14 days"), &charts(view, ("fortnight-calls", "fortnight-times"), fortnight, "%m-%d %H:%M")))
         p.hint { (view.say(&text(

@@ -4,6 +4,7 @@
 mod actions;
 mod journal;
 mod large;
+mod others;
 
 use crate::harness::{Answer, Scratch, text};
 use crate::page::visitor::{Visitor, admin};

@@ -115,20 +115,19 @@ impl ExchangeSearch {
 }
 
 impl Driver {
-    /// Where the candidates are, after the place `?2, ?3`. `?1` is the order or the instance; `?6` and `?7` the time.
+    /// Where the candidates are, after the place `?2, ?3`. `?1` is the order or the instance. The times `?6` and `?7` are
+    /// the only bounds that the index is given: of two SQLite would take one, and walk to the other.
     fn candidates(self) -> &'static str {
         match self {
             Self::Order => "exchange INDEXED BY exchange_by_order WHERE order_id = ?1 AND exchange.id < ?3",
-            Self::Instance => {
-                concat!("exchange WHERE exchange.id IN ", of_instance!(), " AND exchange.id < ?3")
-            }
+            Self::Instance => concat!("exchange WHERE exchange.id IN ", of_instance!(), " AND exchange.id < ?3"),
             Self::Time => {
-                "exchange INDEXED BY exchange_by_time WHERE received_at <= ?2 AND (received_at, exchange.id) < (?2, ?3) \
-                 AND received_at >= ?6 AND received_at < ?7"
+                "exchange INDEXED BY exchange_by_time WHERE received_at >= ?6 AND received_at <= ?7 \
+                 AND (+received_at, exchange.id) < (?2, ?3)"
             }
             Self::TestTime => {
-                "exchange INDEXED BY exchange_of_tests WHERE environment = 'test' AND received_at <= ?2 \
-                 AND (received_at, exchange.id) < (?2, ?3) AND received_at >= ?6 AND received_at < ?7"
+                "exchange INDEXED BY exchange_of_tests WHERE environment = 'test' AND received_at >= ?6 \
+                 AND received_at <= ?7 AND (+received_at, exchange.id) < (?2, ?3)"
             }
             Self::Number => "exchange NOT INDEXED WHERE exchange.id < ?3",
         }
@@ -155,9 +154,9 @@ impl Tx<'_> {
         let seen = self.last_candidate(search, driver, after)?;
         let until = seen.unwrap_or(ExchangePlace { at: i64::MIN, id: 0 });
         let within = if driver.is_by_time() {
-            "(received_at, exchange.id) >= (?4, ?5)"
+            "(+received_at, exchange.id) >= (?4, ?5)"
         } else {
-            "exchange.id >= ?5 AND +received_at >= ?6 AND +received_at < ?7"
+            "exchange.id >= ?5 AND +received_at >= ?6 AND +received_at <= ?7"
         };
         let (failed, unanswered, code) = match &search.outcome {
             None => (false, false, None),
@@ -177,7 +176,8 @@ impl Tx<'_> {
             driver.candidates(),
             driver.order()
         );
-        let (since, before) = time_range(search);
+        let (since, before) = time_range(search, driver, after);
+        let since = if driver.is_by_time() { since.max(until.at) } else { since };
         let values = rusqlite::params![
             driven_by(search, driver),
             after.at,
@@ -231,7 +231,7 @@ impl Tx<'_> {
             driver.candidates(),
             driver.order()
         );
-        let (since, before) = time_range(search);
+        let (since, before) = time_range(search, driver, after);
         let nothing = None::<i64>;
         let values = rusqlite::params![
             driven_by(search, driver),
@@ -285,8 +285,11 @@ fn driven_by(search: &ExchangeSearch, driver: Driver) -> Option<&String> {
     }
 }
 
-fn time_range(search: &ExchangeSearch) -> (i64, i64) {
-    (search.since.map_or(i64::MIN, millis), search.until.map_or(i64::MAX, millis))
+/// The first and the last millisecond of what is looked for.
+fn time_range(search: &ExchangeSearch, driver: Driver, after: ExchangePlace) -> (i64, i64) {
+    let last = search.until.map_or(i64::MAX, |until| millis(until).saturating_sub(1));
+    let last = if driver.is_by_time() { last.min(after.at) } else { last };
+    (search.since.map_or(i64::MIN, millis), last)
 }
 
 fn read_line(row: &rusqlite::Row<'_>) -> rusqlite::Result<ExchangeLine> {

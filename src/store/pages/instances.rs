@@ -116,7 +116,7 @@ impl Tx<'_> {
         let Some(expires) = after.expires else {
             return self.instances_without_expiry(search, status, after.row, limit);
         };
-        let candidates = "status = ?1 AND status <> 'released' AND expire_time >= ?2 AND (expire_time, id) > (?2, ?3)";
+        let candidates = "status = ?1 AND status <> 'released' AND expire_time >= ?2 AND (+expire_time, id) > (?2, ?3)";
         let last = format!(
             "SELECT expire_time, id FROM instance INDEXED BY instance_by_status WHERE {candidates} \
              ORDER BY expire_time, id LIMIT 1 OFFSET ?4"
@@ -126,7 +126,7 @@ impl Tx<'_> {
         let seen = self.first("look how far to search instances", &last, values, read)?;
         let until = seen.unwrap_or(InstancePlace { expires: Some(i64::MAX), row: i64::MAX });
         let sql = format!(
-            "{SELECT} INDEXED BY instance_by_status WHERE {candidates} AND (expire_time, id) <= (?4, ?5) \
+            "{SELECT} INDEXED BY instance_by_status WHERE {candidates} AND expire_time <= ?4 AND (+expire_time, id) <= (?4, ?5) \
              AND (?6 IS NULL OR kind = ?6) AND (?7 IS NULL OR environment = ?7) ORDER BY expire_time, id LIMIT ?8"
         );
         let values = (

@@ -83,7 +83,7 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Piece<JobRow, JobPlace>, StoreError> {
         let after = after.unwrap_or(JobPlace { run_at: i64::MIN, row: 0 });
-        let candidates = "state = 'waiting' AND run_at >= ?1 AND (run_at, id) > (?1, ?2)";
+        let candidates = "state = 'waiting' AND run_at >= ?1 AND (+run_at, id) > (?1, ?2)";
         let last = format!(
             "SELECT run_at, id FROM job INDEXED BY job_due WHERE {candidates} ORDER BY run_at, id LIMIT 1 OFFSET ?3"
         );
@@ -94,7 +94,7 @@ impl Tx<'_> {
         let sql = select("NULL")
             + &format!(
                 " WHERE job.id IN (SELECT id FROM job INDEXED BY job_due WHERE {candidates} \
-                 AND (run_at, id) <= (?3, ?4) AND (NOT ?5 OR last_error IS NOT NULL) AND (?6 IS NULL OR task = ?6) \
+                 AND run_at <= ?3 AND (+run_at, id) <= (?3, ?4) AND (NOT ?5 OR last_error IS NOT NULL) AND (?6 IS NULL OR task = ?6) \
                  ORDER BY run_at, id LIMIT ?7) ORDER BY job.run_at, job.id"
             );
         let values = (after.run_at, after.row, until.run_at, until.row, failing, task, limit.saturating_add(1));

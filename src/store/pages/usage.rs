@@ -78,7 +78,7 @@ impl Tx<'_> {
         let (start, end) = if ascending { (start, end) } else { (end, start) };
         let (after, state) = (after.unwrap_or(start), search.state.map(State::as_str));
         let candidates =
-            format!("usage_record {index} WHERE {which} AND {key} {beyond}= ?3 AND ({key}, id) {beyond} (?3, ?4)");
+            format!("usage_record {index} WHERE {which} AND {key} {beyond}= ?3 AND (+{key}, id) {beyond} (?3, ?4)");
         let order = format!("{key}{down}, id{down}");
         let sql = format!("SELECT {key}, id FROM {candidates} ORDER BY {order} LIMIT 1 OFFSET ?5");
         let read = |row: &rusqlite::Row<'_>| Ok(UsagePlace { at: row.get(0)?, row: row.get(1)? });
@@ -86,7 +86,7 @@ impl Tx<'_> {
         let seen = self.first("look how far to search usage", &sql, values, read)?;
         let until = seen.unwrap_or(end);
         let sql = format!(
-            "{SELECT_USAGE} WHERE usage_record.id IN (SELECT id FROM {candidates} AND ({key}, id) {within} (?5, ?6) \
+            "{SELECT_USAGE} WHERE usage_record.id IN (SELECT id FROM {candidates} AND {key} {within} ?5 AND (+{key}, id) {within} (?5, ?6) \
              AND (?1 IS NULL OR +state = ?1) AND (?2 IS NULL OR +instance IN (SELECT id FROM instance \
              WHERE instance_id = ?2)) ORDER BY {order} LIMIT ?7) ORDER BY usage_record.{key}{down}, usage_record.id{down}"
         );
