@@ -48,8 +48,8 @@ pub struct Machine {
     pub clock_ahead: Option<i64>,
     /// The clock is behind what the database has seen.
     pub clock_doubtful: bool,
-    /// The certificate's first name and its end.
-    pub certificate: Option<(String, Timestamp)>,
+    /// The certificate that is shown, where HTTPS is spoken.
+    pub certificate: Option<Certificate>,
     /// The watchdog's verdict is not good.
     pub is_ill: bool,
 }
@@ -59,6 +59,17 @@ impl Machine {
     pub fn is_well(&self) -> bool {
         !self.database_fails && !self.is_ill && self.snapshot_old.is_none() && self.series_old.is_none()
     }
+}
+
+/// A certificate, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its first name.
+    pub name: String,
+    /// When it begins to be valid.
+    pub from: Timestamp,
+    /// When it ends.
+    pub until: Timestamp,
 }
 
 /// What the configuration says.
@@ -198,11 +209,12 @@ fn of_machine(machine: &Machine, now: Timestamp) -> Vec<Found> {
         None if machine.clock_doubtful => alarms.push(Alarm::ClockOff { seconds: None }),
         None => {}
     }
-    if let Some((name, until)) = &machine.certificate {
-        let left = until.duration_since(now);
-        if left < CERTIFICATE_SOON {
-            let (name, urgent) = (name.clone(), left < CERTIFICATE_NOW);
-            alarms.push(Alarm::CertificateEnds { name, until: *until, urgent });
+    if let Some(Certificate { name, from, until }) = &machine.certificate {
+        // One that never lasts so long is renewed in the last quarter of its time.
+        let (left, lasts) = (until.duration_since(now), until.duration_since(*from));
+        if left < CERTIFICATE_SOON.min(lasts / 4) {
+            let urgent = left < CERTIFICATE_NOW.min(lasts / 12);
+            alarms.push(Alarm::CertificateEnds { name: name.clone(), until: *until, urgent });
         }
     }
     if machine.is_ill {
@@ -230,6 +242,28 @@ mod tests {
     fn nothing_wrong_is_no_alarm() {
         let full = Standing { stocks: vec![("a".to_owned(), 6)], ..Standing::default() };
         assert_eq!(kinds(&full, &Machine::default()), []);
+    }
+
+    /// One that lasts so many days, and so many more.
+    fn certificate(lasts: i64, left: i64) -> Certificate {
+        Certificate { name: "a".to_owned(), from: at((left - lasts) * 24), until: at(left * 24) }
+    }
+
+    #[test]
+    fn a_certificate_alarms_three_weeks_before_its_end_or_in_its_last_quarter() {
+        for (lasts, left, expected) in [
+            (90, 22, None),
+            (90, 20, Some(Severity::Warning)),
+            (90, 6, Some(Severity::Urgent)),
+            (40, 11, None),
+            (40, 9, Some(Severity::Warning)),
+            (40, 3, Some(Severity::Urgent)),
+            (6, 2, None),
+        ] {
+            let machine = Machine { certificate: Some(certificate(lasts, left)), ..Machine::default() };
+            let found = judge(None, &machine, &Rules::default(), at(0));
+            assert_eq!(found.first().map(|found| found.alarm.severity()), expected, "{left} of {lasts} days");
+        }
     }
 
     #[test]
@@ -289,7 +323,7 @@ mod tests {
             disk: Some((10, 300)),
             snapshot_old: Some(15),
             clock_ahead: Some(-31),
-            certificate: Some(("a".to_owned(), at(20 * 24))),
+            certificate: Some(certificate(90, 20)),
             is_ill: true,
             ..Machine::default()
         };

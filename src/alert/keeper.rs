@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use super::board::{self, Note};
-use super::judge::{self, Machine, Rules};
+use super::judge::{self, Certificate, Machine, Rules};
 use super::ledger::{Due, Entry, Key, Ledger};
 use super::standing::StandingQuery;
 use super::wire::Outlet;
@@ -264,7 +264,8 @@ impl Keeper {
         let too_old = |age: Age| age.is_too_old().then_some(age.limit.as_secs() / 60);
         let certificate = tls.as_ref().map(|tls| {
             let identity = tls.identity();
-            (identity.names().first().cloned().unwrap_or_default(), identity.not_after())
+            let name = identity.names().first().cloned().unwrap_or_default();
+            Certificate { name, from: identity.not_before(), until: identity.not_after() }
         });
         let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |found| found.len() >> 20);
         let mut log = store.path().as_os_str().to_owned();
