@@ -1,5 +1,5 @@
 //! What an operator does by hand, on the command line and on the status page alike: a licence that was made elsewhere is
-//! given, and what was given up is tried again. (An instance is marked ready in [`ready`](super::ready).)
+//! given, and what was given up is tried again. (An instance is marked ready in [`ready`].)
 
 use std::collections::HashSet;
 

@@ -76,7 +76,7 @@ pub(super) fn answer(site: &AdminSite, request: &Request, mut found: Vec<Found>)
         return visit::foreign_host();
     }
     let allowed = super::reply::allowed(found.iter().map(|(route, _)| &route.method));
-    let visit = Visit::new(site, request);
+    let mut visit = Visit::new(site, request);
     let asked = found.iter().position(|(route, _)| route.answers(&request.method)).map(|at| found.swap_remove(at));
     let is_open = asked.as_ref().is_some_and(|(route, _)| route.is_open);
     // Whoever is not logged in is told nothing, not even which pages there are.
@@ -94,10 +94,9 @@ pub(super) fn answer(site: &AdminSite, request: &Request, mut found: Vec<Found>)
     if request.method == Method::Post && !guard::is_own_form(request, &site.desk.host_names) {
         return visit.trouble(&Trouble::Forged);
     }
-    let visit = match visit.read(values, route.parameters) {
-        Ok(visit) => visit,
-        Err((visit, trouble)) => return visit.trouble(&trouble),
-    };
+    if let Err(trouble) = visit.read(values, route.parameters) {
+        return visit.trouble(&trouble);
+    }
     if request.method == Method::Post && !is_open && !visit.has_form_of_session() {
         return visit.trouble(&Trouble::Forged);
     }

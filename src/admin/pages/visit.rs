@@ -94,13 +94,11 @@ impl<'a> Visit<'a> {
     }
 
     /// Reads the query and, of a POST, the form. An empty value is none, as browsers send every field of a form.
-    pub(super) fn read(mut self, path: Values, known: &[&str]) -> Result<Self, (Self, Trouble)> {
+    pub(super) fn read(&mut self, path: Values, known: &[&str]) -> Result<(), Trouble> {
         self.path = path;
-        let read = pairs(self.request.query(), Some(known)).and_then(|query| Ok((query, self.read_form()?)));
-        match read {
-            Ok((query, form)) => Ok(Self { query, form, ..self }),
-            Err(message) => Err((self, Trouble::BadRequest(message))),
-        }
+        self.query = pairs(self.request.query(), Some(known)).map_err(Trouble::BadRequest)?;
+        self.form = self.read_form().map_err(Trouble::BadRequest)?;
+        Ok(())
     }
 
     fn read_form(&self) -> Result<Vec<(String, String)>, Words> {

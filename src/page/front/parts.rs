@@ -51,7 +51,7 @@ pub(super) fn failed_orders(view: &View<'_>, failed: &[FailedOrders]) -> Markup 
         return html! { p.empty { (view.say(&text("本月没有失败订单。", "None failed this month."))) } };
     }
     html! {
-        p.hint { (view.say(&text("一个商品每月失败 5 单将被下架。", "Five in a month take a product off the market."))) }
+        p.hint { (view.say(&text("一个商品每月失败超过 5 单将被下架。", "More than five in a month take a product off the market."))) }
         ul.meters {
             @for product in failed {
                 @let of = words(

@@ -1,5 +1,8 @@
 //! The first page: what costs money is on it as soon as it happens.
 
+use jiff::{SignedDuration, Timestamp};
+use koogate::alert::beijing;
+
 use crate::harness::text;
 use crate::page::crawl::elements;
 use crate::page::scene;
@@ -19,12 +22,17 @@ fn what_costs_money_stands_on_the_first_page_at_once_with_the_way_to_mend_it() {
     let page = text(&Visitor::logged_in(&scene.koogate).get("/").body);
 
     let open = part(&page, "open");
-    for order in ["CS2611266010", "CS2611266011", "CS2611266012"] {
-        assert!(open.contains(&format!("<a href=\"/exchanges?order={order}\">")), "{open}");
+    for (order, is_open) in
+        [("CS2611266010", false), ("CS2611266011", true), ("CS2611266012", true), ("CS2611254310", false)]
+    {
+        assert_eq!(open.contains(&format!("<a href=\"/exchanges?order={order}\">")), is_open, "{order}: {open}");
     }
-    // Less than the three hours, for some time has passed.
-    assert_eq!(open.matches("<span class=\"badge warn\">").count(), 3, "{open}");
-    assert!(open.contains(" 2 h 5") && !open.contains("CS2611254310"), "{open}");
+    // The one has less than half an hour, the other less than three.
+    assert_eq!((open.matches("badge bad").count(), open.matches("badge warn").count()), (1, 1), "{open}");
+    // The failed one began four hours ago, which may have been last month.
+    let began = Timestamp::now() - SignedDuration::from_hours(4);
+    let is_of_this_month = beijing::month(began).0 == beijing::month(Timestamp::now()).0;
+    assert_eq!(part(&page, "failed").contains("1 of 5"), is_of_this_month, "{page}");
 
     let dead = part(&page, "dead");
     assert!(dead.contains("<code>instance.freeze</code>") && dead.contains("/retry\">Retry</a>"), "{dead}");
@@ -37,14 +45,22 @@ fn what_costs_money_stands_on_the_first_page_at_once_with_the_way_to_mend_it() {
     assert!(stock.contains("<a href=\"/stock/trial%2Daccounts\">"), "{stock}");
 
     assert!(part(&page, "frozen").contains("2100-01-01 07:59:59"), "{page}");
-    assert_eq!(part(&page, "calendar").matches("calls: 1, all good").count(), 2, "as a title and for screen readers");
+    let calendar = part(&page, "calendar");
+    for (class, least) in [("good", 30), ("bad", 1), ("silent", 1)] {
+        assert!(calendar.matches(&format!("<span class=\"half {class}\"")).count() >= least, "{class}: {calendar}");
+    }
     assert!(part(&page, "sold").contains("CS2611258802"), "{page}");
     assert!(part(&page, "today").contains("Test calls"), "{page}");
     assert!(part(&page, "machine").contains("koogate 0."), "{page}");
 
     // And as alerts, the urgent first.
     let alerts = part(&page, "alerts");
-    let order = ["a job was given up", "a stock is low", "an instance is frozen though it is paid"];
+    let order = [
+        "an order is about to be refunded",
+        "a job was given up",
+        "a stock is low",
+        "an instance is frozen though it is paid",
+    ];
     let places: Vec<_> = order.iter().map(|heading| alerts.find(heading).expect(heading)).collect();
     assert!(places.is_sorted(), "{alerts}");
     assert!(alerts.contains("<div class=\"callout bad\">") && alerts.contains("koogate instance retry"), "{alerts}");

@@ -1,5 +1,7 @@
 //! A shop in which everything that the first page shows has happened.
 
+use jiff::Timestamp;
+use koogate::alert::beijing;
 use serde_json::json;
 
 use crate::harness::{Application, KEY, Koogate, Scratch, new_instance, ready_answer};
@@ -63,6 +65,34 @@ pub fn busy() -> Scene {
         shown["jobs"].as_array().is_some_and(|jobs| jobs.iter().any(|job| job["state"] == "dead"))
     });
     koogate.call(&as_test(new_instance("TEST-1")));
+    koogate.stop();
+    let koogate = after_a_while(&scratch);
     koogate.post("/saasproduce?signature=0&timestamp=1&nonce=1", b"{}").unwrap();
     Scene { koogate, _scratch: scratch, _application: application }
+}
+
+/// Starts it again as if what has happened had begun some time ago: of three open orders one has failed and another has half an
+/// hour left, and KooGallery has tested for three weeks.
+fn after_a_while(scratch: &Scratch) -> Koogate {
+    const HOUR: i64 = 3_600_000;
+    let this_half = beijing::half_day(Timestamp::now());
+    // One half day failed, and in another nobody called.
+    let tests = (1..40).filter(|ago| *ago != 17).map(|ago| {
+        let (half_day, failures) = (this_half - ago, i64::from(ago == 9));
+        format!("({half_day}, 1, {failures}, {})", beijing::begin_of(half_day).as_millisecond() + HOUR)
+    });
+    let tests = tests.collect::<Vec<_>>().join(", ");
+    let older = |order: &str, minutes: i64| {
+        format!(
+            "UPDATE operation SET created_at = created_at - {minutes} * 60000 WHERE instance = \
+             (SELECT id FROM instance WHERE order_id = '{order}');"
+        )
+    };
+    let sql = format!(
+        "INSERT OR IGNORE INTO test_call_calendar VALUES {tests}; {} {}",
+        older("CS2611266010", 240),
+        older("CS2611266011", 150)
+    );
+    rusqlite::Connection::open(scratch.path("koogate.db")).unwrap().execute_batch(&sql).unwrap();
+    scratch.serve()
 }

@@ -21,7 +21,7 @@ fn every_list_shows_what_real_calls_have_made() {
         assert!(journal.contains(shown), "{shown}: {journal}");
     }
     let instances = page(&mut visitor, "/instances?status=frozen");
-    assert_eq!(row_names(&instances), [id.clone()]);
+    assert_eq!(row_names(&instances), std::slice::from_ref(&id));
     let detail = page(&mut visitor, "/instances/1");
     for shown in [id.as_str(), "instance.create", "instance.freeze", "https://app.example.com/", "frozen"] {
         assert!(detail.contains(shown), "{shown}: {detail}");

@@ -56,7 +56,7 @@ fn usage_is_sent_now_and_taken_out_as_by_the_commands() {
     let sn: String = look_up(&shop.scratch, "SELECT metering_sn FROM usage_record");
     let mut visitor = Visitor::logged_in(&shop.koogate);
     for filter in ["", "?state=waiting", &format!("?instance={id}"), &format!("?state=waiting&instance={id}")] {
-        assert_eq!(row_names(&page(&mut visitor, &format!("/usage{filter}"))), [sn.clone()], "{filter}");
+        assert_eq!(row_names(&page(&mut visitor, &format!("/usage{filter}"))), std::slice::from_ref(&sn), "{filter}");
     }
     assert!(row_names(&page(&mut visitor, "/usage?state=rejected")).is_empty());
     let pushed = confirm(&mut visitor, "/usage/push", "/usage/push", &[]);
