@@ -79,6 +79,12 @@ impl Shown for String {
     }
 }
 
+impl Shown for Vec<String> {
+    fn shown(&self) -> String {
+        format!("[{}]", self.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
+    }
+}
+
 impl Shown for SocketAddr {
     fn shown(&self) -> String {
         quoted(&self.to_string())
@@ -181,5 +187,6 @@ mod tests {
         assert_eq!(Duration::from_secs(4).shown(), "\"4s\"");
         assert_eq!(SocketAddr::from(([127, 0, 0, 1], 80)).shown(), "\"127.0.0.1:80\"");
         assert_eq!(256_usize.shown(), "256");
+        assert_eq!(vec!["a".to_owned(), "b".to_owned()].shown(), "[\"a\", \"b\"]");
     }
 }

@@ -1,6 +1,6 @@
 //! `koogate config show`: every key with its value in effect and its origin, and no secret.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -75,14 +75,17 @@ fn every_key_of_the_example_is_shown() {
     };
     let switched_on: Vec<String> = example.lines().map(on).collect();
     let mut written = BTreeSet::new();
-    let (mut section, mut entries) = (String::new(), 0);
+    let (mut section, mut entries) = (String::new(), BTreeMap::new());
     for line in &switched_on {
         if let Some(name) = line.strip_prefix("[[") {
-            section = format!("{}[{entries}]", name.trim_end_matches("]]"));
-            entries += 1;
+            let name = name.trim_end_matches("]]");
+            let count = entries.entry(name).and_modify(|count| *count += 1).or_insert(0);
+            section = format!("{name}[{count}]");
         } else if let Some(name) = line.strip_prefix('[') {
             section = match name.trim_end_matches(']') {
-                name if name.starts_with("product.") => name.replace("product", &format!("product[{}]", entries - 1)),
+                name if name.starts_with("product.") => {
+                    name.replace("product", &format!("product[{}]", entries["product"]))
+                }
                 name => name.to_owned(),
             };
         } else if let Some((key, value)) = line.split_once(" = ").filter(|(key, _)| !key.starts_with(['#', ' '])) {
@@ -100,6 +103,7 @@ fn every_key_of_the_example_is_shown() {
         let name = line.split("file = \"").nth(1).unwrap().split('"').next().unwrap();
         let content = match name {
             "sealing.key" => SEALING_KEY.to_owned(),
+            name if name.ends_with(".url") => "https://hooks.example.com/secret".to_owned(),
             "hook.secret" => "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz".to_owned(),
             _ => secret.to_owned(),
         };
