@@ -37,7 +37,7 @@ impl Process {
         }
     }
 
-    /// Reads `/proc/self/status`: `VmRSS:	    5432 kB` (proc_pid_status(5)).
+    /// Reads `/proc/self/status`: `VmRSS: 5432 kB` (proc_pid_status(5)).
     fn read(status: &str) -> Self {
         let number = |name: &str| -> u64 {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
