@@ -97,12 +97,6 @@ impl Shown for Duration {
     }
 }
 
-impl<T: Shown> Shown for Vec<T> {
-    fn shown(&self) -> String {
-        format!("[{}]", self.iter().map(Shown::shown).collect::<Vec<_>>().join(", "))
-    }
-}
-
 /// A text in quotes.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
