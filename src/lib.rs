@@ -10,6 +10,7 @@ pub mod access;
 pub mod address;
 pub mod admin;
 pub mod alert;
+mod any_certificate;
 pub mod backoff;
 pub mod bundle;
 pub mod certificates;

@@ -124,7 +124,10 @@ const HOMES: [(&str, &[&str]); 15] = [
         ],
     ),
     ("httparse", &["src/http/", "src/simulate/"]),
-    ("rustls", &["src/simulate/", "src/http/", "src/open_api/transport.rs", "src/health/call.rs"]),
+    (
+        "rustls",
+        &["src/simulate/", "src/http/", "src/open_api/transport.rs", "src/health/call.rs", "src/any_certificate.rs"],
+    ),
     ("x509_cert", &["src/http/tls/identity.rs"]),
     ("rsa", &["src/init.rs", "src/init/", "src/protocol/kit/client_secret.rs"]),
     ("sha1", &["src/protocol/kit/client_secret.rs"]),
