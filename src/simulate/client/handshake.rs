@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, ClientConfig, RootCertStore, SupportedProtocolVersion, version};
 
 use super::{Client, ClientError, SetupError, io_error};
