@@ -138,12 +138,20 @@ impl Alarm {
                 let at = written(*since);
                 Both::new(
                     format!("{records} 条使用量自北京时间 {at} 起未推送"),
-                    format!("not sent, though due since {at} Beijing time: {}", counted(*records, "usage record")),
+                    format!(
+                        "{}, due since {at} Beijing time, {} not sent",
+                        counted(*records, "usage record"),
+                        if *records == 1 { "is" } else { "are" }
+                    ),
                 )
             }
             Self::UsageRejected { records } => Both::new(
                 format!("24 小时内有 {records} 条使用量被拒绝"),
-                format!("rejected within 24 h: {}", counted(*records, "usage record")),
+                format!(
+                    "{} {} rejected within 24 h",
+                    counted(*records, "usage record"),
+                    if *records == 1 { "was" } else { "were" }
+                ),
             ),
             Self::OpenApiLocked { until } => {
                 let at = written(*until);
@@ -202,8 +210,8 @@ impl Alarm {
 }
 
 /// So many of something, in English.
-fn counted(count: impl Into<i64>, one: &str) -> String {
-    match count.into() {
+fn counted(count: i64, one: &str) -> String {
+    match count {
         1 => format!("1 {one}"),
         count => format!("{count} {one}s"),
     }
