@@ -30,6 +30,9 @@ const BASIC_KEY: &str = "demo-access-key-0000-not-a-secret";
 const LICENSE_KEY: &str = "demo-license-key-0000-not-a-secret";
 const KIT_KEY: &str = "demo-kit-key-0000-not-a-secret";
 
+/// Opens the demo's status page, and nothing else.
+const ADMIN_TOKEN: &str = "demo-admin-token-0000-not-a-secret";
+
 /// The private key that opens the kit's client secrets, made for each demo.
 const PRIVATE_KEY_FILE: &str = "kit-private.pem";
 
@@ -38,6 +41,9 @@ const SEALING_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191
 
 /// Where the demo serves when nobody asked for another port.
 const PORT: u16 = 8080;
+
+/// Where its status page is then.
+const PAGE_PORT: u16 = 8444;
 
 /// The simulated KooGallery's enterprises have fewer users and departments.
 const MOST_ROWS: i64 = 100;
@@ -56,7 +62,7 @@ pub fn run(
     let pair = KeyPair::generate()?;
     write_private(&folder.0.join(PRIVATE_KEY_FILE), &pair.private_key)?;
     let kit = Kit::new(&pair.public_key, KitGenerations::Both)?;
-    let config = configure(&folder.0, application.address, free_port(port))?;
+    let config = configure(&folder.0, application.address, [PORT, PAGE_PORT].map(|usual| free_port(port, usual)))?;
     let server = Server::start(&config, Supervisor::default())?;
     let url = format!("http://{}{}", server.address(), config.server.base_path);
     output::line(&format!("koogate {} demo: a simulated KooGallery calls {url}", env!("CARGO_PKG_VERSION")))?;
@@ -75,6 +81,7 @@ pub fn run(
              {BASIC_KEY} (basic interfaces 基础接口)\n  \
              {LICENSE_KEY} (licences License授权码交付接口)\n  \
              {KIT_KEY} (joint operation 联营SaaS同步接口)\n\
+             The status page is {page}, its token {ADMIN_TOKEN} 状态页\n\
              Look around in another terminal:\n  {koogate} --config {toml} exchange list\n  \
              {koogate} --config {toml} instance list\n  {koogate} --config {toml} license list\n  \
              {koogate} --config {toml} tenant list\n\
@@ -82,6 +89,7 @@ pub fn run(
              Ctrl-C ends the demo and removes everything. 演示仍在运行，按 Ctrl-C 结束并清除全部数据。",
             // As it was called: nothing is installed where the demo was built from source.
             koogate = std::env::args().next().unwrap_or_else(|| "koogate".to_owned()),
+            page = server.admin_address().map(|address| format!("http://{address}/")).unwrap_or_default(),
             toml = folder.0.join("koogate.toml").display(),
             db = config.database.path.display(),
         ))?;
@@ -147,7 +155,7 @@ fn directory(tx: &Tx<'_>, tenant_id: &str, app_id: &str) -> Result<ObservedDirec
     })
 }
 
-fn configure(folder: &Path, application: SocketAddr, port: u16) -> anyhow::Result<Config> {
+fn configure(folder: &Path, application: SocketAddr, [port, page_port]: [u16; 2]) -> anyhow::Result<Config> {
     let product = |kind: &Kind| {
         format!("[[product]]\nkind = \"{kind}\"\nfulfilment = \"http\"\nurl = \"http://{application}/koogate\"\n")
     };
@@ -158,6 +166,7 @@ fn configure(folder: &Path, application: SocketAddr, port: u16) -> anyhow::Resul
          [database]\npath = \"koogate.db\"\n\
          [keys]\nbasic = \"{BASIC_KEY}\"\nlicense = \"{LICENSE_KEY}\"\nkit = \"{KIT_KEY}\"\n\
          kit_private_keys = [\"{PRIVATE_KEY_FILE}\"]\nsealing_key = \"{SEALING_KEY}\"\n\
+         [admin]\nlisten = \"127.0.0.1:{page_port}\"\ntoken = \"{ADMIN_TOKEN}\"\n\
          [jobs]\nworkers = 8\n{products}"
     );
     let path = folder.join("koogate.toml");
@@ -165,12 +174,13 @@ fn configure(folder: &Path, application: SocketAddr, port: u16) -> anyhow::Resul
     Config::load(&path).map_err(|errors| anyhow::anyhow!("the demo's configuration is wrong:\n{errors}"))
 }
 
-/// The asked port, the usual one if it is free, or 0: any.
-fn free_port(asked: Option<u16>) -> u16 {
-    asked.unwrap_or_else(|| {
-        let usual = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT));
-        usual.map_or(0, |_| PORT)
-    })
+/// The usual port if it is free, or 0: any. Whoever asks for a port may run several demos, and gets the page anywhere.
+fn free_port(asked: Option<u16>, usual: u16) -> u16 {
+    match asked {
+        Some(asked) if usual == PORT => asked,
+        Some(_) => 0,
+        None => TcpListener::bind((Ipv4Addr::LOCALHOST, usual)).map_or(0, |_| usual),
+    }
 }
 
 /// The demo's merchant: an application that says "ready" to everything, as a merchant's would over HTTP.

@@ -44,7 +44,7 @@ impl Alarm {
                 let product = optional(product_id);
                 Both::new(
                     format!("商品 {product} 在 {month} 已有 {count} 个订单失败，上限 {allowed} 个"),
-                    format!("product {product}: {count} failed orders in {month}, of {allowed}"),
+                    format!("product {product}: {} in {month}, of {allowed}", counted(*count, "failed order")),
                 )
             }
             Self::TestCallsAway { last } => {
@@ -87,7 +87,7 @@ impl Alarm {
                 let about = id(about);
                 Both::new(
                     format!("{about}：无法交付，原因见日志"),
-                    format!("{about}: nothing can be handed out; the log says why"),
+                    format!("nothing can be handed out for {about}; the log says why"),
                 )
             }
             Self::InstanceWaiting { instance_id } => {
@@ -138,12 +138,20 @@ impl Alarm {
                 let at = written(*since);
                 Both::new(
                     format!("{records} 条使用量自北京时间 {at} 起未推送"),
-                    format!("{records} usage records, due since {at} Beijing time, are not sent"),
+                    format!(
+                        "{}, due since {at} Beijing time, {} not sent",
+                        counted(*records, "usage record"),
+                        if *records == 1 { "is" } else { "are" }
+                    ),
                 )
             }
             Self::UsageRejected { records } => Both::new(
                 format!("24 小时内有 {records} 条使用量被拒绝"),
-                format!("{records} usage records were rejected within 24 h"),
+                format!(
+                    "{} {} rejected within 24 h",
+                    counted(*records, "usage record"),
+                    if *records == 1 { "was" } else { "were" }
+                ),
             ),
             Self::OpenApiLocked { until } => {
                 let at = written(*until);
@@ -201,6 +209,14 @@ impl Alarm {
     }
 }
 
+/// So many of something, in English.
+fn counted(count: i64, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {one}s"),
+    }
+}
+
 fn optional(text: &Option<String>) -> String {
     text.as_deref().map_or_else(|| "?".to_owned(), id)
 }
@@ -224,6 +240,13 @@ mod tests {
                 assert!(!text.en.contains(|c: char| !c.is_ascii()), "{kind}: {text:?}");
             }
         }
+    }
+
+    #[test]
+    fn one_of_something_is_told_as_one() {
+        let what = |count| Alarm::OrdersFailed { product_id: None, count, month: "2026-11".to_owned() }.what().en;
+        assert_eq!(what(1), "product ?: 1 failed order in 2026-11, of 5");
+        assert_eq!(what(2), "product ?: 2 failed orders in 2026-11, of 5");
     }
 
     #[test]

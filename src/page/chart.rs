@@ -12,6 +12,8 @@ const HEIGHT: u32 = 180;
 const LEFT: u32 = 56;
 const BOTTOM: u32 = 156;
 const TOP: u32 = 12;
+/// What the longest label of a time needs.
+const LABEL: f64 = 66.0;
 
 /// A span of time in a chart.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,7 +140,11 @@ fn framed(view: &View<'_>, told: &Told, series: &[Series], columns: &[Column], t
                 }
                 (drawing)
                 @for (at, column) in columns.iter().enumerate().filter(|(at, _)| at % every == 0) {
-                    text.scale x=(number(x(at, columns.len()))) y=(HEIGHT - 6) { (column.label) }
+                    // One that has no room before the edge is left out, and every second one where letters are large.
+                    @let place = x(at, columns.len());
+                    @if place + LABEL <= f64::from(WIDTH) {
+                        text.scale .spare[(at / every) % 2 == 1] x=(number(place)) y=(HEIGHT - 6) { (column.label) }
+                    }
                 }
             }
             figcaption {

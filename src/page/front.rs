@@ -57,6 +57,8 @@ pub struct Alert {
     pub since: Timestamp,
     /// How often it was met.
     pub times: i64,
+    /// The list that shows what it is about, and its name.
+    pub look: Option<(&'static str, Text)>,
 }
 
 impl Alert {
@@ -252,18 +254,32 @@ fn shown_alert(view: &View<'_>, alert: &Alert) -> Markup {
     let more = words(format!("另有 {} 项", alert.more), format!("and {} more", alert.more));
     let often = words(format!("，共 {} 次", alert.times), format!(", {} times", alert.times));
     let body = html! {
-        @for what in &alert.what { p { (super::shown::visible(view.say(what))) } }
+        @for what in &alert.what { p { (sentence(&super::shown::visible(view.say(what)))) } }
         @if alert.more > 0 { p { (view.say(&more)) } }
         dl.why {
-            div { dt { (view.say(&text("代价", "Cost"))) } dd { (view.say(&alert.cost)) } }
-            div { dt { (view.say(&text("处理", "Mend"))) } dd { (view.say(&alert.mend)) } }
+            div { dt { (view.say(&text("代价", "Cost"))) } dd { (sentence(view.say(&alert.cost))) } }
+            div { dt { (view.say(&text("处理", "Mend"))) } dd { (sentence(view.say(&alert.mend))) } }
             div {
                 dt { (view.say(&text("开始于", "Since"))) }
                 dd { (time(alert.since)) " (" (view.say(&distance(view, alert.since))) @if alert.times > 1 { (view.say(&often)) } ")" }
             }
         }
     };
-    callout(view, tone, &alert.heading, &body)
+    let body = html! {
+        (body)
+        @if let Some((path, name)) = &alert.look { p { a.button href=(path) { (view.say(name)) } } }
+    };
+    let heading = sentence(view.say(&alert.heading));
+    callout(view, tone, &words(heading.clone(), heading), &body)
+}
+
+/// The text of an alert, which is written to stand within others, as one that stands alone. A command stays one.
+fn sentence(text: &str) -> String {
+    let mut rest = text.chars();
+    match rest.next() {
+        Some(first) if !text.starts_with("koogate ") => first.to_uppercase().chain(rest).collect(),
+        _ => text.to_owned(),
+    }
 }
 
 fn machine(view: &View<'_>, machine: &Machine) -> Markup {
@@ -324,6 +340,7 @@ fn machine(view: &View<'_>, machine: &Machine) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::Kind;
     use crate::page::Language;
 
     fn shown(front: &Front) -> String {
@@ -380,9 +397,17 @@ mod tests {
             mend: words("mend"),
             since: Timestamp::from_second(1_795_674_000).unwrap(),
             times: 1,
+            look: parts::look(Kind::JobDead),
         };
         let page = shown(&Front { alerts: vec![alert], ..Front::default() });
         assert!(page.contains("To be looked at: 100, 100 of them urgent"), "{page}");
-        assert!(page.contains("job 2") && page.contains("and 98 more") && page.contains("(5 min ago)"), "{page}");
+        assert!(page.contains("<a class=\"button\" href=\"/jobs\">"), "{page}");
+        assert!(
+            page.contains("A job was given up")
+                && page.contains("Job 2")
+                && page.contains("and 98 more")
+                && page.contains("(5 min ago)"),
+            "{page}"
+        );
     }
 }

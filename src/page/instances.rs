@@ -37,8 +37,8 @@ const COLUMNS: [Column; 7] = [
     column("下单时间", "Ordered"),
 ];
 
-/// The body of the page.
-pub fn body(view: &View<'_>, asked: &Asked<'_>, rows: &[InstanceRow], next: &Continued) -> Markup {
+/// The body of the page. `too_many`: more ids begin like what is asked for than were looked at.
+pub fn body(view: &View<'_>, asked: &Asked<'_>, too_many: bool, rows: &[InstanceRow], next: &Continued) -> Markup {
     let lines: Vec<_> = rows.iter().map(|row| line(view, row)).collect();
     let by_expiry = asked.text.is_empty() && ["creating", "active", "frozen"].contains(&asked.status);
     let caption = if by_expiry {
@@ -48,6 +48,10 @@ pub fn body(view: &View<'_>, asked: &Asked<'_>, rows: &[InstanceRow], next: &Con
     };
     html! {
         (form(view, asked))
+        @if too_many { p.hint { (view.say(&text(
+            "以此开头的 ID 超过 20000 个，只查看了其中一部分；请多输入几位。",
+            "More than 20,000 ids begin like this, and only a part of them was looked at: give more of the id.",
+        ))) } }
         (table(view, view.say(&caption), &COLUMNS, &lines, &text("没有符合条件的实例。", "No instance is like this.")))
         (continued(view, next))
     }

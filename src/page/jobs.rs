@@ -120,9 +120,8 @@ fn row(view: &View<'_>, job: &JobRow) -> Vec<Markup> {
     ]
 }
 
-/// The question before all jobs that were given up are tried again.
-pub fn retry_all_question(view: &View<'_>, dead: i64, task: &str) -> Markup {
-    let count = dead.to_string();
+/// The question before all jobs that were given up are tried again: so many; `seen` tells which.
+pub fn retry_all_question(view: &View<'_>, dead: i64, task: &str, seen: &str) -> Markup {
     let consequences = html! {
         p {
             (view.say(&words(
@@ -138,7 +137,7 @@ pub fn retry_all_question(view: &View<'_>, dead: i64, task: &str) -> Markup {
         ))) }
     };
     let back = address("/jobs", &[("task", task)]);
-    let hidden = vec![("seen", count.as_str()), ("task", task)];
+    let hidden = vec![("seen", seen), ("task", task)];
     question(
         view,
         &Question {

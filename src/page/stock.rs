@@ -115,6 +115,9 @@ pub fn one(view: &View<'_>, stock: &Stock, lines: &[StockLine], next: &Continued
     }
 }
 
+/// So much can be pasted. The question carries it along, sealed and encoded twice, and the listener takes forms of 1 MiB.
+pub const MOST_BYTES: usize = 512 << 10;
+
 fn import_form(view: &View<'_>, path: &str) -> Markup {
     html! {
         form.question method="post" action={ (path) "/import" } {
@@ -126,7 +129,7 @@ fn import_form(view: &View<'_>, path: &str) -> Markup {
             p.hint {
                 (view.say(&text("账号：", "Accounts: "))) code { "user_name,password,front_end_url,admin_url,memo" } ". "
                 (view.say(&text("授权码：", "Licence codes: "))) code { "license" } ". "
-                (view.say(&text("下一步会先说明将导入多少条。较大的文件（1 MiB 以上）请用命令行：", "The next page says how many there are. For a file over 1 MiB use ")))
+                (view.say(&text("下一步会先说明将导入多少条。较大的文件（512 KiB 以上）请用命令行：", "The next page says how many there are. For a file over 512 KiB use ")))
                 code { "koogate stock import" } "."
             }
             div.buttons { button.main type="submit" { (view.say(&text("检查…", "Look at it…"))) } }

@@ -144,13 +144,13 @@ impl Tx<'_> {
 
     /// All stocks with what is left of them.
     pub fn stocks(&self) -> Result<Vec<StockCount>, StoreError> {
-        self.all(
-            "list the stock",
-            "SELECT stock, count(*) FILTER (WHERE taken_at IS NULL), count(taken_at) FROM stock_entry \
-             GROUP BY stock ORDER BY stock",
-            [],
-            |row| Ok(StockCount { stock: row.get(0)?, unused: row.get(1)?, taken: row.get(2)? }),
-        )
+        // Counted by indexes alone: looking each entry up would take minutes where very many were handed out.
+        let sql = "SELECT stock, (SELECT count(*) FROM stock_entry AS unused WHERE unused.stock = every.stock \
+                   AND unused.taken_at IS NULL), count(*) FROM stock_entry AS every GROUP BY stock ORDER BY stock";
+        self.all("list the stock", sql, [], |row| {
+            let (unused, all): (i64, i64) = (row.get(1)?, row.get(2)?);
+            Ok(StockCount { stock: row.get(0)?, unused, taken: all - unused })
+        })
     }
 }
 

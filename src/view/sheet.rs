@@ -38,7 +38,8 @@ pub fn record(row: &ExchangeRow) -> [String; 16] {
 /// A text as a spreadsheet should see it. What begins like a formula would be one, and formulas can send data away; so an
 /// apostrophe stands before it, by which spreadsheets know a text.
 fn cell(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    // Spreadsheets in Chinese take the wide forms for the narrow ones.
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
     if is_formula { format!("'{text}") } else { text.to_owned() }
 }
 
@@ -48,7 +49,8 @@ mod tests {
 
     #[test]
     fn no_cell_of_a_spreadsheet_begins_like_a_formula() {
-        for text in ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+        for text in ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠1"]
+        {
             assert_eq!(cell(text), format!("'{text}"));
         }
         for text in ["", "CS1", "a=b", "GET /saasproduce?x=1", "{\"a\":1}"] {

@@ -11,8 +11,8 @@ use crate::alert::standing::{Standing, StandingQuery};
 use crate::alert::{Alarm, Kind, Severity, beijing};
 use crate::http::Reply;
 use crate::operation::Environment;
-use crate::page::front::calendar;
 use crate::page::front::{self, Alert, Day, DeadJob, FailedOrders, Front, Frozen, Machine, OpenOrder, Sold, Stock};
+use crate::page::front::{calendar, parts};
 use crate::page::place;
 use crate::store::{AlertRow, InstanceFilter, InstanceRow, SCHEMA_VERSION};
 use crate::usage::pusher::LATE;
@@ -111,7 +111,9 @@ fn grouped(mut all: Vec<Stands>) -> Vec<Alert> {
             }
             _ => {
                 let (heading, cost, mend) = (words.heading, words.cost, words.mend);
-                let alert = Alert { is_urgent, heading, what: vec![words.what], more: 0, cost, mend, since, times };
+                let look = parts::look(alarm.kind());
+                let alert =
+                    Alert { is_urgent, heading, what: vec![words.what], more: 0, cost, mend, since, times, look };
                 alerts.push((alarm.kind(), alert));
             }
         }

@@ -31,12 +31,17 @@ pub(in crate::admin) fn list(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let asked =
         Asked { text: value("text"), status: value("status"), kind: value("kind"), environment: value("environment") };
     let after = list::place(visit)?;
-    let piece = visit.context.store.read(|tx| tx.search_instances(&search, after, ROWS))?;
+    let (piece, too_many) = visit.context.store.read(|tx| {
+        let too_many = search.text.as_deref().map(|text| tx.has_too_many_like(text)).transpose()?;
+        Ok((tx.search_instances(&search, after, ROWS)?, too_many == Some(true)))
+    })?;
     let next = list::continued(visit, &piece.next, |more| {
         let own = ["text", "status", "kind", "environment"].map(|name| (name, value(name)));
         form::address("/instances", &own.iter().chain(more).copied().collect::<Vec<_>>())
     });
-    Ok(visit.page(Some(place::INSTANCES), &instances::TITLE, |view| instances::body(view, &asked, &piece.rows, &next)))
+    Ok(visit.page(Some(place::INSTANCES), &instances::TITLE, |view| {
+        instances::body(view, &asked, too_many, &piece.rows, &next)
+    }))
 }
 
 /// The parameter `environment`.

@@ -156,20 +156,31 @@ fn nothing_to_retry() -> Fault {
 /// `GET /retry/jobs`
 pub(in crate::admin) fn ask_retry_all(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let task = visit.text("task");
-    let dead = visit.context.store.read(|tx| tx.count_dead_jobs(task))?;
+    let (dead, seen) = visit.context.store.read(|tx| all_dead(tx, task))?;
     if dead == 0 {
         return Err(nothing_to_retry());
     }
     let title = words("重试全部已放弃的任务", "Retry all jobs that were given up");
-    Ok(visit.page(Some(place::JOBS), &title, |view| jobs::retry_all_question(view, dead, task.unwrap_or_default())))
+    Ok(visit
+        .page(Some(place::JOBS), &title, |view| jobs::retry_all_question(view, dead, task.unwrap_or_default(), &seen)))
+}
+
+/// How many jobs were given up, and what tells whether these very ones still are: another set of the same size is another.
+fn all_dead(tx: &Tx<'_>, task: Option<&str>) -> Result<(i64, String), StoreError> {
+    let (mut count, mut seen) = (0, list::Seen::default());
+    tx.each_dead_job(task, |row, attempt| {
+        count += 1;
+        seen.add(format_args!("{row} {attempt}"));
+    })?;
+    Ok((count, seen.digest()))
 }
 
 /// `POST /retry/jobs`
 pub(in crate::admin) fn retry_all(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let (task, now, store) = (visit.field("task").map(str::to_owned), visit.now, &visit.context.store);
-    let seen = visit.field("seen").unwrap_or_default();
-    let dead = store.read(|tx| tx.count_dead_jobs(task.as_deref()))?;
-    if dead.to_string() != seen {
+    let given = visit.field("seen").unwrap_or_default();
+    // Looked at by a reader: with very many the writer is not held up.
+    if store.read(|tx| all_dead(tx, task.as_deref()))?.1 != given {
         return Err(list::changed_meanwhile());
     }
     let deed = Deed::new(visit, "retry", "all jobs that were given up").with(task.clone().unwrap_or_default());

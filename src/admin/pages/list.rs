@@ -1,6 +1,6 @@
 //! What the handlers of lists have in common: where a piece begins, and how actions are recorded.
 
-use std::fmt::Write as _;
+use std::fmt::Display;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -109,14 +109,31 @@ impl Deed {
     }
 }
 
-/// A few characters that are others when any of the parts is another one: tells whether what somebody saw still stands.
-pub(super) fn digest_of<T: std::fmt::Display>(parts: impl Iterator<Item = T>) -> String {
-    let mut text = String::new();
-    for part in parts {
-        let _ = write!(text, "{part};");
+/// What somebody saw, part by part.
+pub(super) struct Seen(digest::Context);
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
     }
-    let hash = digest::digest(&digest::SHA256, text.as_bytes());
-    data_encoding::HEXLOWER.encode(&hash.as_ref()[..8])
+}
+
+impl Seen {
+    pub(super) fn add(&mut self, part: impl Display) {
+        self.0.update(format!("{part};").as_bytes());
+    }
+
+    /// A few characters that are others when any of the parts is another one: they tell whether it still stands.
+    pub(super) fn digest(self) -> String {
+        data_encoding::HEXLOWER.encode(&self.0.finish().as_ref()[..8])
+    }
+}
+
+/// The same of parts that are at hand.
+pub(super) fn digest_of<T: Display>(parts: impl Iterator<Item = T>) -> String {
+    let mut seen = Seen::default();
+    parts.for_each(|part| seen.add(part));
+    seen.digest()
 }
 
 /// Nothing was done, because things do not stand any more as the operator saw them.

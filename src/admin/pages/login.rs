@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use super::super::routes;
 use super::attempts::Source;
 use super::guard;
 use super::visit::{self, Fault, LANGUAGE, SESSION, Visit};
-use crate::http::Reply;
+use crate::http::{Method, Reply};
 use crate::login::ReturnTo;
 use crate::page::login::{self, Refusal};
 use crate::page::{Language, trouble::Trouble};
@@ -91,13 +92,28 @@ fn form(visit: &Visit<'_>, status: u16, next: &str, refusal: Option<Refusal>) ->
     Ok(page.with_header("Set-Cookie", set_cookie(FORM, form.expose(), false, None)))
 }
 
-/// A path of the status page: never another site, and nothing that only takes POST.
+/// A path of the status page: never another site, and nothing that only takes POST. From the answer to a POST, which shows
+/// a secret or asks a question, it leads to the page that the form stood on.
 fn own_path(text: Option<&str>) -> String {
-    let path = text
-        .and_then(|text| ReturnTo::parse(text).ok())
-        .map_or_else(|| "/".to_owned(), |path| path.as_str().to_owned());
-    let is_detour = ["/login", "/logout", "/language"].iter().any(|detour| path.split('?').next() == Some(*detour));
-    if is_detour { "/".to_owned() } else { path }
+    let Some(target) = text.and_then(|text| ReturnTo::parse(text).ok()) else { return "/".to_owned() };
+    let target = target.as_str();
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    if matches!(path, "/login" | "/logout" | "/language") {
+        return "/".to_owned();
+    }
+    let above = path.rsplit_once('/').map_or("/", |(above, _)| above);
+    if is_page(path) {
+        target.to_owned()
+    } else if is_page(above) {
+        above.to_owned()
+    } else {
+        "/".to_owned()
+    }
+}
+
+/// Whether there is a page of this path that can be opened.
+fn is_page(path: &str) -> bool {
+    routes::find(path).iter().any(|(route, _)| route.is_page() && route.method == Method::Get)
 }
 
 /// `HttpOnly`: no script reads it; `SameSite=Strict`: no other site's link or form brings it along.
@@ -123,6 +139,11 @@ mod tests {
             (Some("/logout"), "/"),
             (Some("/login?next=/x"), "/"),
             (Some("/language?to=zh"), "/"),
+            (Some("/instances/7/reveal"), "/instances/7"),
+            (Some("/stock/%E4%BA%91/import"), "/stock/%E4%BA%91"),
+            (Some("/instances/7/ready"), "/instances/7/ready"),
+            (Some("/healthz"), "/"),
+            (Some("/nothing"), "/"),
         ] {
             assert_eq!(own_path(text), expected, "{text:?}");
         }

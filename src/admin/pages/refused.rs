@@ -12,7 +12,13 @@ pub(in crate::admin) fn list(visit: &Visit<'_>) -> Result<Reply, Fault> {
         .last()
         .into_iter()
         .rev()
-        .map(|refused| Line { at: refused.at, peer: refused.peer, family: refused.family, reason: refused.reason })
+        .map(|refused| Line {
+            at: refused.at,
+            peer: refused.peer,
+            family: refused.family,
+            class: refused.class.as_str(),
+            reason: refused.reason,
+        })
         .collect();
     Ok(visit.page(Some(place::REFUSED), &refused::TITLE, |view| refused::body(view, refused.total(), &lines)))
 }

@@ -84,6 +84,13 @@ pub(in crate::admin) fn ask_import(visit: &Visit<'_>) -> Result<Reply, Fault> {
     let stock = visit.path("stock");
     // Browsers send each line's end as two characters, and the same entry must be the same whichever way it comes.
     let csv = visit.field("csv").unwrap_or_default().replace("\r\n", "\n");
+    if csv.len() > stock::MOST_BYTES {
+        let (zh, en) = (
+            "内容过大，未导入任何内容；请使用命令 koogate stock import。",
+            "Nothing was added: it is too much for a page. Use koogate stock import.",
+        );
+        return Err(list::conflict(zh, en));
+    }
     let entries = read(visit, stock, csv.as_bytes())?;
     let known = visit.context.store.read(|tx| {
         let mut known = 0;

@@ -226,10 +226,17 @@ fn found<'p>(pairs: &'p [(String, String)], name: &str) -> Option<&'p str> {
     pairs.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
 }
 
+/// No query and no form of the pages has so many pairs.
+const MOST_PAIRS: usize = 32;
+
 /// The pairs of a query or a form that are not empty. `known`: no others are taken.
 fn pairs(raw: &str, known: Option<&[&str]>) -> Result<Vec<(String, String)>, Words> {
     let query = Query::parse(raw)
         .map_err(|error| words(format!("编码有误：{error}"), format!("It is badly encoded: {error}.")))?;
+    // Anybody may send the login form, and each name is looked for among those before it.
+    if query.pairs().len() > MOST_PAIRS {
+        return Err(words("参数过多。", "There are too many parameters."));
+    }
     let mut read: Vec<(String, String)> = Vec::new();
     for (name, value) in query.pairs().filter(|(_, value)| !value.is_empty()) {
         if known.is_some_and(|known| !known.contains(&name)) {
@@ -274,4 +281,19 @@ pub(super) fn foreign_host() -> Reply {
                         此主机名未被允许：请使用 IP 地址或 localhost 访问，或将其加入 admin.host_names。\n";
     let reply = Reply::new(403, "text/plain; charset=utf-8", TEXT);
     style::HEADERS.into_iter().fold(reply, |reply, (name, value)| reply.with_header(name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_has_few_fields_or_is_not_read() {
+        let form = |fields: usize| (0..fields).map(|n| format!("{n}=1")).collect::<Vec<_>>().join("&");
+        assert_eq!(pairs(&form(MOST_PAIRS), None).map(|read| read.len()), Ok(MOST_PAIRS));
+        let many = pairs(&form(MOST_PAIRS + 1), None);
+        assert_eq!(many.map_err(|words| words.en), Err("There are too many parameters.".to_owned()));
+        let empty = "a=&".repeat(MOST_PAIRS + 1);
+        assert!(pairs(&empty, None).is_err(), "whatever they hold");
+    }
 }

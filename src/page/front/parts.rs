@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use maud::{Markup, html};
 
 use super::{Calls, Day, DeadJob, FAILED_ORDERS_ALLOWED, FailedOrders, Frozen, Half, OpenOrder, SOON, Sold, Stock};
+use crate::alert::Kind;
 use crate::page::layout::View;
 use crate::page::list::{instance_link, link_to, order_link, state};
 use crate::page::pieces::{Tone, badge, facts};
@@ -219,4 +220,23 @@ pub(super) fn sold(view: &View<'_>, sold: &[Sold]) -> Markup {
 fn sold_link(instance: &Sold) -> Markup {
     let id = Some(instance.instance_id.as_str());
     if instance.order_id.is_some() { order_link(instance.order_id.as_deref()) } else { instance_link(id) }
+}
+
+/// The list that shows what an alert of this kind is about: at night, on a phone, no command is at hand.
+pub(crate) fn look(kind: Kind) -> Option<(&'static str, Text)> {
+    Some(match kind {
+        Kind::CreationOpen | Kind::InstanceWaiting => {
+            ("/instances?status=creating", text("开通中的实例", "Instances that are being created"))
+        }
+        Kind::OrdersFailed | Kind::CallFailed => ("/exchanges?result=failed", text("失败的调用", "Calls that failed")),
+        Kind::TestCallsAway => ("/exchanges?environment=test", text("测试调用", "Test calls")),
+        Kind::JobDead => ("/jobs", text("已放弃的任务", "Jobs that were given up")),
+        Kind::StockEmpty | Kind::StockLow => ("/stock", text("库存", "Stocks")),
+        Kind::FrozenThoughPaid => ("/instances?status=frozen", text("已冻结的实例", "Frozen instances")),
+        Kind::LicenseWaiting => ("/licenses?state=requested", text("待签发的许可证", "Licences that wait")),
+        Kind::OrderUnread => ("/jobs?state=all", text("全部任务", "All jobs")),
+        Kind::UsageOverdue | Kind::UsageStuck => ("/usage?state=waiting", text("等待发送的用量", "Usage that waits")),
+        Kind::UsageRejected => ("/usage?state=rejected", text("被拒收的用量", "Usage that was rejected")),
+        _ => return None,
+    })
 }

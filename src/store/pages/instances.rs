@@ -77,6 +77,19 @@ impl Tx<'_> {
         Ok(Piece::of(rows, limit, place, None))
     }
 
+    /// Whether more ids, or orders' ids, begin like this than are looked at: then the oldest of them may be missing.
+    pub fn has_too_many_like(&self, text: &str) -> Result<bool, StoreError> {
+        let values = (text, after_all_with(text), LOOKED_THROUGH);
+        let by_id = "SELECT 1 FROM instance WHERE instance_id >= ?1 AND instance_id < ?2 LIMIT 1 OFFSET ?3";
+        let by_order = "SELECT 1 FROM instance WHERE order_id >= ?1 AND order_id < ?2 LIMIT 1 OFFSET ?3";
+        for sql in [by_id, by_order] {
+            if self.first("look how many begin like this", sql, values.clone(), |_| Ok(()))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn newest_instances(
         &self,
         search: &InstanceSearch,

@@ -122,6 +122,19 @@ impl Tx<'_> {
         Ok(count?.unwrap_or(0))
     }
 
+    /// Shows every dead job, with `task` only those that do this, to `see`: its row, and how often it was tried. Nothing is kept
+    /// of them here, however many there are. The order is the same as long as they are the same.
+    pub fn each_dead_job(&self, task: Option<&str>, mut see: impl FnMut(i64, i64)) -> Result<(), StoreError> {
+        let sql = "SELECT id, attempt FROM job INDEXED BY job_dead WHERE state = 'dead' AND (?1 IS NULL OR task = ?1) \
+                   ORDER BY instance, id";
+        let seen: Vec<()> = self.all("look at dead jobs", sql, [task], |row| {
+            see(row.get(0)?, row.get(1)?);
+            Ok(())
+        })?;
+        drop(seen);
+        Ok(())
+    }
+
     /// How many jobs of a tenant are dead.
     pub fn dead_jobs_of_tenant(&self, tenant: i64) -> Result<i64, StoreError> {
         let sql = "SELECT count(*) FROM job WHERE tenant = ?1 AND tenant IS NOT NULL AND state = 'dead'";

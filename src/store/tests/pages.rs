@@ -379,6 +379,9 @@ pub(super) fn run_pages(tx: &Tx<'_>, instance: &InstanceRow, operation: i64) -> 
     for status in [None, Some(Status::Active), Some(Status::Released)] {
         tx.search_instances(&InstanceSearch { status, ..InstanceSearch::default() }, None, 10)?;
     }
+    assert!(!tx.has_too_many_like("i")?);
+    tx.each_dead_job(None, |_, _| ())?;
+    tx.each_dead_job(Some("instance.create"), |_, _| ())?;
     tx.search_instances(&InstanceSearch { text: Some("i".to_owned()), ..InstanceSearch::default() }, None, 10)?;
     tx.operations_on(instance.row, 10)?;
     tx.operation_line(operation)?;

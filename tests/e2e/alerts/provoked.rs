@@ -287,7 +287,7 @@ fn rejected_and_overdue_usage_is_told() {
     );
     let koogate = serve(&scratch);
     let alert = listener.wait_for(&koogate, "usage-rejected", "new");
-    assert_eq!(alert["what"]["en"], "1 usage records were rejected within 24 h");
+    assert_eq!(alert["what"]["en"], "1 usage record was rejected within 24 h");
     listener.wait_for(&koogate, "usage-overdue", "new");
     koogate.stop();
 }

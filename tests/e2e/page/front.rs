@@ -56,10 +56,10 @@ fn what_costs_money_stands_on_the_first_page_at_once_with_the_way_to_mend_it() {
     // And as alerts, the urgent first.
     let alerts = part(&page, "alerts");
     let order = [
-        "an order is about to be refunded",
-        "a job was given up",
-        "a stock is low",
-        "an instance is frozen though it is paid",
+        "An order is about to be refunded",
+        "A job was given up",
+        "A stock is low",
+        "An instance is frozen though it is paid",
     ];
     let places: Vec<_> = order.iter().map(|heading| alerts.find(heading).expect(heading)).collect();
     assert!(places.is_sorted(), "{alerts}");

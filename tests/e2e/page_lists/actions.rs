@@ -2,7 +2,7 @@
 //! have changed since the question was put.
 
 use super::{confirm, page, recorded, row_names, sections, send_form};
-use crate::harness::{Application, KEY, Scratch, eventually, new_instance, text};
+use crate::harness::{Application, KEY, PATIENCE, Scratch, eventually, new_instance, text};
 use crate::page::visitor::Visitor;
 use crate::shop::{Shop, look_up};
 
@@ -98,7 +98,13 @@ fn what_was_given_up_is_tried_again_one_by_one_and_all_at_once() {
     );
     let late = send_form(&mut visitor, &early, "/jobs/1/retry", &[]);
     assert_eq!(late.status, 409, "{}", text(&late.body));
-    // All of them; who saw another number is told.
+    // All of them; who saw others is told, even where they are as many.
+    let others = page(&mut visitor, "/retry/jobs?task=instance.create");
+    let database = rusqlite::Connection::open(shop.scratch.path("koogate.db")).unwrap();
+    database.busy_timeout(PATIENCE).unwrap();
+    database.execute("UPDATE job SET attempt = attempt + 1 WHERE id = 2 AND state = 'dead'", []).unwrap();
+    let late = send_form(&mut visitor, &others, "/retry/jobs", &[]);
+    assert_eq!(late.status, 409, "{}", text(&late.body));
     let wrong = confirm(&mut visitor, "/retry/jobs?task=instance.create", "/retry/jobs", &[]);
     assert_eq!((wrong.status, wrong.header("Location")), (303, Some("/jobs")), "{}", text(&wrong.body));
     wait_for_dead(&shop, 0);
@@ -155,6 +161,9 @@ fn a_stock_is_filled_by_pasting_as_by_the_command_and_nothing_is_there_twice() {
     // What was sealed for one stock is nothing for another, and what is changed is nothing.
     let wrong = visitor.post_from(path, &add, &[("entries", "AAAA")]);
     assert_eq!(wrong.status, 400);
+    let large = visitor.post_from(path, &import, &[("csv", &"x".repeat((512 << 10) + 1))]);
+    assert_eq!(large.status, 409, "{}", text(&large.body));
+    assert!(text(&large.body).contains("too much for a page"), "{}", text(&large.body));
     let bad = visitor.post_from(path, &import, &[("csv", "user_name\nx\n")]);
     assert_eq!(bad.status, 409, "{}", text(&bad.body));
     assert_eq!(visitor.get("/stock/nothing").status, 404);

@@ -1,6 +1,6 @@
 //! The first hour: the demo, `init`, and what the command line says about itself.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -41,6 +41,10 @@ fn the_demo_serves_on_and_tells_where_to_look() {
     for key in ["demo-access-key-0000", "demo-license-key-0000", "demo-kit-key-0000"] {
         assert!(told.contains(&format!("{key}-not-a-secret")), "{told}");
     }
+    let page = told.split("The status page is http://").nth(1).unwrap().split('/').next().unwrap();
+    let mut page = std::net::TcpStream::connect(page).unwrap();
+    page.write_all(b"GET /login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    assert!(std::io::read_to_string(page).unwrap().starts_with("HTTP/1.1 200 "), "{told}");
     let config = told.split("--config ").nth(1).unwrap().split(' ').next().unwrap();
     for listing in ["exchange", "instance", "license", "tenant"] {
         assert!(told.contains(&format!("{config} {listing} list")), "{told}");
