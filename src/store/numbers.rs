@@ -55,7 +55,7 @@ impl Tx<'_> {
                       AND expire_time > ?1 AND environment = ?2";
         let call = "SELECT max(received_at) FROM exchange";
         // Those of `koogate simulate` are not in it, and rows of test calls are purged sooner.
-        let test = "SELECT last_at FROM test_call_calendar ORDER BY half_day DESC LIMIT 1";
+        let test = "SELECT last_at FROM test_call_calendar WHERE half_day >= 0 ORDER BY half_day DESC LIMIT 1";
         let real = Environment::Real.as_str();
         Ok(Numbers {
             jobs_waiting: self.waiting("count jobs that wait", jobs, [])?,

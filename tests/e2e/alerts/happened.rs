@@ -197,7 +197,9 @@ fn a_copy_that_rots_is_told() {
 #[test]
 fn a_recorded_answer_that_has_changed_on_the_disk_is_told() {
     let listener = Listener::start();
-    let scratch = folder(&listener, "", FIXED);
+    // Without secrets the answer lies there in the clear.
+    let open = "[[product]]\nfulfilment = \"fixed\"\naccess = { front_end_url = \"https://app.example.com/\" }\n";
+    let scratch = folder(&listener, "", open);
     let koogate = serve(&scratch);
     let body = new_instance("CS-1");
     let id = instance_id(&koogate.call(&body));
