@@ -29,6 +29,7 @@ use self::hooks::HooksNow;
 use self::page::{Numbers, Page};
 use self::process::Process;
 use self::table as name;
+use crate::alert::Kind;
 use crate::http::CountersNow;
 use crate::open_api::CallCount;
 use crate::store::{CommitsNow, Counts};
@@ -191,6 +192,11 @@ impl Snapshot {
         page.each(&name::STOCK_UNUSED, stocks.iter().map(|(stock, unused, _)| ([stock.as_str()], *unused)))?;
         page.each(&name::STOCK_LOW, stocks.iter().map(|(stock, _, low)| ([stock.as_str()], *low)))?;
         page.one(&name::LICENSE_JOBS, numbers.license_jobs)?;
+        page.one(&name::LICENSES_REQUESTED, numbers.licenses_requested.count)?;
+        page.one(&name::LICENSES_OLDEST, since(numbers.licenses_requested.since))?;
+        let stand =
+            |kind: Kind| numbers.alerts.iter().find(|(name, _)| name == kind.as_str()).map_or(0, |(_, count)| *count);
+        page.each(&name::ALERTS, Kind::ALL.iter().map(|kind| ([kind.as_str()], stand(*kind))))?;
         page.one(&name::FROZEN_PAID, numbers.frozen_paid)?;
         page.some(&name::LAST_CALL, numbers.last_call.map(seconds))?;
         page.some(&name::LAST_TEST, numbers.last_test_call.map(seconds))

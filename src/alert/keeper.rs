@@ -299,7 +299,7 @@ impl Keeper {
         let recorded =
             self.subjects.store.write(deadline, move |tx| changed.iter().map(|entry| rows::write(tx, entry)).collect());
         match recorded {
-            Ok(rows) => self.ledger.recorded(keys.into_iter().zip::<Vec<i64>>(rows)),
+            Ok(rows) => self.ledger.recorded(keys.into_iter().zip::<Vec<i64>>(rows), Timestamp::now()),
             Err(error) => log::debug!("alerts could not be recorded yet: {error}"),
         }
     }

@@ -69,6 +69,8 @@ kinds! {
     OrdersFailed = "orders-failed", Warning, Faded;
     /// KooGallery's test calls stay away.
     TestCallsAway = "test-calls-away", Urgent, Looked;
+    /// A test call of KooGallery was answered with a failure.
+    TestCallFailed = "test-call-failed", Urgent, Quiet;
     /// A job was given up.
     JobDead = "job-dead", Urgent, Looked;
     /// A stock is empty.

@@ -21,8 +21,15 @@ const SAME_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 /// What has happened, and not again for so long, is forgotten.
 const QUIET_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// So many alerts are kept at most; more of them tell nobody anything new.
-pub const MOST: usize = 2000;
+/// Figures that change while an alarm stands, such as the free space, are written no more often: each commit has the snapshot
+/// taken anew.
+const FIGURES_EVERY: SignedDuration = SignedDuration::from_mins(10);
+
+/// So many alerts of one kind stand at most: more of them tell nobody anything new, and they must not keep others out.
+const MOST_OF_A_KIND: usize = 200;
+
+/// So many stand at most.
+pub const MOST: usize = MOST_OF_A_KIND * Kind::ALL.len();
 
 /// What an alert is known by.
 pub type Key = (Kind, String);
@@ -34,6 +41,8 @@ pub struct Entry {
     pub row: Option<i64>,
     /// What is wrong.
     pub alarm: Alarm,
+    /// The same as it was written last, and when.
+    pub written: (Alarm, Timestamp),
     /// Since when.
     pub since: Timestamp,
     /// When it came to be known.
@@ -190,10 +199,11 @@ impl Ledger {
     }
 
     /// These are on disk now, each in its row.
-    pub fn recorded(&mut self, rows: impl IntoIterator<Item = (Key, i64)>) {
+    pub fn recorded(&mut self, rows: impl IntoIterator<Item = (Key, i64)>, now: Timestamp) {
         for (key, row) in rows {
             if let Some(entry) = self.entries.get_mut(&key) {
                 (entry.row, entry.is_dirty) = (Some(row), false);
+                entry.written = (entry.alarm.clone(), now);
             }
         }
     }
@@ -213,10 +223,12 @@ impl Ledger {
         if let Some(entry) = self.entries.get_mut(&key) {
             let is_back = entry.ended.take().is_some();
             // Graver than what was told is told at once, as if it were new.
-            if is_graver(&alarm, &entry.alarm) {
+            let is_graver = is_graver(&alarm, &entry.alarm);
+            if is_graver {
                 entry.told.values_mut().for_each(|told| told.at = Timestamp::MIN);
             }
-            let has_changed = entry.alarm != alarm;
+            let (written, at) = &entry.written;
+            let is_stale = *written != alarm && now.duration_since(*at).abs() >= FIGURES_EVERY;
             entry.alarm = alarm;
             if times > 0 || is_back {
                 entry.times = entry.times.saturating_add(times.max(1));
@@ -226,11 +238,12 @@ impl Ledger {
                 entry.came_back = true;
                 entry.told.values_mut().for_each(|told| told.end_told = false);
             }
-            entry.is_dirty |= has_changed || times > 0 || is_back;
-        } else if self.entries.len() < MOST {
+            entry.is_dirty |= is_graver || is_stale || times > 0 || is_back;
+        } else if self.has_room_for(key.0) {
             let since = since.unwrap_or(now).min(now);
             let entry = Entry {
                 row: None,
+                written: (alarm.clone(), now),
                 alarm,
                 since,
                 noticed: now,
@@ -243,6 +256,11 @@ impl Ledger {
             };
             self.entries.insert(key, entry);
         }
+    }
+
+    fn has_room_for(&self, kind: Kind) -> bool {
+        let of_kind = |entry: &&Entry| entry.ended.is_none() && entry.alarm.kind() == kind;
+        self.entries.values().filter(of_kind).count() < MOST_OF_A_KIND
     }
 
     fn end(&mut self, now: Timestamp, is_over: impl Fn(&Entry) -> bool) {

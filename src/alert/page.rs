@@ -50,6 +50,11 @@ impl Kind {
                 ["真实订单多半也无法到达；持续失败会导致下架", "real orders probably do not arrive either; lasting failures lead to delisting"],
                 ["检查域名解析、证书、代理和防火墙：koogate check", "look at DNS, certificate, proxy and firewall: koogate check"],
             ),
+            Self::TestCallFailed => page(
+                ["云商店的测试调用失败", "a test call of KooGallery failed"],
+                ["持续失败会导致商品下架", "lasting failures lead to delisting"],
+                ["koogate exchange list --result failed 查看原因", "koogate exchange list --result failed says why"],
+            ),
             Self::JobDead => page(
                 ["后台任务已放弃", "a job was given up"],
                 ["买家没有得到所购买的服务，直到任务重试", "a buyer does not have what was bought until it is tried again"],

@@ -54,6 +54,13 @@ impl Alarm {
                     format!("the last test call came at {at} Beijing time"),
                 )
             }
+            Self::TestCallFailed { activity, result } => {
+                let (activity, result) = (id(activity), id(result));
+                Both::new(
+                    format!("{activity} 的测试调用应答了 {result}"),
+                    format!("a test call of {activity} was answered {result}"),
+                )
+            }
             Self::JobDead { job, task, about, retry } => {
                 let (task, about, retry) = (id(task), id(about), id(retry));
                 Both::new(

@@ -33,6 +33,8 @@ pub(super) struct Conversation {
     pub(super) call: Option<Call>,
     /// Of the call's content.
     pub(super) content_digest: [u8; 16],
+    /// `koogate simulate` made it, and not KooGallery: some of its test calls are wrong on purpose.
+    pub(super) is_simulated: bool,
 }
 
 /// An answer, ready to be recorded and sent.
@@ -137,9 +139,9 @@ impl Conversation {
             difference: belongs.difference.clone(),
             duration_us: i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX),
         };
-        if self.exchange.environment == Environment::Test {
-            // KooGallery's test calls come twice a day; their rows are purged after days, the calendar stays.
-            let failed = !matches!(code, ResultCode::SUCCESS | ResultCode::PROCESSING);
+        if self.is_test_of_koogallery() {
+            // They come twice a day; their rows are purged after days, the calendar stays.
+            let failed = is_failure(code);
             let at = self.exchange.received_at;
             tx.count_test_call(crate::alert::beijing::half_day(at), failed, at)?;
         }
@@ -158,6 +160,11 @@ impl Conversation {
         let order = call.order.as_ref().filter(|_| reads)?;
         let (order_id, order_line_id) = (order.order_id.clone(), order.order_line_id.clone());
         Some(OrderWanted { order_id, order_line_id, product_id: product_id.map(str::to_owned) })
+    }
+
+    /// Whether it is one of the test calls by which KooGallery judges a product.
+    pub(super) fn is_test_of_koogallery(&self) -> bool {
+        self.exchange.environment == Environment::Test && !self.is_simulated
     }
 
     /// When the answer must leave.
@@ -222,6 +229,11 @@ impl From<AnswerBytes> for Reply {
     }
 }
 
+/// Whether KooGallery takes a call with this result for failed.
+pub(super) fn is_failure(code: ResultCode) -> bool {
+    !matches!(code, ResultCode::SUCCESS | ResultCode::PROCESSING)
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
@@ -276,6 +288,7 @@ mod tests {
             },
             call: None,
             content_digest: [0; 16],
+            is_simulated: false,
         }
     }
 }

@@ -31,7 +31,7 @@ use crate::metrics::calls::Answered;
 use crate::metrics::tallies::Tallies;
 use crate::operation::{self, Environment};
 use crate::pool::Pool;
-use crate::protocol::call::{BadCall, Call, Intent, Outcome};
+use crate::protocol::call::{BadCall, Call, Intent, Outcome, SIMULATE_AGENT};
 use crate::protocol::key::AccessKey;
 use crate::protocol::kit::calls::DirectorySync;
 use crate::protocol::result_code::ResultCode;
@@ -40,7 +40,7 @@ use crate::protocol::{self, Family, Received};
 use crate::settings::Settings;
 use crate::store::{AnswerBytes, NewExchange, NewJob, ORDER_QUERY, Store, StoreError, Subject};
 use crate::trouble::Trouble;
-use conversation::{Belongs, Conversation, Row, Told};
+use conversation::{Belongs, Conversation, Row, Told, is_failure};
 use nonces::Nonces;
 use script::{AfterCommit, Pass, Step};
 use secrets::Permits;
@@ -147,6 +147,7 @@ impl Dispatcher {
         let key = verified.key().clone();
         let read = family.read(&verified, &settings.rules);
         let started = request.received;
+        let is_simulated = request.header("User-Agent").is_some_and(|agent| agent.starts_with(SIMULATE_AGENT));
         let (call, bad) = match read {
             Ok(call) => (Some(call), None),
             Err(bad) => (None, Some(bad)),
@@ -154,7 +155,8 @@ impl Dispatcher {
         let exchange = new_exchange(family, request, key.id(), call.as_ref(), bad.as_ref(), now);
         // Here and not in the transaction: the writer is one thread for all.
         let content_digest = call.as_ref().map(|call| operation::content_digest(&call.content)).unwrap_or_default();
-        let conversation = Conversation { family, settings, key, started, exchange, call, content_digest };
+        let conversation =
+            Conversation { family, settings, key, started, exchange, call, content_digest, is_simulated };
         for remark in conversation.call.iter().flat_map(|call| &call.remarks) {
             log::warn!("{}: {remark}", conversation.title());
         }
@@ -206,6 +208,11 @@ impl Dispatcher {
             waited,
             took: conversation.started.elapsed(),
         });
+        if conversation.is_test_of_koogallery() && is_failure(told.code) {
+            let activity = conversation.exchange.activity.unwrap_or("?").to_owned();
+            log::error!("ALERT {}: KooGallery's test call was answered {}", conversation.title(), told.code);
+            alert::raise(Alarm::TestCallFailed { activity, result: told.code.as_str().to_owned() });
+        }
         told.bytes.into()
     }
 

@@ -55,6 +55,9 @@ table! {
     STOCK_UNUSED: Gauge "koogate_stock_unused" ["stock"] "Entries of a stock that nobody has";
     STOCK_LOW: Gauge "koogate_stock_low" ["stock"] "At so many entries a stock is low: low_stock of its products";
     LICENSE_JOBS: Gauge "koogate_license_jobs" [] "Licences that wait for the application that makes them, or for their upload";
+    LICENSES_REQUESTED: Gauge "koogate_licenses_requested" [] "Licences that nobody has made yet: the application's turn, or yours";
+    LICENSES_OLDEST: Gauge "koogate_licenses_requested_oldest_seconds" [] "Seconds since the oldest of them was asked for; 0: there is none";
+    ALERTS: Gauge "koogate_alerts" ["kind"] "Alerts that stand, as koogate alert list tells them";
     FROZEN_PAID: Gauge "koogate_instances_frozen_paid" [] "Instances that are frozen though they are paid beyond now";
     LAST_CALL: Gauge "koogate_last_call_timestamp_seconds" [] "When KooGallery last called, whatever for";
     LAST_TEST: Gauge "koogate_last_test_call_timestamp_seconds" [] "When KooGallery last made a test call, which it does twice a day for products on sale";

@@ -46,6 +46,8 @@ fn full() -> Snapshot {
         open: 2,
     };
     let numbers = store::Numbers {
+        licenses_requested: store::Waiting { count: 2, since: Some(at(500)) },
+        alerts: vec![("job-dead".to_owned(), 3), ("of-a-newer-koogate".to_owned(), 1)],
         jobs_waiting: store::Waiting { count: 4, since: Some(at(990)) },
         jobs_running: 1,
         license_jobs: 2,
@@ -188,4 +190,14 @@ fn what_does_not_apply_is_not_told() {
         assert!(!text.contains(absent), "{absent}: {text}");
     }
     says(&text, &["koogate_creations_oldest_seconds 0"]);
+}
+
+#[test]
+fn alerts_are_told_of_every_kind_that_is_known() {
+    let text = render(full(), Format::Plain);
+    says(&text, &["koogate_alerts{kind=\"job-dead\"} 3"]);
+    says(&text, &["koogate_alerts{kind=\"stock-empty\"} 0"]);
+    assert!(!text.contains("newer-koogate"), "{text}");
+    says(&text, &["koogate_licenses_requested 2"]);
+    says(&text, &["koogate_licenses_requested_oldest_seconds 500"]);
 }

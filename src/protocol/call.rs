@@ -17,6 +17,9 @@ use crate::protocol::kit::calls::DirectorySync;
 use crate::protocol::result_code::ResultCode;
 use crate::secret::Secret;
 
+/// What `koogate simulate` calls itself in `User-Agent`, before its version. No call of KooGallery does.
+pub const SIMULATE_AGENT: &str = "koogate-simulate/";
+
 /// An authenticated, well-formed call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::ServerName;
 
 use crate::deadline::DeadlineStream;
+use crate::protocol::call::SIMULATE_AGENT;
 use handshake::TlsClient;
 pub use handshake::{Handshake, Offer};
 pub use response::Answer;
@@ -247,7 +248,7 @@ impl Client {
         let authority = &self.endpoint.authority;
         format!(
             "{method} {target} HTTP/1.1\r\nHost: {authority}\r\n{headers}\
-             Accept: application/json\r\nUser-Agent: koogate-simulate/{}\r\n\r\n",
+             Accept: application/json\r\nUser-Agent: {SIMULATE_AGENT}{}\r\n\r\n",
             env!("CARGO_PKG_VERSION"),
         )
     }

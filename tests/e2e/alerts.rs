@@ -1,6 +1,7 @@
 //! Alerts: from what stands wrong to a message on the merchant's phone.
 
 mod delivery;
+mod happened;
 mod provoked;
 
 use std::sync::Mutex;

@@ -12,6 +12,7 @@ pub(super) fn entry(tx: &Tx<'_>, row: AlertRow) -> Result<Option<Entry>, StoreEr
     let told = told.map(|told| (told.webhook, Told { at: told.told_at, times: told.times, end_told: told.end_told }));
     Ok(Some(Entry {
         row: Some(row.row),
+        written: (alarm.clone(), row.last_met),
         alarm,
         since: row.since,
         noticed: row.last_met,

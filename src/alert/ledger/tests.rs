@@ -23,8 +23,29 @@ fn look(ledger: &mut Ledger, found: Vec<Found>, second: i64) {
 }
 
 fn record_all(ledger: &mut Ledger) {
+    record_at(ledger, 0);
+}
+
+/// Writes what has changed; how much it was.
+fn record_at(ledger: &mut Ledger, second: i64) -> usize {
     let rows: Vec<_> = ledger.unrecorded().iter().map(|entry| (entry.key(), 1)).collect();
-    ledger.recorded(rows);
+    let count = rows.len();
+    ledger.recorded(rows, at(second));
+    count
+}
+
+#[test]
+fn what_stands_is_written_once_and_its_figures_now_and_then() {
+    let mut ledger = Ledger::default();
+    let mut written = Vec::new();
+    for minute in 0..30 {
+        let free = if minute < 15 { 100 - minute } else { 1 };
+        let disk = Alarm::DiskLow { free: u64::try_from(free).unwrap(), wanted: 256 };
+        look(&mut ledger, [found(stock("a")), found(disk)].concat(), minute * 60);
+        let count = record_at(&mut ledger, minute * 60);
+        written.extend((count > 0).then_some((minute, count)));
+    }
+    assert_eq!(written, [(0, 2), (10, 1), (20, 1)]);
 }
 
 /// Tells what is due; what it was.
@@ -152,9 +173,11 @@ proptest! {
     }
 
     #[test]
-    fn there_are_never_more_than_the_most(count in 0_usize..2 * MOST) {
+    fn there_are_never_more_than_the_most_of_a_kind(count in 0_usize..2 * MOST_OF_A_KIND) {
         let mut ledger = Ledger::default();
         (0..count).for_each(|number| ledger.met(stock(&number.to_string()), 1, at(0)));
-        prop_assert!(ledger.entries().count() <= MOST);
+        prop_assert!(ledger.entries().count() <= MOST_OF_A_KIND);
+        ledger.met(Alarm::DatabaseUnwritable, 1, at(0));
+        prop_assert!(ledger.entries().any(|entry| entry.alarm == Alarm::DatabaseUnwritable));
     }
 }

@@ -1,11 +1,16 @@
 //! How messages get to whom: each robot's form, throttling, restarts, webhooks that fail, the heartbeat.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
 use data_encoding::BASE64;
 use ring::hmac;
 use serde_json::{Value, json};
 
 use super::{Listener, OFTEN, folder, verified};
-use crate::harness::{Application, Delivery, KEY, Scratch, eventually, new_instance};
+use crate::faults::shim::Shim;
+use crate::harness::{Application, Delivery, KEY, Koogate, Scratch, eventually, new_instance};
 use crate::shop::{FIXED, count};
 
 const ROBOT_SECRET: &str = "SEC0123456789abcdef";
@@ -204,6 +209,99 @@ fn the_heart_beats_while_all_is_well() {
     // Asked for alone, where there is no webhook.
     assert_eq!(scratch.run_ok(&["alert", "test", "--heartbeat"]), "heartbeat: ok\n");
     answer.join().unwrap();
+}
+
+/// Takes heartbeats and counts them before it answers.
+struct Monitor {
+    server: Arc<tiny_http::Server>,
+    beats: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Monitor {
+    fn start() -> Self {
+        let server = Arc::new(tiny_http::Server::http("127.0.0.1:0").unwrap());
+        let beats = Arc::new(AtomicUsize::new(0));
+        let (taking, counting) = (Arc::clone(&server), Arc::clone(&beats));
+        let thread = std::thread::spawn(move || {
+            for request in taking.incoming_requests() {
+                counting.fetch_add(1, Ordering::SeqCst);
+                let _ = request.respond(tiny_http::Response::empty(200));
+            }
+        });
+        Self { server, beats, thread: Some(thread) }
+    }
+
+    fn line(&self) -> String {
+        format!("heartbeat_url = \"http://{}/ping\"\n", self.server.server_addr().to_ip().unwrap())
+    }
+
+    fn beats(&self) -> usize {
+        self.beats.load(Ordering::SeqCst)
+    }
+
+    /// Waits for so many more.
+    fn wait_for(&self, more: usize, koogate: &Koogate) {
+        let wanted = self.beats() + more;
+        eventually(|| (self.beats() >= wanted).then_some(()), || koogate.log_text());
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.server.unblock();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[test]
+fn the_heart_stops_while_nothing_can_be_written_and_beats_again() {
+    // Each attempt to tell it comes after another look at least, from the third on.
+    let listener = Listener::answering(&[(503, "later"); 6]);
+    let monitor = Monitor::start();
+    let scratch = folder(&listener, &monitor.line(), FIXED);
+    let shim = Shim::new();
+    let mut command = shim.command(&scratch, &["serve"]);
+    command.env(OFTEN.0, OFTEN.1);
+    let koogate = Koogate::start(command, false).unwrap_or_else(|ended| panic!("{}", ended.log));
+    monitor.wait_for(2, &koogate);
+    shim.rules("sync -wal 1+ EIO\n");
+    assert_eq!(koogate.call(&new_instance("CS-1")).code(), "000005");
+    let attempts = || listener.told().iter().filter(|(_, alert)| alert["kind"] == "database-unwritable").count();
+    eventually(|| (attempts() >= 1).then_some(()), || koogate.log_text());
+    let stopped = monitor.beats();
+    eventually(|| (attempts() >= 5).then_some(()), || koogate.log_text());
+    assert_eq!(monitor.beats(), stopped, "{}", koogate.log_text());
+    shim.rules("");
+    monitor.wait_for(1, &koogate);
+    koogate.stop();
+}
+
+#[test]
+fn what_stands_and_does_not_change_is_written_once() {
+    let listener = Listener::start();
+    let monitor = Monitor::start();
+    let admin = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"a-token-of-the-tests\"\n";
+    let scratch = folder(&listener, &format!("{}{admin}", monitor.line()), "[[product]]\nfulfilment = \"manual\"\n");
+    let koogate = scratch.serve_with(&[OFTEN]);
+    koogate.call(&new_instance("CS-1"));
+    listener.wait_for(&koogate, "instance-waiting", "new");
+    eventually(|| (count(&scratch, "alert_told") == 1).then_some(()), || koogate.log_text());
+    // Whatever was under way when it was told.
+    monitor.wait_for(2, &koogate);
+    let written = || {
+        let metrics = koogate.admin("GET", "/metrics", Some("a-token-of-the-tests"), "");
+        let metrics = crate::harness::text(&metrics.body);
+        let line = metrics.lines().find(|line| line.starts_with("koogate_commit_batch_size_count")).unwrap().to_owned();
+        assert!(metrics.contains("koogate_alerts{kind=\"instance-waiting\"} 1\n"), "{metrics}");
+        line
+    };
+    let before = written();
+    monitor.wait_for(4, &koogate);
+    assert_eq!(written(), before);
+    koogate.stop();
 }
 
 #[test]
