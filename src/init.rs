@@ -324,7 +324,7 @@ mod tests {
         let text = text.replace("\n#public_url", "\npublic_url");
         fs::write(&config, text.replace("\"CHANGE-ME\"", "\"de305d54-75b4-431b-adb2-eb6b9e546014\"")).unwrap();
         for (name, content) in
-            [("robot.url", "https://oapi.dingtalk.com/robot/send?access_token=1"), ("robot.secret", "SEC1")]
+            [("robot.url", "https://oapi.dingtalk.com/robot/send?access_token=1"), ("robot.secret", "SEC0123456789")]
         {
             create(&folder.path().join(name), PRIVATE, &mut Vec::new()).unwrap().write_all(content.as_bytes()).unwrap();
         }
