@@ -215,22 +215,25 @@ Next:
     请将 {sealing_key} 另行备份：没有它，数据库备份无法读取。
 
  3. KooGallery speaks HTTPS: name your certificate in {config}, under [server.tls], or put a proxy
-    with it in front. Start it:
+    with it in front. Write the production address into public_url there. See whether all is well, and start it:
+    koogate --config {config} check --offline
     koogate --config {config} serve
 
- 4. Seller console > 应用工具 > 生产地址管理: register the production address 生产地址
+ 4. Look at the way that KooGallery will go, and play the console's debugging cases 调试 beforehand:
+    koogate --config {config} check
+    koogate --config {config} simulate --rehearse
+
+ 5. Seller console > 应用工具 > 生产地址管理: register the production address 生产地址
     {address}
-    and bind the access key to it 绑定密钥. This plays the console's debugging cases 调试 beforehand:
-    koogate --config {config} simulate --to {address}
+    and bind the access key to it 绑定密钥.
 
 For joint-operation products 联营商品 besides:
 
- 5. Copy the access key of 联营SaaS同步接口 from the same page 密钥管理 into {config}, and take the # away from
+ 6. Copy the access key of 联营SaaS同步接口 from the same page 密钥管理 into {config}, and take the # away from
     the lines kit and kit_private_keys. In 生产地址管理 bind that key to the same production address as it stands;
-    KooGallery appends /produceAPI/… by itself. This plays the console's debugging cases beforehand:
-    koogate --config {config} simulate --kit --to {address}
+    KooGallery appends /produceAPI/… by itself. The rehearsal plays its debugging cases, too.
 
- 6. Seller console > 应用工具 > 应用凭证管理 > 凭证申请, and the debugging of applicationSync, ask for a public key 公钥.
+ 7. Seller console > 应用工具 > 应用凭证管理 > 凭证申请, and the debugging of applicationSync, ask for a public key 公钥.
     Paste this line; it stands in {public_key} too:
 
 {key}
@@ -311,6 +314,26 @@ mod tests {
     }
 
     #[test]
+    fn the_production_address_and_the_alerts_of_the_configuration_load_without_their_marks() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = write(folder.path(), &MATERIAL).unwrap().config;
+        let (head, rest) = STARTER_CONFIG.split_once("\n#[alerts]\n").unwrap();
+        let (alerts, rest) = rest.split_once("\n\n").unwrap();
+        let alerts = alerts.replace("\n#", "\n");
+        let text = format!("{head}\n[alerts]\n{}\n\n{rest}", alerts.trim_start_matches('#'));
+        let text = text.replace("\n#public_url", "\npublic_url");
+        fs::write(&config, text.replace("\"CHANGE-ME\"", "\"de305d54-75b4-431b-adb2-eb6b9e546014\"")).unwrap();
+        for (name, content) in
+            [("robot.url", "https://oapi.dingtalk.com/robot/send?access_token=1"), ("robot.secret", "SEC0123456789")]
+        {
+            create(&folder.path().join(name), PRIVATE, &mut Vec::new()).unwrap().write_all(content.as_bytes()).unwrap();
+        }
+        let loaded = Config::load(&config).unwrap();
+        assert_eq!(loaded.warnings, []);
+        assert!(loaded.server.public_url.is_some() && loaded.alerts.unwrap().webhooks.len() == 1);
+    }
+
+    #[test]
     fn secrets_are_for_the_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         for file in write(folder.path(), &MATERIAL).unwrap().files {
@@ -382,7 +405,8 @@ mod tests {
         assert_ne!(sealing_key.trim_end(), MATERIAL.sealing_key.expose());
 
         let told = initialised.to_string();
-        for needed in ["https://YOUR-DOMAIN/saasproduce", &initialised.public_key, "cannot be read", "CHANGE-ME"] {
+        let texts = ["https://YOUR-DOMAIN/saasproduce", &initialised.public_key, "cannot be read", "CHANGE-ME"];
+        for needed in texts.into_iter().chain(["public_url", "check --offline", "simulate --rehearse"]) {
             assert!(told.contains(needed), "{needed} is missing in\n{told}");
         }
         assert!(!told.contains(sealing_key.trim_end()));

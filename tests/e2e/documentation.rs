@@ -205,3 +205,24 @@ fn every_test_that_the_documents_name_exists() {
         }
     }
 }
+
+/// Tests that need a program are ignored by `cargo test`: whatever `.ci/run` does not name is run by nobody.
+#[test]
+fn every_module_of_tests_that_needs_something_is_run_by_ci() {
+    let mut sources = Vec::new();
+    for folder in ["src", "tests/e2e"] {
+        collect(&root().join(folder), &|file| has_extension(file, &["rs"]), &mut sources);
+    }
+    let script = std::fs::read_to_string(root().join(".ci/run")).unwrap();
+    let mut seen = 0;
+    for source in sources {
+        let text = std::fs::read_to_string(&source).unwrap();
+        let modules = text.lines().filter_map(|line| line.trim_start().strip_prefix("mod needs_"));
+        for module in modules.map(|rest| format!("needs_{}::", rest.trim_end_matches([' ', '{', ';']))) {
+            let is_run = |line: &str| line.contains("-- --ignored") && line.split(' ').any(|word| word == module);
+            assert!(script.lines().any(is_run), "{}: .ci/run does not run {module}", source.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 5, "only {seen} modules found");
+}

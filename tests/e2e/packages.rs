@@ -58,19 +58,68 @@ fn every_shell_and_the_manual_know_every_command() {
     }
 }
 
+/// The assets of the package: what is taken, perhaps with a star in the name, and where it goes.
+fn assets() -> Vec<(String, String)> {
+    let manifest = read("Cargo.toml");
+    let section = manifest.split("[package.metadata.deb]").nth(1).unwrap();
+    let assets = section.split("assets = [").nth(1).unwrap().split("\n]").next().unwrap();
+    let quoted = |line: &str| line.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let lines = assets.lines().filter(|line| line.trim().starts_with("[\""));
+    lines.map(|line| (quoted(line)[0].clone(), quoted(line)[1].clone())).collect()
+}
+
+/// The files of the source that an asset takes.
+fn matching(from: &str) -> Vec<String> {
+    let (folder, name) = from.rsplit_once('/').unwrap_or((".", from));
+    let Some((before, after)) = name.split_once('*') else {
+        return if root().join(from).is_file() { vec![from.to_owned()] } else { Vec::new() };
+    };
+    let names = files_in(&root().join(folder)).into_iter();
+    let taken = names.filter(|name| name.starts_with(before) && name.ends_with(after));
+    taken.map(|name| format!("{folder}/{name}")).collect()
+}
+
+#[test]
+fn every_link_in_the_documents_of_the_package_leads_to_a_file_of_the_package() {
+    const DOCUMENTS: &str = "usr/share/doc/koogate/";
+    let mut installed = BTreeSet::new();
+    for (from, to) in assets().into_iter().filter(|(_, to)| to.starts_with(DOCUMENTS)) {
+        for file in matching(&from) {
+            // Only what lies as it does in the source is where a link looks for it.
+            assert_eq!(format!("{to}{}", file.rsplit('/').next().unwrap()), format!("{DOCUMENTS}{file}"));
+            installed.insert(file);
+        }
+    }
+    let (mut seen, mut missing) = (0, Vec::new());
+    for file in installed.iter().filter(|file| file.ends_with(".md")) {
+        let text = read(file);
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for link in links.filter(|link| !link.is_empty() && !link.starts_with("https://")) {
+            let mut parts: Vec<_> = file.split('/').collect();
+            parts.pop();
+            for part in link.split('/') {
+                if part == ".." { parts.pop().map(|_| ()).unwrap() } else { parts.push(part) }
+            }
+            if !installed.contains(&parts.join("/")) {
+                missing.push(format!("{file}: {link}"));
+            }
+            seen += 1;
+        }
+    }
+    assert!(missing.is_empty(), "not in the package:\n{}", missing.join("\n"));
+    assert!(seen > 100, "only {seen} links found");
+}
+
 #[test]
 fn what_the_package_installs_is_there() {
+    let assets = assets();
+    let of_the_source: Vec<_> = assets.iter().filter(|(from, _)| !from.starts_with("target/")).collect();
+    assert!(of_the_source.len() >= 10, "only {of_the_source:?}");
+    for (from, _) in of_the_source {
+        assert!(!matching(from).is_empty(), "{from}");
+    }
     let manifest = read("Cargo.toml");
     let section = manifest.split("[package.metadata.deb]").nth(1).unwrap().split("\n[").next().unwrap();
-    let assets = section.split("assets = [").nth(1).unwrap().split("\n]").next().unwrap();
-    let files = assets.lines().filter_map(|line| line.trim().strip_prefix("[\"")?.split('"').next());
-    let mut seen = 0;
-    for file in files.filter(|file| !file.starts_with("target/")) {
-        let file = file.strip_suffix("/*.md").unwrap_or(file);
-        assert!(root().join(file).exists(), "{file}");
-        seen += 1;
-    }
-    assert!(seen >= 10, "only {seen}: {assets}");
     // Every program that an asset of target/package needs is made by the script.
     let script = read("packaging/build-deb");
     for made in ["man", "completions", "systemd"] {
