@@ -12,6 +12,7 @@ use super::layout::View;
 use super::pieces::{Tone, badge, callout, facts, section};
 use super::shown::{distance, duration, foreign, time};
 use super::text::{Text, Words, text, words};
+use crate::alert::standing::{DeadJob, FailedOrders, OpenOrder};
 
 /// What the page shows.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -67,30 +68,6 @@ impl Alert {
     }
 }
 
-/// An order whose answer is not final.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenOrder {
-    /// `orderId`
-    pub order_id: Option<String>,
-    /// `instanceId`
-    pub instance_id: String,
-    /// `productId`
-    pub product_id: Option<String>,
-    /// When KooGallery called first.
-    pub first_call: Timestamp,
-    /// When it gives the order up.
-    pub refund_at: Timestamp,
-}
-
-/// Orders of a product that failed this month.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedOrders {
-    /// `None`: it is not known.
-    pub product_id: Option<String>,
-    /// So many.
-    pub count: u32,
-}
-
 /// A day of the calendar of test calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Day {
@@ -111,19 +88,6 @@ pub enum Half {
     Silent,
     /// So many calls, and so many of them failed.
     Called(i64, i64),
-}
-
-/// A job that was given up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadJob {
-    /// Its number.
-    pub job: i64,
-    /// The event.
-    pub task: String,
-    /// The instance, tenant or order.
-    pub about: String,
-    /// When it was given up.
-    pub at: Option<Timestamp>,
 }
 
 /// A stock that products take from.
@@ -192,9 +156,6 @@ pub struct Machine {
     /// The version of the database's schema.
     pub schema: i64,
 }
-
-/// A product is taken off the market after so many failed orders in a month (spec README §9).
-pub const FAILED_ORDERS_ALLOWED: u32 = 5;
 
 /// The heading of the page.
 pub const TITLE: Text = text("总览", "Overview");

@@ -11,7 +11,7 @@ use crate::alert::standing::{Standing, StandingQuery};
 use crate::alert::{Alarm, Kind, Severity, beijing};
 use crate::http::Reply;
 use crate::operation::Environment;
-use crate::page::front::{self, Alert, Day, DeadJob, FailedOrders, Front, Frozen, Machine, OpenOrder, Sold, Stock};
+use crate::page::front::{self, Alert, Day, Front, Frozen, Machine, Sold, Stock};
 use crate::page::front::{calendar, parts};
 use crate::page::place;
 use crate::store::{AlertRow, InstanceFilter, InstanceRow, SCHEMA_VERSION};
@@ -53,9 +53,9 @@ fn read(visit: &Visit<'_>, rules: &Rules) -> Result<Front, Fault> {
             .zip(&rules.stocks)
             .map(|((name, left), (_, low))| stock(name, *left, *low))
             .collect(),
-        open_orders: standing.open_orders.into_iter().map(open_order).collect(),
-        failed_orders: standing.failed_orders.into_iter().map(failed_orders).collect(),
-        dead_jobs: standing.dead_jobs.into_iter().map(dead_job).collect(),
+        open_orders: standing.open_orders,
+        failed_orders: standing.failed_orders,
+        dead_jobs: standing.dead_jobs,
         frozen: standing.frozen_paid.into_iter().map(frozen).collect(),
         today,
         sold: sold.into_iter().map(sold_lately).collect(),
@@ -139,24 +139,6 @@ fn machine(visit: &Visit<'_>) -> Machine {
         refused: context.dispatcher.refused().total(),
         schema: SCHEMA_VERSION,
     }
-}
-
-fn open_order(order: crate::alert::standing::OpenOrder) -> OpenOrder {
-    OpenOrder {
-        order_id: order.order_id,
-        instance_id: order.instance_id,
-        product_id: order.product_id,
-        first_call: order.first_call,
-        refund_at: order.refund_at,
-    }
-}
-
-fn failed_orders(failed: crate::alert::standing::FailedOrders) -> FailedOrders {
-    FailedOrders { product_id: failed.product_id, count: u32::try_from(failed.count).unwrap_or(u32::MAX) }
-}
-
-fn dead_job(job: crate::alert::standing::DeadJob) -> DeadJob {
-    DeadJob { job: job.job, task: job.task, about: job.about, at: job.at }
 }
 
 fn stock(name: &str, left: i64, low: i64) -> Stock {

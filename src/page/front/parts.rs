@@ -3,8 +3,10 @@
 use jiff::SignedDuration;
 use maud::{Markup, html};
 
-use super::{Calls, Day, DeadJob, FAILED_ORDERS_ALLOWED, FailedOrders, Frozen, Half, OpenOrder, SOON, Sold, Stock};
+use super::{Calls, Day, Frozen, Half, SOON, Sold, Stock};
 use crate::alert::Kind;
+use crate::alert::alarm::FAILED_ORDERS_ALLOWED;
+use crate::alert::standing::{DeadJob, FailedOrders, OpenOrder};
 use crate::page::layout::View;
 use crate::page::list::{instance_link, link_to, order_link, state};
 use crate::page::pieces::{Tone, badge, facts};
