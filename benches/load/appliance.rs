@@ -3,11 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::calls::{Caller, Work};
-use crate::generator::{self, Length};
-use crate::machine;
+use crate::harness::calls::{Caller, Work};
+use crate::harness::generator::{self, Length};
+use crate::harness::machine;
+use crate::harness::server::{self, KOOGATE, Server};
 use crate::report;
-use crate::server::{self, KOOGATE, Server};
 
 const CONNECTIONS: usize = 64;
 

@@ -14,15 +14,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark that cannot go on panics")]
 
 mod appliance;
-mod calls;
-mod generator;
-mod machine;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod report;
 mod scenario;
-mod server;
 
 use std::time::Duration;
 
+use harness::{machine, server};
 use scenario::Bench;
 
 fn main() {

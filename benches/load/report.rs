@@ -1,6 +1,6 @@
 //! What the rounds found, as tables: medians with the least and the greatest, ratios within a round.
 
-use crate::generator::Measured;
+use crate::harness::generator::Measured;
 use crate::scenario::{Load, Round, Scenario};
 
 /// One line for each scenario.

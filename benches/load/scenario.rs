@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::calls::{Caller, Recorded, Work};
-use crate::generator::{self, Length, Measured};
-use crate::machine;
-use crate::server::Server;
+use crate::harness::calls::{Caller, Recorded, Work};
+use crate::harness::generator::{self, Length, Measured};
+use crate::harness::machine;
+use crate::harness::server::Server;
 
 /// Added to each flush where a slow disk is played.
 const SLOW_FLUSH: Duration = Duration::from_millis(10);

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
-use crate::calls::{Caller, Ticket};
-use crate::machine;
+use super::calls::{Caller, Ticket};
+use super::machine;
 
 /// What is found slower than this hangs.
 const PATIENCE: Duration = Duration::from_secs(30);

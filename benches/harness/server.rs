@@ -14,7 +14,7 @@ use koogate::protocol::body_sign;
 use koogate::protocol::key::AccessKey;
 use koogate::secret::Secret;
 
-use crate::calls::KEY;
+use super::calls::KEY;
 
 /// Makes this program the door without a database.
 pub const DOOR_ARGUMENT: &str = "serve-fixed-answer";

@@ -10,7 +10,7 @@ use koogate::protocol::signature::sign_v2;
 use koogate::secret::Secret;
 use uuid::Uuid;
 
-use crate::generator::Answer;
+use super::generator::Answer;
 
 /// The access key of every server that is measured.
 pub const KEY: &str = "11111111-2222-3333-4444-555555555555";
