@@ -155,6 +155,7 @@ fn record(tx: &Tx<'_>, activated: &Activated, now: Timestamp) -> Result<(), Stor
         charging_mode: None,
         encrypts_credentials: false,
         terms: None,
+        is_ready: false,
     };
     let cause = Cause { exchange: None, job: None, note: Some("activated by the software") };
     let instance = tx.insert_instance(&new, cause, now)?;

@@ -42,6 +42,7 @@ use crate::store::{AnswerBytes, NewExchange, NewJob, ORDER_QUERY, Store, StoreEr
 use crate::trouble::Trouble;
 use conversation::{Belongs, Conversation, Row, Told, is_failure};
 use nonces::Nonces;
+use queries::Asker;
 use script::{AfterCommit, Pass, Step};
 use secrets::Permits;
 
@@ -187,8 +188,10 @@ impl Dispatcher {
                 }
                 Intent::Sync(sync) => self.sync(conversation, call, sync),
                 Intent::Notify => self.note_announcement(conversation, call),
-                Intent::Query { .. } | Intent::CheckChange { .. } => {
-                    queries::outcome(&self.store, &self.questions, &self.tallies, conversation, call)
+                Intent::Query { instance_ids } => self.query(conversation, call, instance_ids),
+                Intent::CheckChange { instance_id, product_info } => {
+                    let asker = Asker { questions: &self.questions, tallies: &self.tallies };
+                    queries::check_change(&self.store, asker, conversation, call, instance_id, product_info)
                         .and_then(|outcome| self.record(conversation, outcome, None))
                 }
             },

@@ -8,8 +8,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::conversation::Conversation;
-use super::events;
+use super::conversation::{Belongs, Conversation, Told};
+use super::{Dispatcher, events};
 use crate::alert::{self, Alarm};
 use crate::config::PlaceholderValues;
 use crate::fulfilment;
@@ -23,88 +23,85 @@ use crate::operation::Environment;
 use crate::pool::Pool;
 use crate::protocol::call::{Call, Detail, InstanceInfo, Intent, Outcome, UsageInfo};
 use crate::protocol::result_code::ResultCode;
-use crate::settings::Product;
+use crate::settings::{Product, Settings};
 use crate::store::{InstanceRow, Store, StoreError, Tx, UsageTotal};
 use crate::usage;
 
-/// The outcome of a call that changes nothing.
-pub(super) fn outcome(
-    store: &Store,
-    questions: &Pool,
-    tallies: &Arc<Tallies>,
-    conversation: &Conversation,
-    call: &Call,
-) -> Result<Outcome, StoreError> {
-    let asker = Asker { questions, tallies };
-    match &call.intent {
-        Intent::Query { instance_ids } => query(store, conversation, call, instance_ids),
-        Intent::CheckChange { instance_id, product_info } => {
-            check_change(store, asker, conversation, call, instance_id, product_info)
+/// A query of no more instances than that is the writer's: what it reads are a few pages.
+const ASKED_OF_WRITER: usize = 8;
+
+impl Dispatcher {
+    /// Tells of instances: of a few in the transaction that records the answer, which costs less than another one to read
+    /// in; of many beside the writer, which has others to serve.
+    pub(super) fn query(
+        &self,
+        conversation: &Arc<Conversation>,
+        call: &Call,
+        instance_ids: &[String],
+    ) -> Result<Told, StoreError> {
+        if instance_ids.len() > ASKED_OF_WRITER {
+            let outcome = self.store.read(|tx| query(tx, &conversation.settings, call, instance_ids))?;
+            return self.record(conversation, outcome, None);
         }
-        // No path leads here.
-        Intent::Create { .. } | Intent::Change { .. } | Intent::Issue { .. } | Intent::Notify | Intent::Sync(_) => {
-            Ok(Outcome::refusal(ResultCode::INTERNAL, "internal error"))
-        }
+        let script = Arc::clone(conversation);
+        self.store.write(Some(conversation.answer_by()), move |tx| {
+            // Only queries come here; the type of the conversation cannot say so.
+            let Some(call) = &script.call else { return Err(StoreError::Closed) };
+            let Intent::Query { instance_ids } = &call.intent else { return Err(StoreError::Closed) };
+            let prepared = script.prepare(&query(tx, &script.settings, call, instance_ids)?);
+            script.record(tx, &prepared, None, &Belongs::default())?;
+            Ok(prepared.into())
+        })
     }
 }
 
 /// Instances that are ready are told, the others left out; an answer without any says why.
-fn query(
-    store: &Store,
-    conversation: &Conversation,
-    call: &Call,
-    instance_ids: &[String],
-) -> Result<Outcome, StoreError> {
+fn query(tx: &Tx<'_>, settings: &Settings, call: &Call, instance_ids: &[String]) -> Result<Outcome, StoreError> {
     let is_test = call.environment == Environment::Test;
-    let settings = &conversation.settings;
     let entry = settings.product_for(call.kind, None, None);
-    store.read(|tx| {
-        let mut found = Vec::new();
-        let mut creating = false;
-        let mut encrypt_type = None;
-        for id in instance_ids {
-            let instance = tx.instance(call.environment, call.kind, id)?;
-            let access = match &instance {
-                Some(instance) => tx.access_of(instance)?,
-                None => None,
-            };
-            let access = access.filter(|access| {
-                // Bought through another interface: the other instances of the query are answered all the same.
-                let fits = !call.encrypts_credentials || access.check_v1().is_ok();
-                if !fits {
-                    log::error!(
-                        "ALERT instance {id}: its access data has no room in V1, the query is answered without"
-                    );
-                    alert::raise(Alarm::AccessNoRoom { instance_id: id.clone() });
-                }
-                fits
-            });
-            let product = instance.as_ref().and_then(|instance| settings.product_of(instance)).or(entry);
-            let usage = instance.as_ref().map(|instance| usage_of(tx, instance)).transpose()?.unwrap_or_default();
-            match instance.map(|instance| instance.life.status) {
-                _ if is_test => {
-                    let values = PlaceholderValues { instance_id: id, ..PlaceholderValues::default() };
-                    let access = access.or_else(|| fulfilment::demonstration_access(product, &values));
-                    let usage = vec![nothing_used()];
-                    found.push(InstanceInfo { instance_id: id.clone(), access, usage });
-                }
-                Some(Status::Active | Status::Frozen) => {
-                    found.push(InstanceInfo { instance_id: id.clone(), access, usage });
-                }
-                // Where there is no "processing", nobody knows the id yet.
-                Some(Status::Creating) => creating = call.may_answer_processing,
-                Some(Status::Released) | None => continue,
-            }
-            // One for the whole answer: instances of a seller are encrypted alike.
-            encrypt_type = encrypt_type.or(product.map(Product::encrypt_type));
-        }
-        let outcome = match (found.is_empty(), creating) {
-            (false, _) => Outcome::success(),
-            (true, true) => Outcome::refusal(ResultCode::PROCESSING, "the instances are still being created"),
-            (true, false) => Outcome::refusal(ResultCode::UNKNOWN_INSTANCE, "none of the instance ids exists"),
+    let mut found = Vec::new();
+    let mut creating = false;
+    let mut encrypt_type = None;
+    for id in instance_ids {
+        let instance = tx.instance(call.environment, call.kind, id)?;
+        let access = match &instance {
+            Some(instance) => tx.access_of(instance)?,
+            None => None,
         };
-        Ok(outcome.with(Detail::Instances { found, encrypt_type: encrypt_type.unwrap_or_default() }))
-    })
+        let access = access.filter(|access| {
+            // Bought through another interface: the other instances of the query are answered all the same.
+            let fits = !call.encrypts_credentials || access.check_v1().is_ok();
+            if !fits {
+                log::error!("ALERT instance {id}: its access data has no room in V1, the query is answered without");
+                alert::raise(Alarm::AccessNoRoom { instance_id: id.clone() });
+            }
+            fits
+        });
+        let product = instance.as_ref().and_then(|instance| settings.product_of(instance)).or(entry);
+        let usage = instance.as_ref().map(|instance| usage_of(tx, instance)).transpose()?.unwrap_or_default();
+        match instance.map(|instance| instance.life.status) {
+            _ if is_test => {
+                let values = PlaceholderValues { instance_id: id, ..PlaceholderValues::default() };
+                let access = access.or_else(|| fulfilment::demonstration_access(product, &values));
+                let usage = vec![nothing_used()];
+                found.push(InstanceInfo { instance_id: id.clone(), access, usage });
+            }
+            Some(Status::Active | Status::Frozen) => {
+                found.push(InstanceInfo { instance_id: id.clone(), access, usage });
+            }
+            // Where there is no "processing", nobody knows the id yet.
+            Some(Status::Creating) => creating = call.may_answer_processing,
+            Some(Status::Released) | None => continue,
+        }
+        // One for the whole answer: instances of a seller are encrypted alike.
+        encrypt_type = encrypt_type.or(product.map(Product::encrypt_type));
+    }
+    let outcome = match (found.is_empty(), creating) {
+        (false, _) => Outcome::success(),
+        (true, true) => Outcome::refusal(ResultCode::PROCESSING, "the instances are still being created"),
+        (true, false) => Outcome::refusal(ResultCode::UNKNOWN_INSTANCE, "none of the instance ids exists"),
+    };
+    Ok(outcome.with(Detail::Instances { found, encrypt_type: encrypt_type.unwrap_or_default() }))
 }
 
 /// What has been used of an instance, or of a package by each on-demand instance. Where usage is charged something must
@@ -131,12 +128,13 @@ fn nothing_used() -> UsageInfo {
 
 /// What it takes to ask an application.
 #[derive(Clone, Copy)]
-struct Asker<'a> {
-    questions: &'a Pool,
-    tallies: &'a Arc<Tallies>,
+pub(super) struct Asker<'a> {
+    pub(super) questions: &'a Pool,
+    pub(super) tallies: &'a Arc<Tallies>,
 }
 
-fn check_change(
+/// Whether a change is possible at the next renewal.
+pub(super) fn check_change(
     store: &Store,
     asker: Asker<'_>,
     conversation: &Conversation,

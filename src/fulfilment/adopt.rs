@@ -63,6 +63,7 @@ pub fn adopt(tx: &Tx<'_>, event: &Event, now: Timestamp) -> Result<Adopted, Stor
         charging_mode: order.charging_mode.as_deref(),
         encrypts_credentials: order.order_line_id.is_none(),
         terms: None,
+        is_ready: false,
     };
     let cause = Cause { note: Some("koogate restore --adopt: from the application's event"), ..Cause::default() };
     let instance = tx.insert_instance(&new, cause, now)?;

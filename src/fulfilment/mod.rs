@@ -97,13 +97,10 @@ pub fn begin(
             Begun::Ready(Handout::default())
         }
         Fulfilment::Manual => Begun::Operator,
-        Fulfilment::Fixed { access, generate_password } => {
-            let password = generate_password.then(random::password).transpose().map_err(|error| error.to_string());
-            match password.and_then(|password| fill(access, &placeholder_values(instance), password)) {
-                Ok(access) => Begun::Ready(Handout { access: Some(access), license: None }),
-                Err(problem) => Begun::Misconfigured(problem),
-            }
-        }
+        Fulfilment::Fixed { access, generate_password } => match fixed(access, *generate_password, instance) {
+            Ok(handout) => Begun::Ready(handout),
+            Err(problem) => Begun::Misconfigured(problem),
+        },
         Fulfilment::Stock { name, low_stock } => from_stock(tx, name, *low_stock, instance, license, now)?,
     };
     Ok(match begun {
@@ -113,6 +110,23 @@ pub fn begin(
         },
         begun => begun,
     })
+}
+
+/// What is handed out with an instance that nobody has to make. `None`: somebody has to, or what is configured cannot be
+/// handed out; [`begin`] tells.
+pub fn at_once(product: &Product, instance: &InstanceRow) -> Option<Handout> {
+    match &product.entry().fulfilment {
+        Fulfilment::Fixed { access, generate_password } if instance.kind != Kind::License => {
+            fixed(access, *generate_password, instance).ok().filter(|handout| check(instance, handout).is_ok())
+        }
+        _ => None,
+    }
+}
+
+fn fixed(template: &AccessTemplate, generate_password: bool, instance: &InstanceRow) -> Result<Handout, String> {
+    let password = generate_password.then(random::password).transpose().map_err(|error| error.to_string())?;
+    let access = fill(template, &placeholder_values(instance), password)?;
+    Ok(Handout { access: Some(access), license: None })
 }
 
 fn from_stock(

@@ -33,6 +33,39 @@ pub struct NewInstance<'a> {
     pub encrypts_credentials: bool,
     /// What the call said that its repeats may say anew, JSON.
     pub terms: Option<&'a str>,
+    /// It is made in the transaction that records it: nobody sees it being created.
+    pub is_ready: bool,
+}
+
+impl NewInstance<'_> {
+    /// The instance as it is recorded, but for the number of its row.
+    pub fn row(&self, now: Timestamp) -> InstanceRow {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let creating = Instance {
+            status: Status::Creating,
+            status_serial: 0,
+            expire_time: self.expire_time,
+            product_id: text(self.product_id),
+            sku_code: text(self.sku_code),
+        };
+        InstanceRow {
+            row: 0,
+            environment: self.environment,
+            kind: self.kind,
+            instance_id: self.instance_id.to_owned(),
+            life: if self.is_ready { creating.after(&Change::Ready) } else { creating },
+            order_id: text(self.order_id),
+            order_line_id: text(self.order_line_id),
+            charging_mode: text(self.charging_mode),
+            front_end_url: None,
+            encrypts_credentials: self.encrypts_credentials,
+            terms: text(self.terms),
+            terms_serial: 0,
+            created_at: now,
+            ready_at: self.is_ready.then_some(now),
+            released_at: None,
+        }
+    }
 }
 
 /// A recorded instance. Secrets are read apart ([`Tx::access_of`]).
@@ -183,57 +216,41 @@ impl Tx<'_> {
         self.all(doing, &sql, (status, &filter.order_id, environment, limit, before), read_row)
     }
 
-    /// Creates an instance in status `creating`, with the first row of its history.
+    /// Creates an instance with the beginning of its history.
     pub fn insert_instance(
         &self,
         new: &NewInstance<'_>,
         cause: Cause<'_>,
         now: Timestamp,
     ) -> Result<InstanceRow, StoreError> {
-        let row = self.insert(
+        let mut created = new.row(now);
+        created.row = self.insert(
             "create the instance",
-            "INSERT INTO instance (environment, kind, instance_id, status, order_id, order_line_id, product_id, \
-             sku_code, expire_time, created_at, encrypts_credentials, terms, charging_mode) \
-             VALUES (?1, ?2, ?3, 'creating', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            "INSERT INTO instance (environment, kind, instance_id, status, status_serial, order_id, order_line_id, \
+             product_id, sku_code, expire_time, created_at, ready_at, encrypts_credentials, terms, charging_mode) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
             (
                 new.environment.as_str(),
                 new.kind.as_str(),
                 new.instance_id,
+                created.life.status.as_str(),
+                created.life.status_serial,
                 new.order_id,
                 new.order_line_id,
                 new.product_id,
                 new.sku_code,
                 new.expire_time.map(millis),
                 millis(now),
+                created.ready_at.map(millis),
                 new.encrypts_credentials,
                 new.terms,
                 new.charging_mode,
             ),
         )?;
-        let created = InstanceRow {
-            row,
-            environment: new.environment,
-            kind: new.kind,
-            instance_id: new.instance_id.to_owned(),
-            life: Instance {
-                status: Status::Creating,
-                status_serial: 0,
-                expire_time: new.expire_time,
-                product_id: new.product_id.map(str::to_owned),
-                sku_code: new.sku_code.map(str::to_owned),
-            },
-            order_id: new.order_id.map(str::to_owned),
-            order_line_id: new.order_line_id.map(str::to_owned),
-            charging_mode: new.charging_mode.map(str::to_owned),
-            front_end_url: None,
-            encrypts_credentials: new.encrypts_credentials,
-            terms: new.terms.map(str::to_owned),
-            terms_serial: 0,
-            created_at: now,
-            ready_at: None,
-            released_at: None,
-        };
-        self.add_history(&created, "created", cause, now)?;
+        self.add_history(created.row, ("created", Status::Creating, new.expire_time), cause, now)?;
+        if new.is_ready {
+            self.add_history(created.row, (Change::Ready.word(), created.life.status, new.expire_time), cause, now)?;
+        }
         Ok(created)
     }
 
@@ -277,7 +294,7 @@ impl Tx<'_> {
                 after.terms_serial,
             ),
         )?;
-        self.add_history(&after, change.word(), cause, now)?;
+        self.add_history(after.row, (change.word(), life.status, life.expire_time), cause, now)?;
         Ok(after)
     }
 
@@ -309,14 +326,15 @@ impl Tx<'_> {
             "UPDATE instance SET product_id = ?2, sku_code = ?3, expire_time = ?4, charging_mode = ?5 WHERE id = ?1",
             (after.row, &life.product_id, &life.sku_code, life.expire_time.map(millis), &after.charging_mode),
         )?;
-        self.add_history(&after, "described", cause, now)?;
+        self.add_history(after.row, ("described", life.status, life.expire_time), cause, now)?;
         Ok(after)
     }
 
+    /// `change`: its word, and status and expiry after it.
     fn add_history(
         &self,
-        after: &InstanceRow,
-        change: &str,
+        instance: i64,
+        (change, status, expire_time): (&str, Status, Option<Timestamp>),
         cause: Cause<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -326,11 +344,11 @@ impl Tx<'_> {
              VALUES (?1, (SELECT coalesce(max(serial), 0) + 1 FROM instance_history WHERE instance = ?1), \
              ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             (
-                after.row,
+                instance,
                 millis(now),
                 change,
-                after.life.status.as_str(),
-                after.life.expire_time.map(millis),
+                status.as_str(),
+                expire_time.map(millis),
                 cause.exchange,
                 cause.job,
                 cause.note,

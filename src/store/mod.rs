@@ -25,6 +25,7 @@ mod license;
 mod lock;
 mod login;
 mod migrate;
+mod mover;
 mod numbers;
 mod open;
 mod open_api;

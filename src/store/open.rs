@@ -138,6 +138,15 @@ pub(super) fn read_only(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// A connection that only moves the log. It makes the database last before the log is written over.
+pub(super) fn for_moving(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(path)?;
+    connection
+        .execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -64;")
+        .map_err(StoreError::sqlite("open for moving the WAL"))?;
+    Ok(connection)
+}
+
 /// Leaves the database as one file without a log, where no other process has it open: to be called when nobody else in
 /// this process reads it any more.
 pub(super) fn close(opened: Opened, path: &Path) -> Result<(), StoreError> {
@@ -174,7 +183,7 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, OpenError> {
+fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let doing = "open the database";
     let connection = Connection::open_with_flags(path, flags).map_err(StoreError::sqlite(doing))?;

@@ -1,7 +1,7 @@
 //! The write-ahead log: when it is moved into the database file, and how far it may grow.
 //!
 //! SQLite's own checkpoints are off. The one process that has the database alone moves the log after a number of pages
-//! and when there is nothing else to do. A reader that stays (a snapshot, a forgotten shell) holds the move back and the
+//! (`mover` does the bulk of it while commits go on) and when there is nothing else to do. A reader that stays (a snapshot, a forgotten shell) holds the move back and the
 //! log grows; once it has become large, it is cut as soon as the readers let go.
 //!
 //! Litestream follows the log and copies it elsewhere. While it runs it reads all the time, and moves the log itself. When
@@ -16,9 +16,16 @@ use rusqlite::Connection;
 
 use super::StoreError;
 use super::lock::beside;
+use super::mover::Mover;
 
 /// After so many new pages (of 4 KiB) the log is moved.
 const MOVE_AFTER: i64 = 4096;
+
+/// When it has grown by so many more while it was moved, commits wait for that.
+const WAIT_AFTER: i64 = 3072;
+
+/// Up to so many pages are moved by the writer itself: a few milliseconds, and the next commit can begin the log anew.
+const LEFT_TO_WRITER: i64 = 256;
 
 /// A log of so many pages is cut, not only written over from its beginning.
 const CUT_FROM: i64 = 16 * 1024;
@@ -46,14 +53,24 @@ pub(super) struct Progress {
     pub(super) moved: i64,
 }
 
-/// Decides when the log is moved.
-#[derive(Debug, Default)]
+/// Decides when the log is moved, and by whom: the bulk of it by a thread of its own while commits go on, what has come
+/// meanwhile by the writer, whose next commit can then begin the log anew. A log that grows faster than it is moved is
+/// waited for.
+#[derive(Debug)]
 pub(super) struct Checkpointer {
+    mover: Mover,
     /// Pages in the log when it was last tried: while a reader holds it back, each try must be worth it.
     tried_at: i64,
+    /// Pages that the mover's last pass was to move.
+    asked: i64,
 }
 
 impl Checkpointer {
+    /// For the process that has the database alone.
+    pub(super) fn new(mover: Mover) -> Self {
+        Self { mover, tried_at: 0, asked: 0 }
+    }
+
     /// After a commit: moves the log if it has grown enough.
     pub(super) fn after_commit(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let Progress { pages, moved } = progress(connection)?;
@@ -61,10 +78,32 @@ impl Checkpointer {
             // It was written over from its beginning.
             self.tried_at = 0;
         }
-        if pages - self.tried_at < MOVE_AFTER || moved == pages {
+        let is_late = pages - self.tried_at >= WAIT_AFTER;
+        let pass = if is_late { self.mover.wait() } else { self.mover.finished() };
+        match pass {
+            Some(pass) => self.after_pass(connection, pass?),
+            None if self.mover.is_busy() || pages - self.tried_at < MOVE_AFTER || moved == pages => Ok(()),
+            None => {
+                self.tried_at = pages;
+                heed_follower(connection)?;
+                self.ask(pages - moved);
+                Ok(())
+            }
+        }
+    }
+
+    /// The mover has done what it could.
+    fn after_pass(&mut self, connection: &Connection, pass: Progress) -> Result<(), StoreError> {
+        if pass.moved < pass.pages {
+            // A reader holds the rest back. It may have let go meanwhile; what can be cut, is.
+            return self.run(connection);
+        }
+        let Progress { pages, moved } = progress(connection)?;
+        let left = pages - moved;
+        if left > LEFT_TO_WRITER && left <= self.asked / 2 {
+            self.ask(left);
             return Ok(());
         }
-        self.tried_at = pages;
         self.run(connection)?;
         if is_followed(connection)? && progress(connection)?.pages >= pages {
             std::thread::sleep(FOLLOWER_TURN);
@@ -72,8 +111,17 @@ impl Checkpointer {
         Ok(())
     }
 
+    fn ask(&mut self, pages: i64) {
+        self.asked = pages;
+        self.mover.begin();
+    }
+
     /// Nothing else to do: moves what there is.
     pub(super) fn when_idle(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        if self.mover.is_busy() {
+            // The next commit, or the next idle moment, sees what it has come to.
+            return self.mover.finished().transpose().map(drop);
+        }
         let Progress { pages, moved } = progress(connection)?;
         if moved == pages && pages < CUT_FROM {
             return Ok(());

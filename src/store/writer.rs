@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::commits::{CommitsNow, Counts, Tallies};
 use super::health::{Fault, Health};
+use super::mover::Mover;
 use super::open::{self, Opened, Settings};
 use super::pending::{Pending, Promise};
 use super::wal::{self, Checkpointer};
@@ -82,13 +83,17 @@ impl Writer {
             turns: AtomicU64::new(0),
         });
         let fault = Fault::default();
+        // Beside a server that is the server's work.
+        let is_alone = opened.lock.is_some();
+        let mover = is_alone.then(|| Mover::start(settings.path.clone())).transpose()?;
+        let checkpointer = mover.map(Checkpointer::new);
         let state = State {
             opened,
             sealing,
             queue: Arc::clone(&queue),
             batch: settings.commit_batch,
             path: settings.path.clone(),
-            checkpointer: Checkpointer::default(),
+            checkpointer,
             health: Health::new(fault.clone()),
         };
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || state.serve())?;
@@ -206,7 +211,8 @@ struct State {
     queue: Arc<Queue>,
     batch: usize,
     path: PathBuf,
-    checkpointer: Checkpointer,
+    /// Of the process that has the database alone.
+    checkpointer: Option<Checkpointer>,
     health: Health,
 }
 
@@ -226,6 +232,8 @@ impl State {
                 self.try_disk();
             }
         }
+        // Its connection would stand in the way.
+        drop(self.checkpointer);
         open::close(self.opened, &self.path)
     }
 
@@ -356,14 +364,11 @@ impl State {
         statement.execute([]).map_err(StoreError::sqlite("commit")).map(drop)
     }
 
-    /// Moves the WAL when it is time to. Beside a server that is the server's work.
+    /// Moves the WAL when it is time to.
     fn checkpoint(&mut self, idle: bool) {
-        let Opened { connection, lock } = &self.opened;
-        if lock.is_none() {
-            return;
-        }
-        let moved =
-            if idle { self.checkpointer.when_idle(connection) } else { self.checkpointer.after_commit(connection) };
+        let Some(checkpointer) = &mut self.checkpointer else { return };
+        let connection = &self.opened.connection;
+        let moved = if idle { checkpointer.when_idle(connection) } else { checkpointer.after_commit(connection) };
         self.health.moved(moved);
     }
 }

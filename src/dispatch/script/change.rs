@@ -167,6 +167,7 @@ impl Script<'_> {
             charging_mode: None,
             encrypts_credentials: call.encrypts_credentials,
             terms: None,
+            is_ready: false,
         };
         let cause = self.cause(Some("first heard of by this call"))?;
         let instance = self.tx.insert_instance(&new, cause, self.now)?;

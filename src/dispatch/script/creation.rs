@@ -66,10 +66,14 @@ impl Script<'_> {
         if product.is_none() && !is_test {
             return self.no_product(product_id, sku_code);
         }
-        let instance = match instance {
-            Some(instance) => instance,
-            None => self.new_instance(wanted)?,
+        let (instance, handout) = match instance {
+            Some(instance) => (instance, None),
+            None => self.new_instance(wanted, product)?,
         };
+        if handout.is_some() {
+            let operation = self.operation(recorded, identity, &instance, State::Done)?;
+            return self.created(&operation, &instance, wanted, handout);
+        }
         let Some(product) = product else {
             let operation = self.operation(recorded, identity, &instance, State::Done)?;
             return self.created(&operation, &instance, wanted, None);
@@ -88,7 +92,7 @@ impl Script<'_> {
     ) -> Result<Step, StoreError> {
         let instance = match instance {
             Some(instance) => instance,
-            None => self.new_instance(wanted)?,
+            None => self.new_instance(wanted, None)?.0,
         };
         let operation = self.operation(recorded, identity, &instance, State::Open)?;
         let event = events::creation(self.call, &instance, &operation.operation_id);
@@ -191,7 +195,11 @@ impl Script<'_> {
             self.tx.set_access(instance, access)?;
         }
         let cause = self.cause(None)?;
-        let mut instance = self.tx.apply(instance, &Change::Ready, cause, self.now)?;
+        let mut instance = match instance.life.status {
+            Status::Creating => self.tx.apply(instance, &Change::Ready, cause, self.now)?,
+            // It was recorded so.
+            Status::Active | Status::Frozen | Status::Released => instance.clone(),
+        };
         if let Some(terms) = wanted.terms.and_then(|told| self.new_terms(&instance, told)) {
             // An earlier call that failed named other dates.
             let change = Change::Supervise { expire_time: wanted.expire_time, terms };
@@ -202,8 +210,13 @@ impl Script<'_> {
     }
 
     /// The id is the first call's businessId, as KooGallery recommends, unless somebody has it already or no query could
-    /// name it.
-    fn new_instance(&mut self, wanted: &Wanted<'_>) -> Result<InstanceRow, StoreError> {
+    /// name it. Where `product` needs nobody to make an instance, it is written as it is when it is ready, once, with what
+    /// is to be handed out.
+    fn new_instance(
+        &mut self,
+        wanted: &Wanted<'_>,
+        product: Option<&Product>,
+    ) -> Result<(InstanceRow, Option<Handout>), StoreError> {
         let call = self.call;
         let proposed = call.business_id.as_deref().filter(|id| can_be_queried(id));
         let instance_id = match proposed {
@@ -213,7 +226,7 @@ impl Script<'_> {
         // Also where nothing is said of them yet: that they are there says that a later call, or the order, may bring them.
         let by_order = self.conversation.order_wanted(call, wanted.product_id).map(|_| Terms::new());
         let terms = wanted.terms.cloned().or(by_order).as_ref().map(supervision::stored);
-        let new = NewInstance {
+        let mut new = NewInstance {
             environment: call.environment,
             kind: call.kind,
             instance_id: &instance_id,
@@ -225,11 +238,14 @@ impl Script<'_> {
             charging_mode: call.order.as_ref().and_then(|order| order.charging_mode.as_deref()),
             encrypts_credentials: call.encrypts_credentials,
             terms: terms.as_deref(),
+            is_ready: false,
         };
+        let handout = product.and_then(|product| fulfilment::at_once(product, &new.row(self.now)));
+        new.is_ready = handout.is_some();
         // What could not be read is for the operator to see, long after the log is gone.
         let remarks = call.remarks.join("; ");
         let cause = self.cause((!remarks.is_empty()).then_some(&remarks))?;
-        self.tx.insert_instance(&new, cause, self.now)
+        Ok((self.tx.insert_instance(&new, cause, self.now)?, handout))
     }
 }
 

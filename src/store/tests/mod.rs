@@ -98,6 +98,7 @@ fn create(tx: &Tx<'_>, order: &str) -> Result<(InstanceRow, i64), StoreError> {
         charging_mode: None,
         encrypts_credentials: false,
         terms: None,
+        is_ready: false,
     };
     let cause = Cause { exchange: Some(exchange), ..Cause::default() };
     let instance = tx.insert_instance(&new, cause, at(0))?;

@@ -220,6 +220,7 @@ fn instances(store: &Store, count: i64) {
                     charging_mode: None,
                     encrypts_credentials: false,
                     terms: None,
+                    is_ready: false,
                 };
                 let row = tx.insert_instance(&new, Cause::default(), at(number))?;
                 if number % 5 != 0 {

@@ -249,6 +249,7 @@ fn facts_about_the_instance_are_those_of_its_row() {
             charging_mode: Some("ON_DEMAND"),
             encrypts_credentials: false,
             terms: None,
+            is_ready: false,
         };
         tx.insert_instance(&test, Cause::default(), at(0))?;
         let license =
@@ -297,6 +298,7 @@ fn a_request_to_the_local_api_is_answered_record_by_record() {
                 charging_mode: Some("ON_DEMAND"),
                 encrypts_credentials: false,
                 terms: None,
+                is_ready: false,
             };
             tx.insert_instance(&new, Cause::default(), before).map(drop)
         })
