@@ -92,15 +92,11 @@ impl Checkpointer {
         }
     }
 
-    /// The mover has done what it could.
+    /// The mover has done what it could. Where a reader holds the rest back it may have let go meanwhile; what can be cut, is.
     fn after_pass(&mut self, connection: &Connection, pass: Progress) -> Result<(), StoreError> {
-        if pass.moved < pass.pages {
-            // A reader holds the rest back. It may have let go meanwhile; what can be cut, is.
-            return self.run(connection);
-        }
         let Progress { pages, moved } = progress(connection)?;
-        let left = pages - moved;
-        if left > LEFT_TO_WRITER && left <= self.asked / 2 {
+        let (left, is_held_back) = (pages - moved, pass.moved < pass.pages);
+        if !is_held_back && left > LEFT_TO_WRITER && left <= self.asked / 2 {
             self.ask(left);
             return Ok(());
         }
