@@ -87,8 +87,9 @@ parentPort.on("message", (call) => {
   }
   const { id, requestLine, body, now } = call;
   try {
-    // The bytes have come as a plain Uint8Array.
-    parentPort.postMessage({ id, reply: store.exchange(requestLine, Buffer.from(body.buffer, body.byteOffset, body.length), now) });
+    // A Buffer comes out of a message as a plain Uint8Array.
+    const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
+    parentPort.postMessage({ id, reply: store.exchange(requestLine, bytes, now) });
   } catch (error) {
     parentPort.postMessage({ id, error });
   }
