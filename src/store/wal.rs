@@ -78,70 +78,85 @@ impl Checkpointer {
             // It was written over from its beginning.
             self.tried_at = 0;
         }
-        let is_late = pages - self.tried_at >= WAIT_AFTER;
+        let is_late = pages - self.tried_at >= WAIT_AFTER.max(self.asked / 2);
         let pass = if is_late { self.mover.wait() } else { self.mover.finished() };
         match pass {
             Some(pass) => self.after_pass(connection, pass?),
             None if self.mover.is_busy() || pages - self.tried_at < MOVE_AFTER || moved == pages => Ok(()),
             None => {
                 self.tried_at = pages;
-                heed_follower(connection)?;
-                self.ask(pages - moved);
-                Ok(())
+                self.ask(connection, pages - moved)
             }
         }
     }
 
-    /// The mover has done what it could. Where a reader holds the rest back it may have let go meanwhile; what can be cut, is.
+    /// The mover has done what it could.
     fn after_pass(&mut self, connection: &Connection, pass: Progress) -> Result<(), StoreError> {
         let Progress { pages, moved } = progress(connection)?;
-        let (left, is_held_back) = (pages - moved, pass.moved < pass.pages);
-        if !is_held_back && left > LEFT_TO_WRITER && left <= self.asked / 2 {
-            self.ask(left);
-            return Ok(());
+        let left = pages - moved;
+        if pass.moved < pass.pages {
+            // A reader holds the rest back, and it is tried again when the log has grown once more.
+            warn_of_size(pages, left);
+        } else if left > LEFT_TO_WRITER && left > self.asked / 2 && self.asked > 2 * MOVE_AFTER {
+            // A reader has let go of a log that had become large: never the writer's work.
+            self.tried_at = pages;
+            return self.ask(connection, left);
+        } else if left > LEFT_TO_WRITER && left <= self.asked / 2 {
+            return self.ask(connection, left);
+        } else {
+            self.run(connection)?;
         }
-        self.run(connection)?;
         if is_followed(connection)? && progress(connection)?.pages >= pages {
             std::thread::sleep(FOLLOWER_TURN);
         }
         Ok(())
     }
 
-    fn ask(&mut self, pages: i64) {
+    fn ask(&mut self, connection: &Connection, pages: i64) -> Result<(), StoreError> {
+        heed_follower(connection)?;
         self.asked = pages;
         self.mover.begin();
+        Ok(())
     }
 
     /// Nothing else to do: moves what there is.
     pub(super) fn when_idle(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        if self.mover.is_busy() {
-            // The next commit, or the next idle moment, sees what it has come to.
-            return self.mover.finished().transpose().map(drop);
+        if let Some(pass) = self.mover.finished() {
+            return self.after_pass(connection, pass?);
         }
         let Progress { pages, moved } = progress(connection)?;
-        if moved == pages && pages < CUT_FROM {
-            return Ok(());
+        match pages - moved {
+            _ if self.mover.is_busy() => Ok(()),
+            0 if pages < CUT_FROM => Ok(()),
+            left if left > MOVE_AFTER => self.ask(connection, left),
+            _ => self.run(connection),
         }
-        self.run(connection)
     }
 
+    /// Moves the rest, and cuts a log that has become large.
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
         heed_follower(connection)?;
         let Progress { pages, moved } = checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
-        if pages < CUT_FROM {
+        warn_of_size(pages, pages - moved);
+        if pages < CUT_FROM || moved < pages {
+            // A reader that stays makes a cut impossible: waiting for it would only hold answers up.
             return Ok(());
         }
         connection.busy_timeout(CUT_PATIENCE).map_err(StoreError::sqlite("cut the WAL"))?;
         let cut = checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)");
         connection.busy_timeout(PATIENCE).map_err(StoreError::sqlite("cut the WAL"))?;
-        if pages >= WARN_FROM && cut?.pages > 0 {
-            let (size, held) = (pages / 256, (pages - moved) / 256);
-            log::warn!(
-                "the WAL has grown to {size} MiB, {held} MiB of it held back by a reader: is a sqlite3 shell or another \
-                 program reading the database all the time? Is Litestream stuck?"
-            );
-        }
-        Ok(())
+        cut.map(drop)
+    }
+}
+
+/// Says that a log of so many pages is held back, so many of them, by a reader.
+fn warn_of_size(pages: i64, held: i64) {
+    if pages >= WARN_FROM && held > 0 {
+        let (size, held) = (pages / 256, held / 256);
+        log::warn!(
+            "the WAL has grown to {size} MiB, {held} MiB of it held back by a reader: a snapshot of a large database, or is a \
+             sqlite3 shell or another program reading the database all the time? Is Litestream stuck?"
+        );
     }
 }
 
