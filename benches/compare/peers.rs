@@ -19,6 +19,7 @@ use crate::process::Process;
 pub const OURS: &str = "koogate";
 
 /// Something that can be started.
+#[derive(Clone)]
 pub struct Peer {
     pub name: String,
     program: Program,
@@ -26,6 +27,7 @@ pub struct Peer {
     pub tls: bool,
 }
 
+#[derive(Clone)]
 enum Program {
     Koogate,
     Axum { binary: PathBuf, mode: &'static str },

@@ -96,7 +96,7 @@ fn ratios(contest: &Contest, figure: &Figure) {
 /// Memory, start, disk.
 fn appliances(contest: &Contest) {
     println!(
-        "\n| server | memory after 2,000 orders, MiB | after the run, MiB | start to first answer, ms (least-most) | bytes on disk an exchange | exchanges |"
+        "\n| server | memory after 2,000 orders, MiB | after the run, MiB | start to first answer, ms (least-most) | bytes on disk an exchange | exchanges of the run |"
     );
     println!("| --- | ---: | ---: | ---: | ---: | ---: |");
     for contestant in &contest.contestants {
@@ -108,7 +108,7 @@ fn appliances(contest: &Contest) {
             contestant.memory_at_first,
             end.memory,
             spread(&starts(contestant), 0),
-            end.bytes_per_exchange,
+            contestant.bytes_per_exchange,
             end.exchanges,
         );
     }
@@ -121,7 +121,7 @@ fn appliances(contest: &Contest) {
         "\nkoogate first: memory {}, start {}, disk {}",
         first(|contestant| contestant.end.map_or(f64::INFINITY, |end| end.memory)),
         first(|contestant| median(&starts(contestant))),
-        first(|contestant| contestant.end.map_or(f64::INFINITY, |end| end.bytes_per_exchange)),
+        first(|contestant| contestant.bytes_per_exchange),
     );
 }
 
@@ -139,7 +139,7 @@ fn writer(contest: &Contest, alone: &[Alone]) {
     println!("| writer alone, {THREADS} callers, a second | | {} | |", spread(&rates, 0));
     println!("| its CPU a call, µs | | {} | |", spread(&cpu, 0));
     let met = yes(median(&ratios) >= OF_THE_WRITER);
-    println!("| koogate by HTTP, {scenario} / writer alone | {OF_THE_WRITER} | {} | {met} |", spread(&ratios, 2));
+    println!("| koogate by HTTP ({scenario}) / writer alone | {OF_THE_WRITER} | {} | {met} |", spread(&ratios, 2));
 }
 
 /// Those that can be measured in a scenario.

@@ -18,8 +18,8 @@ use crate::journal;
 use crate::peers::{Identity, LeftOut, OURS, Peer};
 use crate::process::Process;
 
-/// So many operations are recorded before, to be repeated and asked about.
-const RECORDED: u64 = 2000;
+/// So many operations are recorded before, to be repeated and asked about. What the disk is charged with is as many of each.
+pub const RECORDED: u64 = 2000;
 
 /// What is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +47,9 @@ impl fmt::Display for Scenario {
             Load::Query => "query",
             Load::Mixed => "mix",
         };
-        let tls = if self.tls { ", TLS" } else { "" };
+        let tls = if self.tls { " TLS" } else { "" };
         let connections = if self.connection_per_call { "per call" } else { "kept" };
-        write!(f, "{load}, {} {connections}{tls}", self.connections)
+        write!(f, "{load} {} {connections}{tls}", self.connections)
     }
 }
 
@@ -83,13 +83,15 @@ pub struct Contestant {
     pub starts: Vec<Duration>,
     pub memory_at_first: f64,
     pub end: Option<End>,
+    /// Of its database after as many purchases, repeats and queries.
+    pub bytes_per_exchange: f64,
 }
 
 /// What was found after the last answer.
 #[derive(Debug, Clone, Copy)]
 pub struct End {
     pub memory: f64,
-    pub bytes_per_exchange: f64,
+    pub bytes: u64,
     pub exchanges: u64,
 }
 
@@ -114,6 +116,7 @@ impl Contestant {
             starts,
             memory_at_first: 0.0,
             end: None,
+            bytes_per_exchange: 0.0,
         };
         let mut recorded = Vec::new();
         let scenario =
@@ -180,7 +183,22 @@ impl Contestant {
         if exchanges != self.answers {
             return Err(left_out(format!("{} answers, but {exchanges} rows in its journal", self.answers)));
         }
-        self.end = Some(End { memory, bytes_per_exchange: bytes as f64 / exchanges as f64, exchanges });
+        self.end = Some(End { memory, bytes, exchanges });
+        Ok(())
+    }
+
+    /// Has another process of the peer record as many calls of each kind, and looks at its files after the end: in the rounds
+    /// everyone has answered another mix.
+    pub fn measure_disk(&mut self, identity: &Identity) -> Result<(), LeftOut> {
+        let mut other = Self::enter(self.peer.clone(), identity)?;
+        let scenario = Scenario { load: Load::New, connections: 8, connection_per_call: false, tls: self.peer.tls };
+        for work in [Work::Replay(&other.recorded), Work::Query(&other.recorded)] {
+            let measured = other.drive(&scenario, Length::Answers(RECORDED), work, identity);
+            let left_out = |reason| LeftOut { name: self.peer.name.clone(), reason };
+            other.answers += measured.map_err(left_out)?.answers;
+        }
+        other.finish()?;
+        self.bytes_per_exchange = other.end.map_or(0.0, |end| end.bytes as f64 / end.exchanges as f64);
         Ok(())
     }
 
@@ -241,9 +259,10 @@ impl Contest {
         }
     }
 
-    /// Ends all servers.
+    /// Ends all servers, then looks at their disks.
     pub fn finish(&mut self) {
         self.each(|contestant, _| contestant.finish());
+        self.each(Contestant::measure_disk);
     }
 
     /// Has each do something that may put it out.

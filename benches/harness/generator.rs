@@ -188,7 +188,7 @@ impl Watch {
     }
 
     fn reading(&self, at: Instant) -> Reading {
-        Reading { at, server_cpu: machine::cpu_time(self.pid), own_cpu: machine::cpu_time(std::process::id()) }
+        Reading { at, server_cpu: machine::cpu_time(self.pid), own_cpu: machine::own_cpu_time() }
     }
 
     fn measured(mut self) -> Measured {

@@ -30,6 +30,11 @@ pub fn cpu_time(pid: u32) -> Duration {
     TICK * family(pid).iter().map(|process| process.ticks).sum()
 }
 
+/// The same of this process without its children: the servers are among them.
+pub fn own_cpu_time() -> Duration {
+    TICK * Process::read(std::process::id()).unwrap().own_ticks
+}
+
 /// Memory of a process: all that is resident, and the part that is its own (no file behind it), in MiB.
 pub fn memory(pid: u32) -> (f64, f64) {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -53,7 +58,9 @@ fn mebibytes(text: &str, name: &str) -> Option<f64> {
 
 struct Process {
     pid: u32,
+    /// Its own, and those of children it has waited for.
     ticks: u32,
+    own_ticks: u32,
 }
 
 /// A process and those it has begotten. Children that end while this looks are left out.
@@ -77,8 +84,8 @@ impl Process {
         // The name of the process, in parentheses, may hold blanks; utime, stime and those of children that have been
         // waited for are the 12th to 15th field after it.
         let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().collect();
-        let ticks = fields.get(11..15)?.iter().map(|field| field.parse::<u32>().unwrap()).sum();
-        Some(Self { pid, ticks })
+        let sum = |fields: &[&str]| fields.iter().map(|field| field.parse::<u32>().unwrap()).sum();
+        Some(Self { pid, ticks: sum(fields.get(11..15)?), own_ticks: sum(&fields[11..13]) })
     }
 }
 
