@@ -3,7 +3,7 @@
 //!
 //!     cargo bench --bench compare                    # everything, below twenty minutes: tables here, pictures in docs/images
 //!     cargo bench --bench compare -- --quick         # one short round, pictures in target/compare/images
-//!     cargo bench --bench compare -- --only TLS      # scenarios, or peers, whose name holds a word (several: a,b)
+//!     cargo bench --bench compare -- --only new,axum # scenarios and peers whose name holds one of these words
 //!     cargo bench --bench compare -- --rounds 9      # more rounds
 //!     cargo bench --bench compare -- --no-peers      # koogate alone
 //!
