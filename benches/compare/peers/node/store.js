@@ -15,7 +15,7 @@ class Store {
     this.database = new Database(file, { timeout: 10_000 });
     this.database.exec(readFileSync(SCHEMA, "utf8"));
     this.database.pragma("synchronous = FULL");
-    this.database.pragma("cache_size = -65536");
+    this.database.pragma("cache_size = -16000");
     const prepare = (sql) => this.database.prepare(sql);
     this.known = prepare("SELECT answer, body_sign FROM operation WHERE order_id = ? AND order_line_id = ?");
     this.keep = prepare("INSERT INTO operation VALUES (?, ?, ?, ?, ?)");
@@ -87,8 +87,9 @@ parentPort.on("message", (call) => {
   }
   const { id, requestLine, body, now } = call;
   try {
-    // The bytes have come as a plain Uint8Array.
-    parentPort.postMessage({ id, reply: store.exchange(requestLine, Buffer.from(body.buffer, body.byteOffset, body.length), now) });
+    // A Buffer comes out of a message as a plain Uint8Array.
+    const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
+    parentPort.postMessage({ id, reply: store.exchange(requestLine, bytes, now) });
   } catch (error) {
     parentPort.postMessage({ id, error });
   }
