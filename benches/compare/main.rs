@@ -36,6 +36,7 @@ fn main() {
         return writer_alone::run(&arguments[1..]);
     }
     let options = Options::read(&arguments);
+    process::end_when_interrupted();
     let (folder, writer_folder) = (machine::scratch(), machine::scratch());
     let prepared = peers::prepare(options.with_peers);
     facts::print(folder.path(), &prepared.versions);

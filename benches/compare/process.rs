@@ -5,16 +5,39 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// A server that takes longer to start does not work.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that takes longer to end is killed.
 const END_PATIENCE: Duration = Duration::from_secs(120);
+
+/// The process groups of the servers that run.
+static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Whoever interrupts the benchmark interrupts the servers, which are in groups of their own and would stay.
+pub fn end_when_interrupted() {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted)).unwrap();
+    }
+    std::thread::spawn(move || {
+        while !interrupted.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        for group in GROUPS.lock().unwrap().iter() {
+            let _ = kill_process_group(*group, Signal::KILL);
+        }
+        std::process::exit(130);
+    });
+}
 
 /// A running server; killed with its children when dropped.
 pub struct Process {
@@ -28,6 +51,7 @@ impl Process {
     pub fn start(mut command: Command) -> Result<Self, String> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+        GROUPS.lock().unwrap().push(Pid::from_child(&child));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (sender, log) = channel();
         // Reads to the end, so that the pipe never fills.
@@ -78,7 +102,7 @@ impl Process {
     }
 
     fn group(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed()).unwrap()
+        Pid::from_child(&self.child)
     }
 }
 
@@ -86,6 +110,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = kill_process_group(self.group(), Signal::KILL);
         let _ = self.child.wait();
+        GROUPS.lock().unwrap().retain(|group| *group != self.group());
     }
 }
 
