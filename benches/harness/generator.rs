@@ -1,14 +1,19 @@
-//! The load generator: one thread, epoll, one request in flight on each keep-alive connection. It shares the cores with
-//! the server, so what it saves the server gets.
+//! The load generator: one thread, epoll, one request in flight on each connection. It shares the cores with the server,
+//! so what it saves the server gets.
+//!
+//! A connection is kept, or there is another one for each call, as [`Target`] says; then the time of a call begins before
+//! its connection does. HTTPS is spoken where the target has a certificate.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
+use rustls::ClientConfig;
 
 use super::calls::{Caller, Ticket};
+use super::line::Line;
 use super::machine;
 
 /// What is found slower than this hangs.
@@ -23,6 +28,19 @@ pub enum Length {
     Answers(u64),
 }
 
+/// What is called, and how.
+#[derive(Clone)]
+pub struct Target {
+    /// Where.
+    pub address: SocketAddr,
+    /// The process whose CPU time is taken, with its children.
+    pub pid: u32,
+    /// HTTPS, as [`super::line::client_config`] makes it.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// Another connection for each call.
+    pub connection_per_call: bool,
+}
+
 /// What a drive found.
 #[derive(Debug, Clone)]
 pub struct Measured {
@@ -32,10 +50,14 @@ pub struct Measured {
     pub p50: f64,
     /// 99 of 100 answers took no longer, in microseconds.
     pub p99: f64,
+    /// 999 of 1000 answers took no longer, in microseconds.
+    pub p999: f64,
     /// CPU time of the server for one answer, in microseconds.
     pub server_cpu: f64,
     /// CPU time of the generator for one answer, in microseconds.
     pub own_cpu: f64,
+    /// Answers that came at all: measured, while it warmed up, and after the end was decided.
+    pub answers: u64,
 }
 
 /// An answer in the connection's buffer.
@@ -45,16 +67,28 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
-/// Calls the server `pid` over `connections` connections at once.
+/// Calls the server `pid` over `connections` kept connections at once.
 pub fn drive(address: SocketAddr, pid: u32, connections: usize, length: Length, caller: &mut Caller<'_>) -> Measured {
+    drive_at(&Target { address, pid, tls: None, connection_per_call: false }, connections, length, caller)
+}
+
+/// Calls a target over `connections` connections at once.
+pub fn drive_at(target: &Target, connections: usize, length: Length, caller: &mut Caller<'_>) -> Measured {
+    caller.close_after_each(target.connection_per_call);
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
-    let mut lines: Vec<Connection> = (0..connections).map(|_| Connection::open(address)).collect();
-    for (line, number) in lines.iter_mut().zip(0..) {
-        let data = epoll::EventData::new_u64(number);
-        epoll::add(&epoll, &line.stream, data, epoll::EventFlags::IN).unwrap();
-        line.send(caller);
+    let watched = |line: &Line, number| {
+        epoll::add(&epoll, line.socket(), epoll::EventData::new_u64(number), epoll::EventFlags::IN).unwrap();
+    };
+    let mut lines: Vec<(Line, Ticket)> = Vec::with_capacity(connections);
+    let mut request = Vec::with_capacity(2048);
+    for number in 0..connections {
+        let ticket = caller.write_next(&mut request);
+        let mut line = Line::open(target.address, target.tls.as_ref());
+        watched(&line, number as u64);
+        line.send(&request);
+        lines.push((line, ticket));
     }
-    let mut watch = Watch::new(pid, length);
+    let mut watch = Watch::new(target.pid, length);
     let mut events = Vec::with_capacity(connections);
     let mut open = connections;
     while open > 0 {
@@ -63,54 +97,30 @@ pub fn drive(address: SocketAddr, pid: u32, connections: usize, length: Length, 
         let ready = epoll::wait(&epoll, spare_capacity(&mut events), Some(&patience)).unwrap();
         assert!(ready > 0, "no answer for {PATIENCE:?}");
         for event in &events {
-            let line = &mut lines[usize::try_from(event.data.u64()).unwrap()];
-            if !line.receive() {
+            let (line, ticket) = &mut lines[usize::try_from(event.data.u64()).unwrap()];
+            line.receive();
+            let Some(answer) = parse(line.inbox()) else { continue };
+            let now = Instant::now();
+            caller.check(*ticket, &answer);
+            let goes_on = watch.goes_on(now, now - line.begun());
+            if !goes_on || target.connection_per_call {
+                line.close();
+                epoll::delete(&epoll, line.socket()).unwrap();
+            }
+            if !goes_on {
+                open -= 1;
                 continue;
             }
-            let now = Instant::now();
-            caller.check(line.ticket, &parse(&line.inbox).unwrap());
-            if watch.goes_on(now, now - line.sent) {
-                line.send(caller);
-            } else {
-                open -= 1;
+            // Before the clock of the next call starts: KooGallery signs on a machine of its own.
+            *ticket = caller.write_next(&mut request);
+            if target.connection_per_call {
+                *line = Line::open(target.address, target.tls.as_ref());
+                watched(line, event.data.u64());
             }
+            line.send(&request);
         }
     }
     watch.measured()
-}
-
-struct Connection {
-    stream: TcpStream,
-    outbox: Vec<u8>,
-    inbox: Vec<u8>,
-    ticket: Ticket,
-    sent: Instant,
-}
-
-impl Connection {
-    fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        let (outbox, inbox) = (Vec::with_capacity(2048), Vec::with_capacity(16 << 10));
-        Self { stream, outbox, inbox, ticket: Ticket::default(), sent: Instant::now() }
-    }
-
-    fn send(&mut self, caller: &mut Caller<'_>) {
-        self.ticket = caller.write_next(&mut self.outbox);
-        self.inbox.clear();
-        self.sent = Instant::now();
-        self.stream.write_all(&self.outbox).unwrap();
-    }
-
-    /// Reads once, which does not block after epoll; whether the answer is whole.
-    fn receive(&mut self) -> bool {
-        let start = self.inbox.len();
-        self.inbox.resize(start + (8 << 10), 0);
-        let count = self.stream.read(&mut self.inbox[start..]).unwrap();
-        assert!(count > 0, "the server closed the connection");
-        self.inbox.truncate(start + count);
-        parse(&self.inbox).is_some()
-    }
 }
 
 /// `None` while there is more to come.
@@ -136,6 +146,7 @@ struct Watch {
     begun: Option<Reading>,
     ended: Option<Reading>,
     latencies: Vec<Duration>,
+    answers: u64,
 }
 
 /// Clocks at one instant.
@@ -152,11 +163,12 @@ impl Watch {
             Length::Answers(_) => Duration::ZERO,
         };
         let measure_from = Instant::now() + warm_up;
-        Self { pid, length, measure_from, begun: None, ended: None, latencies: Vec::new() }
+        Self { pid, length, measure_from, begun: None, ended: None, latencies: Vec::new(), answers: 0 }
     }
 
     /// Counts an answer; false when no more requests are to be sent.
     fn goes_on(&mut self, now: Instant, latency: Duration) -> bool {
+        self.answers += 1;
         match &self.begun {
             _ if self.ended.is_some() => {}
             None if now >= self.measure_from => self.begun = Some(self.reading(now)),
@@ -176,7 +188,7 @@ impl Watch {
     }
 
     fn reading(&self, at: Instant) -> Reading {
-        Reading { at, server_cpu: machine::cpu_time(self.pid), own_cpu: machine::cpu_time(std::process::id()) }
+        Reading { at, server_cpu: machine::cpu_time(self.pid), own_cpu: machine::own_cpu_time() }
     }
 
     fn measured(mut self) -> Measured {
@@ -184,13 +196,15 @@ impl Watch {
         self.latencies.sort_unstable();
         let count = self.latencies.len();
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
-        let percentile = |hundredths: usize| micros(self.latencies[count * hundredths / 100]);
+        let percentile = |thousandths: usize| micros(self.latencies[count * thousandths / 1000]);
         Measured {
             rate: count as f64 / (ended.at - begun.at).as_secs_f64(),
-            p50: percentile(50),
-            p99: percentile(99),
+            p50: percentile(500),
+            p99: percentile(990),
+            p999: percentile(999),
             server_cpu: micros(ended.server_cpu - begun.server_cpu) / count as f64,
             own_cpu: micros(ended.own_cpu - begun.own_cpu) / count as f64,
+            answers: self.answers,
         }
     }
 }

@@ -25,23 +25,68 @@ pub fn scratch() -> TempDir {
     TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-/// User and system time of a process, all its threads.
+/// User and system time of a process, all its threads, and of its children: those that run and those it has waited for.
 pub fn cpu_time(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name of the process, in parentheses, may hold blanks; utime and stime are the 12th and 13th field after it.
-    let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 1..].split_ascii_whitespace().collect();
-    let ticks: u32 = fields[11..13].iter().map(|field| field.parse::<u32>().unwrap()).sum();
-    TICK * ticks
+    TICK * family(pid).iter().map(|process| process.ticks).sum()
+}
+
+/// The same of this process without its children: the servers are among them.
+pub fn own_cpu_time() -> Duration {
+    TICK * Process::read(std::process::id()).unwrap().own_ticks
 }
 
 /// Memory of a process: all that is resident, and the part that is its own (no file behind it), in MiB.
 pub fn memory(pid: u32) -> (f64, f64) {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let of = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.split_ascii_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
+    (mebibytes(&status, "VmRSS:").unwrap(), mebibytes(&status, "RssAnon:").unwrap())
+}
+
+/// Resident memory of a process and its children in MiB. A page that several share counts once (PSS).
+pub fn shared_memory(pid: u32) -> f64 {
+    let of = |process: &Process| {
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", process.pid)).unwrap_or_default();
+        mebibytes(&rollup, "Pss:").unwrap_or_default()
     };
-    (of("VmRSS:"), of("RssAnon:"))
+    family(pid).iter().map(of).sum()
+}
+
+/// A line of kibibytes in a file of the kernel's.
+fn mebibytes(text: &str, name: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.split_ascii_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
+}
+
+struct Process {
+    pid: u32,
+    /// Its own, and those of children it has waited for.
+    ticks: u32,
+    own_ticks: u32,
+}
+
+/// A process and those it has begotten. Children that end while this looks are left out.
+fn family(pid: u32) -> Vec<Process> {
+    let mut members: Vec<Process> = Process::read(pid).into_iter().collect();
+    let mut looked_at = 0;
+    while let Some(parent) = members.get(looked_at).map(|process| process.pid) {
+        // A thread's children are listed with it. Most processes have none.
+        for task in fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            members.extend(children.split_ascii_whitespace().filter_map(|pid| Process::read(pid.parse().ok()?)));
+        }
+        looked_at += 1;
+    }
+    members
+}
+
+impl Process {
+    fn read(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name of the process, in parentheses, may hold blanks; utime, stime and those of children that have been
+        // waited for are the 12th to 15th field after it.
+        let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().collect();
+        let sum = |fields: &[&str]| fields.iter().map(|field| field.parse::<u32>().unwrap()).sum();
+        Some(Self { pid, ticks: sum(fields.get(11..15)?), own_ticks: sum(&fields[11..13]) })
+    }
 }
 
 /// The median time of a flush (append 4 KiB, fdatasync) in a folder.

@@ -115,7 +115,7 @@ pub fn serve_fixed_answer() {
 }
 
 /// Fixed fulfilment, and no snapshot but the first, so that no round has one and another not.
-fn configure(folder: &Path, commit_batch: usize) {
+pub fn configure(folder: &Path, commit_batch: usize) {
     let text = format!(
         r#"
 [server]
