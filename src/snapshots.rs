@@ -31,9 +31,6 @@ const PURGE_PAUSE: u32 = 4;
 /// No pause is longer, or a disk that stalls once would stop the purge.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How much the thread stands back where calls and it want a processor (nice): copies are proved with the time that is left.
-const PRIORITY: i32 = 10;
-
 /// Rows of test calls are kept for so long.
 const KEEP_TESTS: Duration = Duration::from_secs(3 * 24 * 3600);
 
@@ -125,8 +122,6 @@ impl Keeper {
     }
 
     fn run(&mut self) {
-        // 0: this thread. A system that does not let it stand back has it work as before.
-        let _ = rustix::process::setpriority_process(None, PRIORITY);
         let (mut snapshot_at, mut purge_at) = (Instant::now(), Instant::now());
         let mut drill_at = Instant::now() + DRILL_EVERY;
         // A server that is restarted again and again must not push the old copies out of the series.
@@ -192,7 +187,7 @@ impl Keeper {
     /// Proves the snapshot again; one that is not what it was is taken anew at once.
     fn drill(&mut self) {
         let target = self.settings.snapshot_path();
-        match snapshot::verify(&target, self.store.sealing(), Origin::Copy) {
+        match snapshot::verify_aside(&target, self.store.sealing(), Origin::Copy) {
             Ok(_) => self.ages.drill_passed(),
             Err(error) => {
                 log::error!(
@@ -210,7 +205,7 @@ impl Keeper {
         let copies = series_of(&series.directory).unwrap_or_default();
         let after_last = copies.iter().find(|copy| Some(*copy) > self.drilled.as_ref());
         let Some(next) = after_last.or(copies.first()) else { return };
-        match snapshot::verify(next, self.store.sealing(), Origin::Copy) {
+        match snapshot::verify_aside(next, self.store.sealing(), Origin::Copy) {
             Ok(_) => self.ages.drill_passed(),
             Err(error) => {
                 log::error!("ALERT a copy of the series was whole when it was written and is not any more: {error}");

@@ -81,6 +81,7 @@ fn drive(subject: &Subject, (work, connections): (Work, usize), length: Duration
     let found = load::drive(server.address, subject.instances(), work, Pace::Full(connections), length / 3, |past| {
         past >= length
     });
+    assert_eq!(found.busy, 0, "calls were told to come again");
     let after = server.commits();
     let count = (after.count - before.count).max(1.0);
     One { found, commit: (after.seconds - before.seconds) * 1e6 / count, works: (after.works - before.works) / count }

@@ -52,6 +52,8 @@ pub struct Found {
     pub p99: f64,
     pub p999: f64,
     pub most: f64,
+    /// Answers that were not what was asked for but "try again": the disk had not confirmed in time.
+    pub busy: u64,
 }
 
 /// Calls until `is_over` says so, which is asked now and then; what comes in the first `warm_up` is not counted.
@@ -95,6 +97,8 @@ struct Drive {
     /// In microseconds.
     latencies: Vec<u32>,
     events: Vec<epoll::Event>,
+    traced: Option<Instant>,
+    busy: u64,
 }
 
 struct Line {
@@ -134,6 +138,8 @@ impl Drive {
             counted_from: None,
             latencies: Vec::new(),
             events: Vec::with_capacity(connections),
+            busy: 0,
+            traced: std::env::var_os("GROWTH_TRACE").map(|_| Instant::now()),
         }
     }
 
@@ -169,13 +175,27 @@ impl Drive {
             }
             let now = Instant::now();
             let sent = line.call.take().unwrap();
-            self.caller.check(sent, &line.inbox);
+            self.busy += u64::from(!self.caller.check(sent, &line.inbox));
             self.free.push_back(number);
             if self.counted_from.is_some() {
-                self.latencies.push(u32::try_from((now - sent.at).as_micros()).unwrap());
+                let latency = now - sent.at;
+                self.latencies.push(u32::try_from(latency.as_micros()).unwrap());
+                self.note_slow(now, latency);
             }
         }
         self.events = events;
+    }
+
+    /// With `GROWTH_TRACE`: when something was slow, at most once in a tenth of a second.
+    fn note_slow(&mut self, now: Instant, latency: Duration) {
+        if self
+            .traced
+            .is_some_and(|last| latency > Duration::from_millis(60) && now > last + Duration::from_millis(100))
+        {
+            self.traced = Some(now);
+            let at = now.duration_since(self.counted_from.unwrap_or(now));
+            eprintln!("  {:.1} s: an answer after {} ms", at.as_secs_f64(), latency.as_millis());
+        }
     }
 
     fn end(mut self, now: Instant) -> Found {
@@ -190,6 +210,7 @@ impl Drive {
             p99: part(990),
             p999: part(999),
             most: part(1000),
+            busy: self.busy,
         }
     }
 }
@@ -279,16 +300,21 @@ impl Caller {
         (number, work)
     }
 
-    fn check(&self, sent: Sent, answer: &[u8]) {
+    /// Checks an answer; `false` for one that tells KooGallery to try again.
+    fn check(&self, sent: Sent, answer: &[u8]) -> bool {
         let says = || String::from_utf8_lossy(answer).into_owned();
         assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", says());
         let body = body(answer).unwrap();
+        if body.starts_with(br#"{"resultCode":"000005""#) {
+            return false;
+        }
         let id = rows::instance_id(self.chosen(sent.number));
         match sent.work {
             Work::New | Work::Mixed => assert!(body.starts_with(br#"{"resultCode":"000000""#), "{}", says()),
             Work::Replay => assert_eq!(body, rows::purchase_answer(&id), "not verbatim: {}", says()),
             Work::Query => assert!(body.windows(id.len()).any(|part| part == id.as_bytes()), "{}", says()),
         }
+        true
     }
 
     fn chosen(&self, number: u64) -> u64 {

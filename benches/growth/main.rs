@@ -4,11 +4,11 @@
 //! Each database is made by koogate, filled in bulk while koogate is stopped, and served by the real binary. What is
 //! measured: answers and commits, start, snapshots and purges under load, what an operator asks for, size and memory.
 //!
-//!     cargo bench --bench growth                        # all sizes: about 35 minutes, 40 GB of disk for a while
+//!     cargo bench --bench growth                        # all sizes: half an hour, 30 GB of disk for a while
 //!     cargo bench --bench growth -- --up-to 1000000     # about eight minutes
 //!     cargo bench --bench growth -- --only snapshots    # answers, operator, starts, snapshots
 //!
-//! What the figures mean: docs/performance.md.
+//! Pictures go to docs/images, of less than all to the build's folder, or where `--svg` says. What the figures mean: docs/performance.md.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark that cannot go on panics")]
 
@@ -19,12 +19,17 @@ mod load;
 #[path = "../harness/machine.rs"]
 mod machine;
 mod operator;
+mod pictures;
 mod report;
 mod rows;
 mod snapshots;
 mod starts;
 mod subject;
+#[allow(dead_code, reason = "each benchmark uses its part of the harness")]
+#[path = "../harness/svg.rs"]
+mod svg;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use report::Table;
@@ -68,4 +73,9 @@ fn main() {
     if wanted("snapshots") {
         tables.extend(snapshots::measure(&mut subjects, quiet));
     }
+    let folder = value("--svg").map(PathBuf::from).unwrap_or_else(|| match (up_to, &only) {
+        (10_000_000, None) => Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images"),
+        _ => PathBuf::from(env!("CARGO_TARGET_TMPDIR")),
+    });
+    pictures::write(&tables, &folder);
 }

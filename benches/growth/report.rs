@@ -7,11 +7,14 @@ pub struct Table {
     rows: Vec<Row>,
 }
 
+/// A name, and for each size what was found.
+pub type Line = (String, Vec<(f64, Vec<f64>)>);
+
 /// A figure of each size; `None` where it was not measured.
-pub struct Row {
-    pub name: String,
-    pub figures: Vec<Option<f64>>,
-    pub decimals: usize,
+struct Row {
+    name: String,
+    figures: Vec<Option<f64>>,
+    decimals: usize,
 }
 
 impl Table {
@@ -23,9 +26,17 @@ impl Table {
         self.rows.push(Row { name: name.into(), figures, decimals });
     }
 
-    /// The rows, for pictures.
-    pub fn rows(&self) -> &[Row] {
-        &self.rows
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The rows as lines over the sizes, for pictures.
+    pub fn lines(&self) -> Vec<Line> {
+        let points = |row: &Row| {
+            let points = self.sizes.iter().zip(&row.figures);
+            points.filter_map(|(size, figure)| Some((*size as f64, vec![(*figure)?]))).collect()
+        };
+        self.rows.iter().map(|row| (row.name.clone(), points(row))).collect()
     }
 
     pub fn print(&self) {
@@ -49,18 +60,8 @@ impl Table {
 }
 
 /// A size as it is written: all are powers of ten.
-pub fn power(size: u64) -> String {
-    if size.is_power_of_ten() { format!("10^{}", size.ilog10()) } else { size.to_string() }
-}
-
-trait PowerOfTen {
-    fn is_power_of_ten(&self) -> bool;
-}
-
-impl PowerOfTen for u64 {
-    fn is_power_of_ten(&self) -> bool {
-        *self > 0 && 10_u64.pow(self.ilog10()) == *self
-    }
+fn power(size: u64) -> String {
+    format!("10^{}", size.ilog10())
 }
 
 fn cell(figure: Option<f64>, decimals: usize) -> String {

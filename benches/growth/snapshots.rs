@@ -64,6 +64,7 @@ pub fn measure(subjects: &mut [Subject], length: Duration) -> Vec<Table> {
         row("p99.9 during, ms", 2, &|under| Some(under.with.p999 / 1e3));
         row("slowest without, ms", 1, &|under| Some(under.without.most / 1e3));
         row("slowest during, ms", 1, &|under| Some(under.with.most / 1e3));
+        row("answered 000005 during", 0, &|under| Some(under.with.busy as f64));
         row("answers a second without", 0, &|under| Some(under.without.rate));
         row("answers a second during", 0, &|under| Some(under.with.rate));
         row("largest WAL, MiB", 0, &|under| Some(mib(under.wal_most)));
@@ -80,6 +81,7 @@ pub fn measure(subjects: &mut [Subject], length: Duration) -> Vec<Table> {
     row("time, s", 1, &|purge| purge.seconds);
     row("p99 meanwhile, ms", 2, &|purge| purge.with.p99 / 1e3);
     row("p99.9 meanwhile, ms", 2, &|purge| purge.with.p999 / 1e3);
+    row("answered 000005", 0, &|purge| purge.with.busy as f64);
     row("slowest, ms", 1, &|purge| purge.with.most / 1e3);
     table.print();
     tables.push(table);
@@ -134,7 +136,7 @@ fn during_purge(subject: &Subject, pace: Pace, began: f64) -> Option<Purge> {
         past > PATIENCE || (last.1 > 0 && quiet_since.elapsed() > Duration::from_secs(2))
     });
     let rows = server.purged(" old exchanges");
-    (rows > 0).then(|| Purge { with, seconds: last.0.as_secs_f64() - began, rows })
+    (rows > 0).then_some(Purge { with, seconds: last.0.as_secs_f64() - began, rows })
 }
 
 /// The size of the log after a while without calls, if it was cut by then.

@@ -8,7 +8,7 @@ use crate::report::{Table, median};
 use crate::subject::Subject;
 
 /// Each start is made so often; the median counts.
-const TIMES: usize = 5;
+const TIMES: usize = 3;
 
 /// Larger ones end cleanly only once.
 const LARGE: u64 = 1_000_000;
@@ -68,6 +68,7 @@ fn size(subject: &mut Subject) -> Starts {
         subject.start(None);
         alone = subject.server().wait_for("holds").as_secs_f64();
         stop = milliseconds(subject.stop());
+        eprintln!("a snapshot: {alone:.1} s, a stop: {stop:.0} ms");
         subject.start(None);
         clean.push(milliseconds(subject.server().ready_after));
     }
@@ -83,6 +84,7 @@ fn size(subject: &mut Subject) -> Starts {
         subject.server = None;
         subject.start(None);
         killed.push(milliseconds(subject.server().ready_after));
+        eprintln!("after kill -9: ready after {:?}", subject.server().ready_after);
     }
     Starts { alone, clean, killed, stop, memory }
 }

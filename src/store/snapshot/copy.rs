@@ -5,8 +5,8 @@
 //! copy is the part that must be quick, and it only moves pages: nothing is sorted, nothing built anew.
 //!
 //! What is written goes to the disk piece by piece. Were it left to the end, the disk would have gigabytes to write at
-//! once, and the syncs of commits would wait behind them. After each piece the disk belongs to others for as long as the
-//! piece took.
+//! once, and the syncs of commits would wait behind them. After each piece there is a short pause, in which the disk is
+//! others' alone.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -26,8 +26,11 @@ const STEP: i32 = 256;
 /// So many steps are written before they are synced.
 const STEPS_SYNCED: u32 = 8;
 
-/// No pause is longer: the log grows meanwhile.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a piece, as a part of the time that the piece took: the log grows meanwhile.
+const PAUSE: u32 = 4;
+
+/// No pause is longer.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a SQLite file says at this place of the way it is written: with a rollback journal, for readers and for writers.
 const VERSIONS: (u64, [u8; 2]) = (18, [1, 1]);
@@ -59,7 +62,7 @@ pub(super) fn pages(source: &Connection, path: &Path, file: &File) -> Result<(),
             steps += 1;
             if steps % STEPS_SYNCED == 0 {
                 file.sync_data().map_err(failed("cannot sync", path))?;
-                std::thread::sleep(begun.elapsed().min(LONGEST_PAUSE));
+                std::thread::sleep((begun.elapsed() / PAUSE).min(LONGEST_PAUSE));
                 begun = Instant::now();
             }
         }

@@ -21,7 +21,7 @@ use super::{OpenError, StoreError};
 pub use read::Copy;
 pub use restore::{Restored, restore};
 pub use take::take;
-pub use verify::{Origin, verify};
+pub use verify::{Origin, verify, verify_aside};
 
 pub(super) use restore::incoming;
 pub(super) use take::keep;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::files::{create_private, failed, folder_of, put_in_place, remove_if_there};
-use super::{Origin, SnapshotError, Verified, copy, digest, verify};
+use super::{Origin, SnapshotError, Verified, copy, digest, verify_aside};
 use crate::sealing::SealingKey;
 use crate::store::{StoreError, millis, open};
 
@@ -45,8 +45,10 @@ fn take_from(source: &Connection, target: &Path, sealing: &SealingKey) -> Result
     let unfinished = Unfinished::create(folder)?;
     copy::pages(source, &unfinished.path, &unfinished.file)?;
     seal(&unfinished.path)?;
-    let verified = verify(&unfinished.path, sealing, Origin::Copy)?;
+    let verified = verify_aside(&unfinished.path, sealing, Origin::Copy)?;
     put_in_place(&unfinished.path, target)?;
+    // Nobody reads it soon, and what it takes of the system's memory the pages of the database would miss.
+    let _ = rustix::fs::fadvise(&unfinished.file, 0, None, rustix::fs::Advice::DontNeed);
     Ok(verified)
 }
 

@@ -22,7 +22,7 @@ const SCANNED: [(&str, &str); 4] = [
 ];
 
 /// Statements that sort what they have found, and why that is bounded however large the tables are.
-const SORTED: [(&str, &str); 11] = [
+const SORTED: [(&str, &str); 10] = [
     ("count the calls", "at most 20,000 of the newest"),
     ("count failed orders", "of one month, of those that have failed"),
     ("look for instances that wait", "those whose creation has not ended"),
@@ -33,7 +33,6 @@ const SORTED: [(&str, &str); 11] = [
     ("list restores", "as often as somebody restored a copy"),
     ("list orders", "orders that were read in the same millisecond"),
     ("list users", "a person asks for those of one tenant"),
-    ("list unfinished instances", "those whose creation has not ended, or that are frozen"),
 ];
 
 /// Statements that are not run here, because only a person asks for them or they belong to a start.
