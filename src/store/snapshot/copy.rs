@@ -72,3 +72,51 @@ pub(super) fn pages(source: &Connection, path: &Path, file: &File) -> Result<(),
     // The pages say that there is a log. The copy has none.
     file.write_all_at(&VERSIONS.1, VERSIONS.0).map_err(failed("cannot write", path))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_copy_is_one_view_of_the_database_however_much_is_committed_meanwhile_and_has_no_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from.db"), folder.path().join("to.db"));
+        let writer = Connection::open(&from).unwrap();
+        writer
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
+                 CREATE TABLE first (x); CREATE TABLE meta (x); CREATE TABLE last (x);
+                 WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 4000)
+                 INSERT INTO meta SELECT randomblob(4000) FROM n;",
+            )
+            .unwrap();
+        let (over, reader) = (&AtomicBool::new(false), Connection::open(&from).unwrap());
+        let file = File::options().read(true).write(true).create_new(true).open(&to).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                // Both tables of one commit: a copy that has pages of two views has more rows in one of them.
+                while !over.load(Ordering::Relaxed) {
+                    writer
+                        .execute_batch(
+                            "BEGIN; INSERT INTO first VALUES (randomblob(3000));
+                             INSERT INTO last VALUES (randomblob(3000)); COMMIT",
+                        )
+                        .unwrap();
+                }
+            });
+            let copied = pages(&reader, &to, &file);
+            over.store(true, Ordering::Relaxed);
+            copied.unwrap();
+        });
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let copy = Connection::open_with_flags(&to, flags).unwrap();
+        let read = |sql: &str| copy.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(read("PRAGMA integrity_check"), "ok");
+        assert_eq!(read("PRAGMA journal_mode"), "delete");
+        assert_eq!(read("SELECT CAST((SELECT count(*) FROM first) = (SELECT count(*) FROM last) AS TEXT)"), "1");
+        assert_eq!(read("SELECT count(*) || '' FROM meta"), "4000");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4, "from.db, its log and index, to.db");
+    }
+}
