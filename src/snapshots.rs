@@ -21,8 +21,15 @@ use crate::store::snapshot::{self, Origin, SnapshotError};
 use crate::store::{Store, StoreError, Tx};
 use crate::trouble::Trouble;
 
-/// Rows are purged at most so many at a time, so that no answer waits for the purge.
-const PURGE_BATCH: i64 = 500;
+/// Rows are purged at most so many at a time, so that no answer waits long for the purge: the calls of one day lie side by
+/// side, but the places of their instances in the indexes do not, and each is a page to be written.
+const PURGE_BATCH: i64 = 50;
+
+/// The pause between two steps of a purge, as often as the step took: so much of the writer's time is left to answers.
+const PURGE_PAUSE: u32 = 4;
+
+/// No pause is longer, or a disk that stalls once would stop the purge.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Rows of test calls are kept for so long.
 const KEEP_TESTS: Duration = Duration::from_secs(3 * 24 * 3600);
@@ -35,6 +42,9 @@ const QUIET: Duration = Duration::from_secs(30 * 86_400);
 
 /// How often is purged.
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
+
+/// So long is purged at a time; then snapshots have their turn. After `keep_exchanges` was shortened there may be hours of it.
+const PURGE_AT_MOST: Duration = Duration::from_secs(60);
 
 /// The running keeper.
 pub struct SnapshotKeeper {
@@ -49,8 +59,7 @@ impl SnapshotKeeper {
     /// When no thread can be started.
     pub fn start(store: Arc<Store>, settings: Database, ages: Arc<Ages>) -> std::io::Result<Self> {
         let (stop, stopped) = sync_channel(1);
-        let (purge_clock, trouble) = (PurgeClock::start(&store), Trouble::default());
-        let mut keeper = Keeper { store, settings, stopped, ages, covered: None, drilled: None, purge_clock, trouble };
+        let mut keeper = Keeper::new(store, settings, ages, stopped);
         let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || keeper.run())?;
         Ok(Self { stop, thread })
     }
@@ -76,6 +85,8 @@ struct Keeper {
     drilled: Option<PathBuf>,
     purge_clock: PurgeClock,
     trouble: Trouble,
+    /// It was told to stop.
+    stopping: bool,
 }
 
 /// The time that ages are counted from when rows are purged. By a clock that is years ahead everything is old, so it begins
@@ -104,6 +115,12 @@ impl PurgeClock {
 }
 
 impl Keeper {
+    fn new(store: Arc<Store>, settings: Database, ages: Arc<Ages>, stopped: Receiver<()>) -> Self {
+        let (purge_clock, trouble) = (PurgeClock::start(&store), Trouble::default());
+        let (covered, drilled, stopping) = (None, None, false);
+        Self { store, settings, stopped, ages, covered, drilled, purge_clock, trouble, stopping }
+    }
+
     fn run(&mut self) {
         let (mut snapshot_at, mut purge_at) = (Instant::now(), Instant::now());
         let mut drill_at = Instant::now() + DRILL_EVERY;
@@ -124,16 +141,21 @@ impl Keeper {
                 series_at = now + series.every;
             }
             if now >= purge_at {
-                self.purge();
-                purge_at = now + PURGE_EVERY;
+                let is_all = self.purge();
+                purge_at = if is_all { now + PURGE_EVERY } else { Instant::now() + PURGE_AT_MOST };
             }
             let series = self.settings.snapshots.as_ref().map(|_| series_at);
             let next = snapshot_at.min(purge_at).min(series.unwrap_or(snapshot_at));
-            match self.stopped.recv_timeout(next.saturating_duration_since(Instant::now())) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return self.refresh(),
+            self.rest(next.saturating_duration_since(Instant::now()));
+            if self.stopping {
+                return self.refresh();
             }
         }
+    }
+
+    /// Does nothing for so long, unless it is told to stop.
+    fn rest(&mut self, time: Duration) {
+        self.stopping |= !matches!(self.stopped.recv_timeout(time), Err(RecvTimeoutError::Timeout));
     }
 
     /// Writes the snapshot if anything was committed since the last one.
@@ -165,7 +187,7 @@ impl Keeper {
     /// Proves the snapshot again; one that is not what it was is taken anew at once.
     fn drill(&mut self) {
         let target = self.settings.snapshot_path();
-        match snapshot::verify(&target, self.store.sealing(), Origin::Copy) {
+        match snapshot::verify_aside(&target, self.store.sealing(), Origin::Copy) {
             Ok(_) => self.ages.drill_passed(),
             Err(error) => {
                 log::error!(
@@ -183,7 +205,7 @@ impl Keeper {
         let copies = series_of(&series.directory).unwrap_or_default();
         let after_last = copies.iter().find(|copy| Some(*copy) > self.drilled.as_ref());
         let Some(next) = after_last.or(copies.first()) else { return };
-        match snapshot::verify(next, self.store.sealing(), Origin::Copy) {
+        match snapshot::verify_aside(next, self.store.sealing(), Origin::Copy) {
             Ok(_) => self.ages.drill_passed(),
             Err(error) => {
                 log::error!("ALERT a copy of the series was whole when it was written and is not any more: {error}");
@@ -207,33 +229,53 @@ impl Keeper {
         }
     }
 
-    /// Purges in small steps, each its own piece of work.
-    fn purge(&self) {
+    /// Purges in small steps, each its own piece of work; `false` when it has not come to its end.
+    fn purge(&mut self) -> bool {
         let now = self.purge_clock.now();
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
         let (real, test) = (before(self.settings.keep_exchanges), before(KEEP_TESTS.min(self.settings.keep_exchanges)));
-        self.purge_all("old exchanges", move |tx| tx.purge_exchanges(real, test, PURGE_BATCH));
-        self.purge_all("old events of tenants", move |tx| tx.purge_tenant_jobs(real, PURGE_BATCH));
         let heartbeats = before(OpenApi::LONGEST_HEARTBEAT_STALE);
-        self.purge_all("old heartbeats", move |tx| tx.purge_heartbeats(heartbeats, PURGE_BATCH));
-        self.purge_all("old orders", move |tx| tx.purge_orders(real, PURGE_BATCH));
-        self.purge_all("old usage records", move |tx| tx.purge_usage(real, now, PURGE_BATCH));
-        self.purge_all("alerts that have ended", move |tx| tx.purge_alerts(real, PURGE_BATCH));
-        self.purge_all("old actions of operators", move |tx| tx.purge_operator_actions(real, PURGE_BATCH));
         let half_day = beijing::half_day(real);
-        self.purge_all("old half days of test calls", move |tx| tx.purge_test_call_calendar(half_day));
-        self.purge_all("expired login sessions", move |tx| tx.purge_login_sessions(now, PURGE_BATCH));
+        let until = Instant::now() + PURGE_AT_MOST;
+        self.purge_all("old exchanges", until, move |tx| tx.purge_exchanges(real, test, PURGE_BATCH))
+            && self.purge_all("old events of tenants", until, move |tx| tx.purge_tenant_jobs(real, PURGE_BATCH))
+            && self.purge_all("old heartbeats", until, move |tx| tx.purge_heartbeats(heartbeats, PURGE_BATCH))
+            && self.purge_all("old orders", until, move |tx| tx.purge_orders(real, PURGE_BATCH))
+            && self.purge_all("old usage records", until, move |tx| tx.purge_usage(real, now, PURGE_BATCH))
+            && self.purge_all("alerts that have ended", until, move |tx| tx.purge_alerts(real, PURGE_BATCH))
+            && self.purge_all("old actions of operators", until, move |tx| tx.purge_operator_actions(real, PURGE_BATCH))
+            && self.purge_all("old half days of test calls", until, move |tx| tx.purge_test_call_calendar(half_day))
+            && self.purge_all("expired login sessions", until, move |tx| tx.purge_login_sessions(now, PURGE_BATCH))
     }
 
-    /// Purges until a step finds nothing.
-    fn purge_all(&self, what: &str, step: impl Fn(&Tx<'_>) -> Result<usize, StoreError> + Copy + Send + 'static) {
-        loop {
-            match self.store.write(None, step) {
-                Ok(0) => return,
-                Ok(removed) => log::info!("purged {removed} {what}"),
-                Err(error) => return log::error!("{what} could not be purged: {error}"),
+    /// Purges until a step finds nothing; `false` when the time was over before, or it was told to stop. One kind that
+    /// cannot be purged keeps no other from it.
+    fn purge_all(
+        &mut self,
+        what: &str,
+        until: Instant,
+        step: impl Fn(&Tx<'_>) -> Result<usize, StoreError> + Copy + Send + 'static,
+    ) -> bool {
+        let mut removed = 0;
+        let is_all = loop {
+            let begun = Instant::now();
+            if self.stopping || begun >= until {
+                break false;
             }
+            match self.store.write(None, step) {
+                Ok(0) => break true,
+                Ok(rows) => removed += rows,
+                Err(error) => {
+                    log::error!("{what} could not be purged: {error}");
+                    break true;
+                }
+            }
+            self.rest((begun.elapsed() * PURGE_PAUSE).min(LONGEST_PAUSE));
+        };
+        if removed > 0 {
+            log::info!("purged {removed} {what}");
         }
+        is_all
     }
 }
 
@@ -337,8 +379,7 @@ mod tests {
             store::Settings { path: settings.path.clone(), snapshot: settings.snapshot_path(), commit_batch: 1 };
         let store = Arc::new(Store::open(&opened, Role::Server, sealing).unwrap());
         let (ages, (_, stopped)) = (Arc::new(Ages::new(&settings)), sync_channel(1));
-        let (purge_clock, trouble) = (PurgeClock::start(&store), Trouble::default());
-        Keeper { store, settings, stopped, ages, covered: None, drilled: None, purge_clock, trouble }
+        Keeper::new(store, settings, ages, stopped)
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Filter {
             since: self.since,
             until: self.until,
             environment: if self.test { Some("test") } else { self.real.then_some("real") },
-            before: None,
+            after: None,
         }
     }
 }
@@ -186,7 +186,7 @@ fn export(store: &Store, filter: &Filter, file: Option<&Path>, form: Form) -> an
         }
         progress.inc(rows.len() as u64);
         match rows.last() {
-            Some(last) => filter.before = Some(last.id),
+            Some(last) => filter.after = Some((last.received_at, last.id)),
             None => break,
         }
     }

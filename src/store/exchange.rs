@@ -107,25 +107,6 @@ pub struct ExchangeRow {
     pub first_exchange: Option<i64>,
 }
 
-/// Which rows a listing shows; everything `None` shows all.
-#[derive(Debug, Clone, Default)]
-pub struct ExchangeFilter {
-    /// Of this order.
-    pub order_id: Option<String>,
-    /// About this instance.
-    pub instance_id: Option<String>,
-    /// Answered with this code; `failed` means any but success and processing.
-    pub result: Option<String>,
-    /// Received at or after.
-    pub since: Option<Timestamp>,
-    /// Received before.
-    pub until: Option<Timestamp>,
-    /// `real` or `test`.
-    pub environment: Option<&'static str>,
-    /// Only rows with a smaller number.
-    pub before: Option<i64>,
-}
-
 impl Tx<'_> {
     /// The number that the next call recorded in this transaction will get, for rows that refer to it before.
     pub fn next_exchange(&self) -> Result<i64, StoreError> {
@@ -268,45 +249,9 @@ impl Tx<'_> {
 
     /// One row of the journal.
     pub fn exchange(&self, id: i64) -> Result<Option<ExchangeRow>, StoreError> {
-        self.first("read the exchange", &format!("{SELECT} WHERE exchange.id = ?1"), [id], read_row)
-    }
-
-    /// Rows of the journal, newest first, at most `limit`.
-    pub fn exchanges(&self, filter: &ExchangeFilter, limit: i64) -> Result<Vec<ExchangeRow>, StoreError> {
-        let mut conditions = Vec::new();
-        let mut values: Vec<Box<dyn rusqlite::ToSql>> = Vec::new();
-        if filter.result.as_deref() == Some(FAILED) {
-            conditions.push("exchange.result_code NOT IN ('000000', '000004')");
-        }
-        let mut add = |condition: &'static str, value: Box<dyn rusqlite::ToSql>| {
-            conditions.push(condition);
-            values.push(value);
-        };
-        if let Some(order_id) = &filter.order_id {
-            add("exchange.order_id = ?", Box::new(order_id.clone()));
-        }
-        if let Some(instance_id) = &filter.instance_id {
-            add(OF_INSTANCE, Box::new(instance_id.clone()));
-        }
-        if let Some(code) = filter.result.as_deref().filter(|code| *code != FAILED) {
-            add("exchange.result_code = ?", Box::new(code.to_owned()));
-        }
-        if let Some(since) = filter.since {
-            add("exchange.received_at >= ?", Box::new(millis(since)));
-        }
-        if let Some(until) = filter.until {
-            add("exchange.received_at < ?", Box::new(millis(until)));
-        }
-        if let Some(environment) = filter.environment {
-            add("exchange.environment = ?", Box::new(environment));
-        }
-        if let Some(before) = filter.before {
-            add("exchange.id < ?", Box::new(before));
-        }
-        values.push(Box::new(limit));
-        let filter = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
-        let sql = format!("{SELECT} {filter} ORDER BY exchange.id DESC LIMIT ?");
-        self.all("list exchanges", &sql, rusqlite::params_from_iter(values), read_row)
+        let (columns, joins) = SELECT;
+        let sql = format!("SELECT {columns} FROM exchange {joins} WHERE exchange.id = ?1");
+        self.first("read the exchange", &sql, [id], read_row)
     }
 
     /// Removes journal rows received before `real` (and test rows before `test`), at most `limit`; returns how many.
@@ -349,24 +294,17 @@ fn count(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// Calls of operations on an instance, and those that only name it.
-const OF_INSTANCE: &str = "exchange.id IN (WITH asked (instance_id) AS (VALUES (?)) \
-    SELECT exchange.id FROM asked JOIN instance ON instance.instance_id = asked.instance_id \
-    JOIN operation ON operation.instance = instance.id JOIN exchange ON exchange.operation = operation.id \
-    UNION ALL SELECT exchange.id FROM asked \
-    JOIN exchange ON exchange.instance_id = asked.instance_id AND exchange.operation IS NULL)";
+/// The columns that [`read_row`] reads, and the tables besides the journal that they come from.
+pub(super) const SELECT: (&str, &str) = (
+    "exchange.id, received_at, duration_us, environment, family, activity, peer, exchange.access_key, request_line, \
+     CASE request_sealed WHEN 0 THEN coalesce(request_body, x'') ELSE x'' END, order_id, exchange.instance_id, \
+     exchange.operation, exchange.result_code, coalesce(exchange.answer, answer.shown, answer.body), replayed, difference, \
+     operation.identity, operation.first_exchange, request_sealed",
+    "LEFT JOIN operation ON operation.id = exchange.operation \
+     LEFT JOIN answer ON answer.operation = exchange.operation AND answer.access_key = exchange.access_key",
+);
 
-/// The result filter that stands for every code but success and processing.
-const FAILED: &str = "failed";
-
-const SELECT: &str = "SELECT exchange.id, received_at, duration_us, environment, family, activity, peer, \
-    exchange.access_key, request_line, CASE request_sealed WHEN 0 THEN coalesce(request_body, x'') ELSE x'' END, order_id, exchange.instance_id, \
-    exchange.operation, exchange.result_code, coalesce(exchange.answer, answer.shown, answer.body), replayed, difference, \
-    operation.identity, operation.first_exchange, request_sealed \
-    FROM exchange LEFT JOIN operation ON operation.id = exchange.operation \
-    LEFT JOIN answer ON answer.operation = exchange.operation AND answer.access_key = exchange.access_key";
-
-fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<ExchangeRow> {
+pub(super) fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<ExchangeRow> {
     Ok(ExchangeRow {
         id: row.get(0)?,
         received_at: instant(row.get(1)?)?,

@@ -1,9 +1,10 @@
 //! Copies of the database: taking one while a server runs, proving that it is whole, putting it in place.
 //!
-//! A live WAL database cannot be copied with file tools. A snapshot is written by `VACUUM INTO` on a connection of its
-//! own, sealed with a digest of its bytes, examined, synced and renamed, so that the file of that name is complete at any
+//! A live WAL database cannot be copied with file tools. A snapshot is written by SQLite on a connection of its own, page by
+//! page, sealed with a digest of its bytes, examined, synced and renamed, so that the file of that name is complete at any
 //! instant.
 
+mod copy;
 mod digest;
 mod files;
 mod read;
@@ -20,7 +21,7 @@ use super::{OpenError, StoreError};
 pub use read::Copy;
 pub use restore::{Restored, restore};
 pub use take::take;
-pub use verify::{Origin, verify};
+pub use verify::{Origin, verify, verify_aside};
 
 pub(super) use restore::incoming;
 pub(super) use take::keep;

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::files::{copy_private, create_private, failed, folder_of, put_in_place, remove_if_there, sync};
-use super::take::write_copy;
+use super::take::rebuild;
 use super::verify::open_copy;
 use super::{Origin, SnapshotError, Verified, verify};
 use crate::fault;
@@ -149,7 +149,7 @@ fn bring(copy: &Path, to: &Path) -> Result<(), SnapshotError> {
         return copy_private(copy, to);
     }
     create_private(to)?;
-    write_copy(&open_copy(copy)?, to)
+    rebuild(&open_copy(copy)?, to)
 }
 
 /// A name for the old database that nobody has.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::files::{create_private, failed, folder_of, put_in_place, remove_if_there};
-use super::{Origin, SnapshotError, Verified, digest, verify};
+use super::{Origin, SnapshotError, Verified, copy, digest, verify_aside};
 use crate::sealing::SealingKey;
 use crate::store::{StoreError, millis, open};
 
@@ -43,14 +43,18 @@ fn take_from(source: &Connection, target: &Path, sealing: &SealingKey) -> Result
     let folder = folder_of(target);
     remove_abandoned(folder);
     let unfinished = Unfinished::create(folder)?;
-    write_copy(source, &unfinished.path)?;
-    let verified = verify(&unfinished.path, sealing, Origin::Copy)?;
+    copy::pages(source, &unfinished.path, &unfinished.file)?;
+    seal(&unfinished.path)?;
+    let verified = verify_aside(&unfinished.path, sealing, Origin::Copy)?;
     put_in_place(&unfinished.path, target)?;
+    // Nobody reads it soon, and what it takes of the system's memory the pages of the database would miss.
+    let _ = rustix::fs::fadvise(&unfinished.file, 0, None, rustix::fs::Advice::DontNeed);
     Ok(verified)
 }
 
-/// Writes all that a connection sees into the empty file at `copy`, marked and sealed as a snapshot of now.
-pub(super) fn write_copy(source: &Connection, copy: &Path) -> Result<(), SnapshotError> {
+/// Writes all that a connection sees into the empty file at `copy`, built anew without what was deleted, marked and sealed
+/// as a snapshot of now.
+pub(super) fn rebuild(source: &Connection, copy: &Path) -> Result<(), SnapshotError> {
     let name = copy.to_str().ok_or_else(|| {
         let source = std::io::Error::other("SQLite writes only to files whose name is UTF-8");
         SnapshotError::File { doing: "cannot write", path: copy.to_owned(), source }
@@ -58,6 +62,11 @@ pub(super) fn write_copy(source: &Connection, copy: &Path) -> Result<(), Snapsho
     let doing = "write the snapshot";
     source.execute_batch("PRAGMA query_only = 0").map_err(StoreError::sqlite(doing))?;
     source.execute("VACUUM INTO ?1", [name]).map_err(StoreError::sqlite(doing))?;
+    seal(copy)
+}
+
+/// Marks a copy as a snapshot of now and seals it.
+fn seal(copy: &Path) -> Result<(), SnapshotError> {
     let page = mark(copy).map_err(StoreError::sqlite("mark the snapshot"))?;
     let file = File::options().read(true).write(true).open(copy).map_err(failed("cannot open", copy))?;
     page.seal(&file).map_err(failed("cannot seal", copy))
@@ -81,7 +90,8 @@ fn mark(copy: &Path) -> rusqlite::Result<digest::Page> {
 /// that a dead process left.
 struct Unfinished {
     path: PathBuf,
-    _locked: File,
+    /// Locked.
+    file: File,
 }
 
 impl Unfinished {
@@ -91,8 +101,8 @@ impl Unfinished {
         let (begin, end) = UNFINISHED;
         let path = folder.join(format!("{begin}{}-{number}{end}", std::process::id()));
         let file = create_private(&path)?;
-        let unfinished = Self { path, _locked: file };
-        unfinished._locked.lock().map_err(failed("cannot lock", &unfinished.path))?;
+        let unfinished = Self { path, file };
+        unfinished.file.lock().map_err(failed("cannot lock", &unfinished.path))?;
         Ok(unfinished)
     }
 }

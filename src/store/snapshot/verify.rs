@@ -17,6 +17,9 @@ use crate::store::{OpenError, StoreError, instant, open, torn, wal};
 /// What would end the path in a `file:` URI, or be taken for an escape.
 const URI_PATH: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
 
+/// How much a thread that proves a copy stands back where others want a processor (nice): it gets a tenth of what they do.
+const STANDS_BACK: i32 = 10;
+
 /// Where a copy comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
@@ -73,6 +76,24 @@ pub fn verify(copy: &Path, sealing: &SealingKey, origin: Origin) -> Result<Verif
         },
     );
     Ok(facts.map_err(StoreError::sqlite("read the copy"))?)
+}
+
+/// The same on a thread of its own that stands back where others want a processor. Whoever writes a copy holds the log of the
+/// database back and must go on; who proves one holds nothing, and has the time that calls leave.
+///
+/// # Errors
+/// As [`verify`], and when no thread can be started.
+pub fn verify_aside(copy: &Path, sealing: &SealingKey, origin: Origin) -> Result<Verified, SnapshotError> {
+    let prove = || {
+        // Of this thread alone. A system that does not let it stand back has it work like others.
+        let _ = rustix::process::setpriority_process(None, STANDS_BACK);
+        verify(copy, sealing, origin)
+    };
+    std::thread::scope(|scope| {
+        let prover = std::thread::Builder::new().name("prover".to_owned()).spawn_scoped(scope, prove);
+        let proved = prover.map_err(failed("cannot start a thread to prove", copy))?.join();
+        proved.unwrap_or_else(|_| Err(failed("cannot prove", copy)(std::io::Error::other("the thread had panicked"))))
+    })
 }
 
 /// SQLite's integrity and foreign key checks, and the journal's own: its rows are numbered without gaps, so what is
