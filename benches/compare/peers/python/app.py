@@ -73,7 +73,7 @@ class Store:
         self.database = sqlite3.connect("peer.db", timeout=10, isolation_level=None, check_same_thread=False)
         self.database.executescript(SCHEMA.read_text())
         self.database.execute("PRAGMA synchronous = FULL")
-        self.database.execute("PRAGMA cache_size = -16000")
+        self.database.execute("PRAGMA cache_size = -4096")
 
     def close(self) -> None:
         self.database.close()

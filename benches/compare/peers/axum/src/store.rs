@@ -49,7 +49,7 @@ impl Store {
     pub fn open(path: &Path, key: Key, batch: usize) -> anyhow::Result<(Self, JoinHandle<anyhow::Result<()>>)> {
         let connection = Connection::open(path)?;
         // As much page cache as the peers in other languages have.
-        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -16000;")?;
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -4096;")?;
         connection.execute_batch(SCHEMA)?;
         let (sender, receiver) = sync_channel(MAX_QUEUED);
         let writer = std::thread::Builder::new().name("writer".to_owned());

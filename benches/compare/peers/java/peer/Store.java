@@ -36,7 +36,7 @@ public class Store implements AutoCloseable {
         SQLiteConfig config = new SQLiteConfig();
         config.setBusyTimeout(10_000);
         config.setSynchronous(SQLiteConfig.SynchronousMode.FULL);
-        config.setCacheSize(-16000);
+        config.setCacheSize(-4096);
         // What is read in a transaction is still so when it is written, whoever else has the file open.
         config.setTransactionMode(SQLiteConfig.TransactionMode.IMMEDIATE);
         connection = config.createConnection("jdbc:sqlite:peer.db");
