@@ -10,6 +10,7 @@ mod conversation;
 mod directory;
 mod events;
 mod nonces;
+mod patience;
 mod queries;
 mod refused;
 mod script;
@@ -26,7 +27,7 @@ pub use waiters::Waiters;
 
 use crate::alert::{self, Alarm};
 use crate::fault;
-use crate::http::{Reply, Request};
+use crate::http::{Reply, Request, To};
 use crate::metrics::calls::Answered;
 use crate::metrics::tallies::Tallies;
 use crate::operation::{self, Environment};
@@ -38,10 +39,11 @@ use crate::protocol::result_code::ResultCode;
 use crate::protocol::signature::SignatureRefusal;
 use crate::protocol::{self, Family, Received};
 use crate::settings::Settings;
-use crate::store::{AnswerBytes, NewExchange, NewJob, ORDER_QUERY, Store, StoreError, Subject};
+use crate::store::{AnswerBytes, NewExchange, NewJob, ORDER_QUERY, Store, StoreError, Subject, Tx};
 use crate::trouble::Trouble;
 use conversation::{Belongs, Conversation, Row, Told, is_failure};
 use nonces::Nonces;
+use patience::Patience;
 use script::{AfterCommit, Pass, Step};
 use secrets::Permits;
 
@@ -62,6 +64,7 @@ pub struct Dispatcher {
     decryptions: Permits,
     /// Commits that took longer than an answer may.
     delays: Mutex<Trouble>,
+    patience: Patience,
     tallies: Arc<Tallies>,
 }
 
@@ -81,8 +84,20 @@ impl Dispatcher {
         // Each takes milliseconds of a core: half of the cores stay for the answers.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decryptions = Permits::new((cores / 2).max(1));
-        let (delays, tallies) = (Mutex::default(), Arc::default());
-        Ok(Self { store, settings, waiters, wake_jobs, nonces, refused, questions, decryptions, delays, tallies })
+        let (delays, patience, tallies) = (Mutex::default(), Patience::default(), Arc::default());
+        Ok(Self {
+            store,
+            settings,
+            waiters,
+            wake_jobs,
+            nonces,
+            refused,
+            questions,
+            decryptions,
+            delays,
+            patience,
+            tallies,
+        })
     }
 
     /// Lets questions to applications end, for `grace` at most.
@@ -213,7 +228,7 @@ impl Dispatcher {
             log::error!("ALERT {}: KooGallery's test call was answered {}", conversation.title(), told.code);
             alert::raise(Alarm::TestCallFailed { activity, result: told.code.as_str().to_owned() });
         }
-        told.bytes.into()
+        Reply::from(told.bytes).to(To::Friend)
     }
 
     /// The answer when nothing could be done: it promises nothing, and KooGallery calls again. It is recorded where the
@@ -229,7 +244,11 @@ impl Dispatcher {
         match error {
             // The writer has alerted somebody when commits began to fail.
             StoreError::Commit(_) => log::error!("{title}: answered 000005{how}: {error}"),
-            StoreError::TimedOut | StoreError::Overloaded(_) if !self.is_first_delay() => {
+            // Somebody knows, and a refusal that is to cost nothing writes no line.
+            StoreError::Overloaded(_) if !self.is_first_delay() => {
+                log::debug!("{title}: answered 000005{how}: {error}")
+            }
+            StoreError::TimedOut if !self.is_first_delay() => {
                 log::error!("{title}: answered 000005{how}: {error}");
             }
             _ => {
@@ -256,11 +275,11 @@ impl Dispatcher {
         row: &mut Option<Row>,
         waited: &mut bool,
     ) -> Result<Told, StoreError> {
-        let (answer_by, wait_until) = (conversation.answer_by(), conversation.wait_until());
+        let (most, wait_until) = (conversation.settings.most_waiting, conversation.wait_until());
         let mut pass = Pass { exchange: None, waited_for: None, may_wait: true };
         loop {
             let (script, waiters) = (Arc::clone(conversation), Arc::clone(&self.waiters));
-            let step = self.store.write(Some(answer_by), move |tx| {
+            let step = self.write(conversation, move |tx| {
                 // Only readable calls come here; the type of the conversation cannot say so.
                 let call = script.call.as_ref().ok_or(StoreError::Closed)?;
                 script::run(tx, &script, call, &waiters, pass, Timestamp::now())
@@ -274,7 +293,8 @@ impl Dispatcher {
                 Step::Wait { exchange, operation, ended, then } => {
                     self.tell(then);
                     *waited = true;
-                    let in_time = ended.wait_until(wait_until);
+                    let waiting = self.patience.for_application(most);
+                    let in_time = ended.wait_until(if waiting.is_some() { wait_until } else { Instant::now() });
                     let may_wait = in_time && Instant::now() < wait_until;
                     pass = Pass { exchange: Some(exchange), waited_for: Some(operation), may_wait };
                     *row = Some(Row { number: exchange, is_written: true });
@@ -293,7 +313,7 @@ impl Dispatcher {
             return self.record(conversation, Outcome::success(), None);
         }
         let script = Arc::clone(conversation);
-        let (told, has_job) = self.store.write(Some(conversation.answer_by()), move |tx| {
+        let (told, has_job) = self.write(conversation, move |tx| {
             // Only directory calls come here; the type of the conversation cannot say so.
             let Some(Intent::Sync(sync)) = script.call.as_ref().map(|call| &call.intent) else {
                 return Err(StoreError::Closed);
@@ -315,7 +335,7 @@ impl Dispatcher {
             return self.record(conversation, Outcome::success(), None);
         };
         let script = Arc::clone(conversation);
-        let told = self.store.write(Some(conversation.answer_by()), move |tx| {
+        let told = self.write(conversation, move |tx| {
             if !tx.is_order_announced(&order.order_id)? {
                 let (subject, task, order) = (Subject::Order, ORDER_QUERY, Some(order.clone()));
                 tx.insert_job(&NewJob { subject, task, order, event: None, change: None }, Timestamp::now())?;
@@ -339,13 +359,23 @@ impl Dispatcher {
 
     /// Records a call that is no operation together with its answer.
     fn record(&self, conversation: &Arc<Conversation>, outcome: Outcome, row: Option<Row>) -> Result<Told, StoreError> {
-        let answer_by = conversation.answer_by();
-        let conversation = Arc::clone(conversation);
-        self.store.write(Some(answer_by), move |tx| {
-            let prepared = conversation.prepare(&outcome);
-            conversation.record(tx, &prepared, row, &Belongs::default())?;
+        let script = Arc::clone(conversation);
+        self.write(conversation, move |tx| {
+            let prepared = script.prepare(&outcome);
+            script.record(tx, &prepared, row, &Belongs::default())?;
             Ok(prepared.into())
         })
+    }
+
+    /// One transaction for a call, on disk within its time or not done.
+    fn write<T: Send + 'static>(
+        &self,
+        conversation: &Conversation,
+        work: impl Fn(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (settings, answer_by) = (&conversation.settings, conversation.answer_by());
+        let (most, short) = (settings.most_waiting, settings.answer_within / 4);
+        self.patience.for_commit(most, answer_by, short, |until| self.store.write(Some(until), work))
     }
 }
 
@@ -366,7 +396,7 @@ fn unrecorded(family: &dyn Family, key: Option<&AccessKey>, settings: &Settings,
     let key = key.or(first).or(basic).or(keyring.license().first());
     let key = key.filter(|_| family.signs_replies(&settings.rules));
     let body_sign = key.map(|key| protocol::body_sign::header_value(key, &body)).unwrap_or_default();
-    AnswerBytes { body, body_sign }.into()
+    Reply::from(AnswerBytes { body, body_sign }).to(To::Stranger)
 }
 
 /// The journal's view of a request.

@@ -9,21 +9,25 @@ use std::{
     net::{Shutdown, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::Ordering::Relaxed,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
-    Method, Reply, Request,
+    Method, Reply, Request, To,
+    lobby::Host,
     receive::{Ending, Inbox, Received, receive},
     refusal::Refusal,
     reply::{Framing, print},
     shared::Shared,
     tls::{Unmet, shake_hands},
-    watch::{Phase, Watched},
+    watch::{Cut, Phase, Watched},
 };
 
 /// An answer larger than this does not keep its buffer, in bytes.
 const KEPT_OUTBOX: usize = 64 << 10;
+
+/// How long strangers wait for their answers in a crowd.
+const STRANGERS_WAIT: Duration = Duration::from_millis(100);
 
 /// What a connection is read from and written to. A read may fail with [`io::ErrorKind::WouldBlock`] when something has
 /// arrived of which nothing can be read yet; it is made again then.
@@ -102,13 +106,15 @@ struct Connection<'a, S> {
     stream: S,
     inbox: Inbox,
     outbox: Vec<u8>,
+    /// Its host has been noted as a friend's.
+    is_friend: bool,
     watched: &'a Watched,
     shared: &'a Shared,
 }
 
 impl<'a, S: Stream> Connection<'a, S> {
     fn new(stream: S, watched: &'a Watched, shared: &'a Shared) -> Self {
-        Self { stream, inbox: Inbox::default(), outbox: Vec::new(), watched, shared }
+        Self { stream, inbox: Inbox::default(), outbox: Vec::new(), is_friend: false, watched, shared }
     }
 
     fn run(mut self) {
@@ -136,6 +142,14 @@ impl<'a, S: Stream> Connection<'a, S> {
             peer: self.watched.peer(),
             received: at,
         });
+        match reply.to {
+            To::Friend if !self.is_friend => {
+                self.is_friend = true;
+                self.shared.friends.add(Host::of(self.watched.peer()), Instant::now());
+            }
+            To::Stranger if self.pause().is_err() => return Next::Drop,
+            To::Friend | To::Stranger | To::Somebody => {}
+        }
         let close = !head.keep_alive || self.shared.is_closing() || self.shared.gives_up_place();
         self.print(&reply, Framing { head_only, close });
         match self.watched.enter(Phase::Write, Instant::now()).map(|()| self.send()) {
@@ -143,6 +157,12 @@ impl<'a, S: Stream> Connection<'a, S> {
             Ok(true) => Next::Request,
             Ok(false) | Err(_) => Next::Drop,
         }
+    }
+
+    /// In a crowd strangers wait for their answers: what they can make the cores do is bounded by the places they have, and
+    /// those who wait are the first to lose theirs.
+    fn pause(&self) -> Result<(), Cut> {
+        if self.shared.is_crowded() { self.watched.pause(STRANGERS_WAIT) } else { Ok(()) }
     }
 
     fn handle(&self, request: Request) -> Reply {
@@ -176,6 +196,9 @@ impl<'a, S: Stream> Connection<'a, S> {
 
     fn refuse(mut self, refusal: Refusal, head_only: bool) {
         note(self.watched, self.shared, refusal.reason());
+        if self.pause().is_err() {
+            return;
+        }
         self.print(&Reply::to_refusal(refusal), Framing { head_only, close: true });
         if self.watched.enter_to_refuse(Phase::Write, Instant::now()).map(|()| self.send()) == Ok(true) {
             // Whatever the inbox says: what was refused may still be arriving.

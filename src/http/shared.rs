@@ -11,7 +11,10 @@ use std::{
     time::Instant,
 };
 
-use super::{Counters, DoorSettings, Handler, body::Budget, wake::Bell};
+use super::{Counters, DoorSettings, Handler, body::Budget, friends::Friends, wake::Bell};
+
+/// More connections than this are a crowd: so many threads may want the cores at once without making each other wait.
+const CROWD: usize = 32;
 
 /// One door's settings, handler and state.
 pub(super) struct Shared {
@@ -20,6 +23,7 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) budget: Budget,
     pub(super) bell: Bell,
+    pub(super) friends: Friends,
     /// No further connection, and no further request on those that are open.
     closing: AtomicBool,
     closes_at: OnceLock<Instant>,
@@ -35,6 +39,7 @@ impl Shared {
             settings,
             handler,
             bell,
+            friends: Friends::default(),
             closing: AtomicBool::new(false),
             closes_at: OnceLock::new(),
             place_wanted: AtomicBool::new(false),
@@ -59,6 +64,11 @@ impl Shared {
 
     pub(super) fn is_full(&self) -> bool {
         self.counters.open.load(SeqCst) >= self.settings.max_connections
+    }
+
+    /// Whether there are so many that strangers have to wait for their answers.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.counters.open.load(SeqCst) > CROWD
     }
 
     pub(super) fn want_place(&self, wanted: bool) {

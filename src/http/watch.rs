@@ -112,6 +112,16 @@ impl Watched {
             .map_err(|word| word.cut().unwrap_or(Cut::Evicted))
     }
 
+    /// The connection's thread: lets a stranger's answer wait so long, in [`Phase::Drain`], so that his place can be taken
+    /// meanwhile. Refused when it was.
+    pub(super) fn pause(&self, pause: Duration) -> Result<(), Cut> {
+        self.enter(Phase::Drain, Instant::now())?;
+        let pause = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
+        // Ends early when the connection does, from either side.
+        let _ = poll(&mut [PollFd::new(&self.socket, PollFlags::empty())], Some(&pause));
+        self.check()
+    }
+
     /// Whether the connection has been cut, which is what the end of its stream then means.
     pub(super) fn check(&self) -> Result<(), Cut> {
         match self.load().cut() {
