@@ -19,8 +19,10 @@ pub struct Figures {
     pub from_plan: [f64; 3],
     /// The same from the sending.
     pub from_send: [f64; 3],
-    /// Of all planned calls: the part that had an answer in time, whatever it says.
+    /// Of all planned calls: the part that had an answer in time, whatever it says, or was cut off so soon.
     pub in_time: f64,
+    /// The same from the sending, of those that were sent: a caller with few connections keeps the others waiting himself.
+    pub in_time_sent: f64,
 }
 
 /// Of the calls planned from `from` until `until`.
@@ -37,9 +39,13 @@ pub fn figures(calls: &[Call], from: Duration, until: Duration) -> Figures {
     let answered: Vec<&&Call> = planned.iter().filter(|call| matches!(call.end, End::Said(_))).collect();
     let from_plan = answered.iter().map(|call| call.ended - call.planned).collect();
     let from_send = answered.iter().filter_map(|call| call.sent.map(|sent| call.ended - sent)).collect();
-    let in_time = answered.iter().filter(|call| call.ended - call.planned <= WITHIN).count();
-    let in_time = in_time as f64 / planned.len().max(1) as f64;
-    Figures { rate, ends, from_plan: percentiles(from_plan), from_send: percentiles(from_send), in_time }
+    let told = |call: &&&Call| call.end != End::GivenUp;
+    let sent: Vec<(&&Call, Duration)> = planned.iter().filter_map(|call| Some((call, call.sent?))).collect();
+    let in_time = planned.iter().filter(told).filter(|call| call.ended - call.planned <= WITHIN).count();
+    let in_time_sent = sent.iter().filter(|(call, sent)| told(call) && call.ended - *sent <= WITHIN).count();
+    let part = |count: usize, of: usize| count as f64 / of.max(1) as f64;
+    let (in_time, in_time_sent) = (part(in_time, planned.len()), part(in_time_sent, sent.len()));
+    Figures { rate, ends, from_plan: percentiles(from_plan), from_send: percentiles(from_send), in_time, in_time_sent }
 }
 
 /// Half, 99 of 100, all; in milliseconds.

@@ -82,35 +82,40 @@ impl Honest {
 pub fn load(rows: &[LoadRow]) {
     println!("\n## More than can be done\n");
     println!(
-        "| disk | calls | connections | peak/s | planned | 000000/s | of the peak | others/s | in time | p50 ms | p99 ms | max ms | p99 from sending | cores |"
+        "| disk | calls | connections | peak/s | planned | 000000/s | of the peak | others/s | in time | p50 ms | p99 ms | max ms | in time from sending | p99 ms | cores |"
     );
-    println!("| --- | --- | --- | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |");
+    println!("| --- | --- | --- | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     for LoadRow { delay, work, lines, peak, factor, cpu, figures } in rows {
         let disk = delay.map_or("as it is".to_owned(), |delay| format!("+{delay} ms a flush"));
         let work = if *work == Work::New { "new" } else { "mix" };
-        let Figures { rate, ends, from_plan: [p50, p99, max], from_send: [_, sent, _], in_time } = figures;
+        let Figures { rate, ends, from_plan: [p50, p99, max], from_send: [_, sent, _], in_time, in_time_sent } =
+            figures;
         println!(
-            "| {disk} | {work} | {} | {peak:.0} | {factor} x | {rate:.0} | {:.0} % | {} | {:.2} % | {p50:.0} | {p99:.0} | {max:.0} | {sent:.0} | {cpu:.1} |",
+            "| {disk} | {work} | {} | {peak:.0} | {factor} x | {rate:.0} | {:.0} % | {} | {:.2} % | {p50:.0} | {p99:.0} | {max:.0} | {:.2} % | {sent:.0} | {cpu:.1} |",
             words(*lines),
             100.0 * rate / peak,
             others(ends),
-            100.0 * in_time
+            100.0 * in_time,
+            100.0 * in_time_sent
         );
     }
 }
 
 pub fn stall(rows: &[StallRow]) {
     println!("\n## A disk that stands still for five seconds\n");
-    println!("| connections | planned | when | 000000/s | others/s | in time | p50 ms | p99 ms | max ms |");
-    println!("| --- | ---: | --- | ---: | --- | ---: | ---: | ---: | ---: |");
+    println!(
+        "| connections | planned | when | 000000/s | others/s | in time | p50 ms | p99 ms | max ms | in time from sending |"
+    );
+    println!("| --- | ---: | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |");
     for StallRow { lines, factor, peak, before, during, after } in rows {
         for (when, figures) in [("before", before), ("during", during), ("after", after)] {
-            let Figures { rate, ends, from_plan: [p50, p99, max], in_time, .. } = figures;
+            let Figures { rate, ends, from_plan: [p50, p99, max], in_time, in_time_sent, .. } = figures;
             println!(
-                "| {} | {factor} x {peak:.0} | {when} | {rate:.0} | {} | {:.2} % | {p50:.0} | {p99:.0} | {max:.0} |",
+                "| {} | {factor} x {peak:.0} | {when} | {rate:.0} | {} | {:.2} % | {p50:.0} | {p99:.0} | {max:.0} | {:.2} % |",
                 words(*lines),
                 others(ends),
-                100.0 * in_time
+                100.0 * in_time,
+                100.0 * in_time_sent
             );
         }
     }

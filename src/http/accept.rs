@@ -141,7 +141,7 @@ impl Acceptor {
                     self.shared.counters.accept_errors.fetch_add(1, Relaxed);
                     self.backoff.failed(&error);
                     // Descriptors or memory ran out: give up a connection that nobody works for.
-                    if self.lobby.dismiss(&self.shared.friends).is_none() {
+                    if self.lobby.dismiss().is_none() {
                         let now = Instant::now();
                         let survey = self.roster.survey(now, &self.shared.settings, Some(&self.shared.friends));
                         self.make_room(&survey, now);

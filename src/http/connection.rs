@@ -29,6 +29,12 @@ const KEPT_OUTBOX: usize = 64 << 10;
 /// How long strangers wait for their answers in a crowd.
 const STRANGERS_WAIT: Duration = Duration::from_millis(100);
 
+/// What a body may be long without being large, in bytes; every call of KooGallery but its lists is smaller.
+const LARGE: usize = 64 << 10;
+
+/// The longest wait of all: a genuine list from a new host is still answered in time.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
 /// What a connection is read from and written to. A read may fail with [`io::ErrorKind::WouldBlock`] when something has
 /// arrived of which nothing can be read yet; it is made again then.
 pub(super) trait Stream: Read + Write {
@@ -134,6 +140,9 @@ impl<'a, S: Stream> Connection<'a, S> {
     fn answer(&mut self, received: Received<'_>) -> Next {
         let Received { head, body, at, _share } = received;
         let head_only = head.method == Method::Head;
+        if body.len() > LARGE && self.pause_before(body.len()).is_err() {
+            return Next::Drop;
+        }
         let reply = self.handle(Request {
             method: head.method,
             target: head.target,
@@ -163,6 +172,16 @@ impl<'a, S: Stream> Connection<'a, S> {
     /// those who wait are the first to lose theirs.
     fn pause(&self) -> Result<(), Cut> {
         if self.shared.is_crowded() { self.watched.pause(STRANGERS_WAIT) } else { Ok(()) }
+    }
+
+    /// In a crowd, a large body of a stranger waits before anything of it is computed: what it costs grows with its size.
+    fn pause_before(&self, length: usize) -> Result<(), Cut> {
+        if !self.shared.is_crowded() || self.shared.friends.contain(Host::of(self.watched.peer())) {
+            return Ok(());
+        }
+        let pieces = u32::try_from(length.div_ceil(LARGE)).unwrap_or(u32::MAX);
+        self.watched.pause(STRANGERS_WAIT.saturating_mul(pieces).min(LONGEST_WAIT))?;
+        self.watched.enter(Phase::Service, Instant::now())
     }
 
     fn handle(&self, request: Request) -> Reply {

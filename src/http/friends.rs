@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -19,7 +19,7 @@ pub(super) struct Friends(Mutex<HashMap<Host, Instant>>);
 impl Friends {
     /// A caller from this host has proved who he is.
     pub(super) fn add(&self, host: Host, now: Instant) {
-        let mut friends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut friends = self.lock();
         if friends.len() >= MOST
             && !friends.contains_key(&host)
             && let Some(oldest) = friends.iter().min_by_key(|(_, at)| **at).map(|(host, _)| *host)
@@ -31,8 +31,16 @@ impl Friends {
 
     /// All of them.
     pub(super) fn all(&self) -> HashSet<Host> {
-        // Whole whatever happened: a map of facts.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+        self.lock().keys().copied().collect()
+    }
+
+    pub(super) fn contain(&self, host: Host) -> bool {
+        self.lock().contains_key(&host)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Host, Instant>> {
+        // A map of facts: whole whatever happened.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

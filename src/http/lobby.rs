@@ -37,6 +37,8 @@ impl Host {
 pub(super) struct Lobby {
     by_host: HashMap<Host, VecDeque<Guest>>,
     count: usize,
+    /// Those of them from hosts where nobody has proved who he is.
+    strange: usize,
     /// How many have ever come.
     arrivals: u64,
     /// Since when there has always been somebody.
@@ -46,22 +48,25 @@ pub(super) struct Lobby {
 #[derive(Debug)]
 struct Guest {
     number: u64,
+    /// Nobody from there had proved who he is when it came.
+    is_strange: bool,
     watched: Arc<Watched>,
 }
 
 impl Lobby {
     pub(super) fn new(now: Instant) -> Self {
-        Self { by_host: HashMap::new(), count: 0, arrivals: 0, since: now }
+        Self { by_host: HashMap::new(), count: 0, strange: 0, arrivals: 0, since: now }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Whether one more may come in. A full lobby leaves the connections of a burst where they are; when it lasts, it takes
-    /// them all in, to find those of hosts that have few.
+    /// Whether one more may come in. A full lobby of friends leaves the connections of a burst where they are. Where strangers
+    /// wait, or when it lasts, all are let in and others sent away: so nobody waits unseen in the kernel's queue, or is not
+    /// even let into that.
     pub(super) fn is_open(&self, now: Instant) -> bool {
-        self.count < LOBBY || now >= self.opens()
+        self.count < LOBBY || self.strange > 0 || now >= self.opens()
     }
 
     /// When it is worth asking again whether one more may come in.
@@ -72,20 +77,22 @@ impl Lobby {
     /// Lets one more wait. When that is one too many, whoever came last of the strange host with the most is sent away: the
     /// one that is returned.
     pub(super) fn admit(&mut self, watched: Arc<Watched>, friends: &Friends) -> Option<Arc<Watched>> {
-        let guest = Guest { number: self.arrivals, watched };
+        let host = Host::of(watched.peer());
+        let guest = Guest { number: self.arrivals, is_strange: !friends.contain(host), watched };
         if self.count == 0 {
             self.since = Instant::now();
         }
         self.arrivals += 1;
         self.count += 1;
-        self.by_host.entry(Host::of(guest.watched.peer())).or_default().push_back(guest);
-        if self.count > LOBBY { self.dismiss(friends) } else { None }
+        self.strange += usize::from(guest.is_strange);
+        self.by_host.entry(host).or_default().push_back(guest);
+        if self.count > LOBBY { self.dismiss() } else { None }
     }
 
     /// Takes out whoever came last of the strange host with the most.
-    pub(super) fn dismiss(&mut self, friends: &Friends) -> Option<Arc<Watched>> {
-        let friends = friends.all();
-        let most = *self.by_host.iter().max_by_key(|(host, guests)| (!friends.contains(host), guests.len()))?.0;
+    pub(super) fn dismiss(&mut self) -> Option<Arc<Watched>> {
+        let is_strange = |guests: &VecDeque<Guest>| guests.back().is_some_and(|guest| guest.is_strange);
+        let most = *self.by_host.iter().max_by_key(|(_, guests)| (is_strange(guests), guests.len()))?.0;
         self.take(most, VecDeque::pop_back)
     }
 
@@ -108,6 +115,7 @@ impl Lobby {
             self.by_host.remove(&host);
         }
         self.count -= 1;
+        self.strange -= usize::from(guest.is_strange);
         Some(guest.watched)
     }
 }
@@ -154,10 +162,22 @@ mod tests {
             let guest = if number < 10 { &strange } else { &friend };
             assert!(lobby.admit(Arc::clone(guest), &friends).is_none());
         }
-        assert!(!lobby.is_open(now) && lobby.is_open(lobby.opens()));
+        assert!(lobby.is_open(now), "there is somebody to send away");
         let gone = lobby.admit(Arc::clone(&rare), &friends).unwrap();
         assert_eq!(gone.peer(), strange.peer());
         assert_eq!(lobby.call(Host::of(rare.peer())).map(|kept| kept.peer()), Some(rare.peer()));
+    }
+
+    #[test]
+    fn a_burst_of_friends_waits_outside_unless_it_lasts() {
+        let (now, friends) = (Instant::now(), Friends::default());
+        let mut lobby = Lobby::new(now);
+        let friend = from("192.0.2.1");
+        friends.add(Host::of(friend.peer()), now);
+        for _ in 0..LOBBY {
+            assert!(lobby.is_open(now) && lobby.admit(Arc::clone(&friend), &friends).is_none());
+        }
+        assert!(!lobby.is_open(now) && lobby.is_open(lobby.opens()));
     }
 
     #[test]

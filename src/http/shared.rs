@@ -68,7 +68,7 @@ impl Shared {
 
     /// Whether there are so many that strangers have to wait for their answers.
     pub(super) fn is_crowded(&self) -> bool {
-        self.counters.open.load(SeqCst) > CROWD
+        self.settings.for_anybody && self.counters.open.load(SeqCst) > CROWD
     }
 
     pub(super) fn want_place(&self, wanted: bool) {

@@ -121,3 +121,28 @@ fn a_crowd_of_one_host_keeps_no_other_host_out() {
         house.becomes_empty();
     });
 }
+
+#[test]
+fn a_host_from_which_a_genuine_call_has_come_goes_before_all_strangers() {
+    // Nobody ever has to make room because he has waited too long.
+    let house = House::open(settings(|settings| {
+        settings.max_connections = 8;
+        settings.evict_after = Duration::from_secs(3600);
+    }));
+    let friend = [127, 0, 1, 1];
+    let is_served = || {
+        let mut client = from(friend, &house);
+        client.send(get("/friend"));
+        assert_eq!(client.answer().text(), "GET /friend ");
+        client
+    };
+    drop(is_served());
+    // One connection of each of many hosts: none of them has more than its share.
+    let _crowd: Vec<Client> = (1..100).map(|host| from([127, 0, 2, host], &house)).collect();
+    eventually("all places are taken", || house.door.counters().now().open == 8);
+    let kept: Vec<Client> = (0..8).map(|_| is_served()).collect();
+    for mut client in kept {
+        client.send(get("/quiet"));
+        assert_eq!(client.answer().status, 200, "and no stranger takes its place");
+    }
+}
