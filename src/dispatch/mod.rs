@@ -39,7 +39,7 @@ use crate::protocol::result_code::ResultCode;
 use crate::protocol::signature::SignatureRefusal;
 use crate::protocol::{self, Family, Received};
 use crate::settings::Settings;
-use crate::store::{AnswerBytes, NewExchange, NewJob, ORDER_QUERY, Store, StoreError, Subject, Tx};
+use crate::store::{AnswerBytes, NewExchange, NewJob, ORDER_QUERY, Store, StoreError, Subject};
 use crate::trouble::Trouble;
 use conversation::{Belongs, Conversation, Row, Told, is_failure};
 use nonces::Nonces;
@@ -245,9 +245,7 @@ impl Dispatcher {
             // The writer has alerted somebody when commits began to fail.
             StoreError::Commit(_) => log::error!("{title}: answered 000005{how}: {error}"),
             // Somebody knows, and a refusal that is to cost nothing writes no line.
-            StoreError::Overloaded(_) if !self.is_first_delay() => {
-                log::debug!("{title}: answered 000005{how}: {error}")
-            }
+            StoreError::Overloaded(_) if !self.is_first_delay() => {}
             StoreError::TimedOut if !self.is_first_delay() => {
                 log::error!("{title}: answered 000005{how}: {error}");
             }
@@ -279,7 +277,7 @@ impl Dispatcher {
         let mut pass = Pass { exchange: None, waited_for: None, may_wait: true };
         loop {
             let (script, waiters) = (Arc::clone(conversation), Arc::clone(&self.waiters));
-            let step = self.write(conversation, move |tx| {
+            let step = self.patience.write(&self.store, conversation, move |tx| {
                 // Only readable calls come here; the type of the conversation cannot say so.
                 let call = script.call.as_ref().ok_or(StoreError::Closed)?;
                 script::run(tx, &script, call, &waiters, pass, Timestamp::now())
@@ -313,7 +311,7 @@ impl Dispatcher {
             return self.record(conversation, Outcome::success(), None);
         }
         let script = Arc::clone(conversation);
-        let (told, has_job) = self.write(conversation, move |tx| {
+        let (told, has_job) = self.patience.write(&self.store, conversation, move |tx| {
             // Only directory calls come here; the type of the conversation cannot say so.
             let Some(Intent::Sync(sync)) = script.call.as_ref().map(|call| &call.intent) else {
                 return Err(StoreError::Closed);
@@ -335,7 +333,7 @@ impl Dispatcher {
             return self.record(conversation, Outcome::success(), None);
         };
         let script = Arc::clone(conversation);
-        let told = self.write(conversation, move |tx| {
+        let told = self.patience.write(&self.store, conversation, move |tx| {
             if !tx.is_order_announced(&order.order_id)? {
                 let (subject, task, order) = (Subject::Order, ORDER_QUERY, Some(order.clone()));
                 tx.insert_job(&NewJob { subject, task, order, event: None, change: None }, Timestamp::now())?;
@@ -360,22 +358,11 @@ impl Dispatcher {
     /// Records a call that is no operation together with its answer.
     fn record(&self, conversation: &Arc<Conversation>, outcome: Outcome, row: Option<Row>) -> Result<Told, StoreError> {
         let script = Arc::clone(conversation);
-        self.write(conversation, move |tx| {
+        self.patience.write(&self.store, conversation, move |tx| {
             let prepared = script.prepare(&outcome);
             script.record(tx, &prepared, row, &Belongs::default())?;
             Ok(prepared.into())
         })
-    }
-
-    /// One transaction for a call, on disk within its time or not done.
-    fn write<T: Send + 'static>(
-        &self,
-        conversation: &Conversation,
-        work: impl Fn(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (settings, answer_by) = (&conversation.settings, conversation.answer_by());
-        let (most, short) = (settings.most_waiting, settings.answer_within / 4);
-        self.patience.for_commit(most, answer_by, short, |until| self.store.write(Some(until), work))
     }
 }
 

@@ -8,7 +8,8 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::store::StoreError;
+use super::conversation::Conversation;
+use crate::store::{Store, StoreError, Tx};
 
 /// Counts who waits.
 pub(super) struct Patience {
@@ -37,12 +38,24 @@ impl Patience {
         (before < most).then_some(waiting)
     }
 
-    /// Waits for a commit: as long as the call has time while fewer than `most` wait, else `short`; and not at all when
-    /// nothing has been committed for so long.
+    /// One transaction for a call: on disk within its time, or not done.
     ///
     /// # Errors
     /// What the work ends with, or that there is too much.
-    pub(super) fn for_commit<T>(
+    pub(super) fn write<T: Send + 'static>(
+        &self,
+        store: &Store,
+        conversation: &Conversation,
+        work: impl Fn(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (settings, answer_by) = (&conversation.settings, conversation.answer_by());
+        let (most, short) = (settings.most_waiting, settings.answer_within / 4);
+        self.for_commit(most, answer_by, short, |until| store.write(Some(until), work))
+    }
+
+    /// Waits for a commit: as long as the call has time while fewer than `most` wait, else `short`; and not at all when
+    /// nothing has been committed for so long.
+    fn for_commit<T>(
         &self,
         most: usize,
         answer_by: Instant,

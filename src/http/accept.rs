@@ -77,7 +77,7 @@ impl Acceptor {
             self.next_eviction = now;
         }
         self.seat(&mut survey);
-        self.shared.want_place(!self.lobby.is_empty());
+        self.want_place(&survey);
         let evict_at = if self.lobby.is_empty() { None } else { self.make_room(&survey, now) };
         let accept_at = self.backoff.until.filter(|&until| until > now);
         let listens = accept_at.is_none() && self.lobby.is_open(now);
@@ -95,11 +95,20 @@ impl Acceptor {
             survey.hosts.entry(host).or_default().places += 1;
             let Some(watched) = self.lobby.call(host) else { return };
             // Before it is served: it must not be asked for its place on behalf of itself.
-            self.shared.want_place(!self.lobby.is_empty());
+            self.want_place(survey);
             if let Err(error) = self.serve(watched) {
                 return self.backoff.failed(&error);
             }
         }
+    }
+
+    /// Lets connections that answer know that others want their places. Friends give theirs to friends, and to strangers only
+    /// when they had all.
+    fn want_place(&self, survey: &Survey) {
+        let next = self.lobby.next(|host| survey.standing(host));
+        let is_for_stranger = next.is_some_and(|host| survey.is_strange(host));
+        let friends_stay = is_for_stranger && survey.places_of_friends() < self.shared.settings.max_connections;
+        self.shared.want_place(next.is_some(), friends_stay);
     }
 
     /// Evicts a connection of the host that stands highest: at once for one that stands lower, else when it has waited long

@@ -159,7 +159,7 @@ impl<'a, S: Stream> Connection<'a, S> {
             To::Stranger if self.pause().is_err() => return Next::Drop,
             To::Friend | To::Stranger | To::Somebody => {}
         }
-        let close = !head.keep_alive || self.shared.is_closing() || self.shared.gives_up_place();
+        let close = !head.keep_alive || self.shared.is_closing() || self.shared.gives_up_place(self.is_friend);
         self.print(&reply, Framing { head_only, close });
         match self.watched.enter(Phase::Write, Instant::now()).map(|()| self.send()) {
             Ok(true) if close => Next::Part,

@@ -60,7 +60,17 @@ impl Survey {
     /// How a host stands.
     pub(super) fn standing(&self, host: Host) -> Standing {
         let places = self.hosts.get(&host).map_or(0, |holding| holding.places);
-        Standing { is_strange: !self.friends.contains(&host), places }
+        Standing { is_strange: self.is_strange(host), places }
+    }
+
+    /// Whether nobody there has proved who he is.
+    pub(super) fn is_strange(&self, host: Host) -> bool {
+        !self.friends.contains(&host)
+    }
+
+    /// How many places friends hold.
+    pub(super) fn places_of_friends(&self) -> usize {
+        self.hosts.iter().filter(|(host, _)| !self.is_strange(**host)).map(|(_, held)| held.places).sum()
     }
 
     /// Who is to make room, and how its host stands: of the host that stands highest, the connection that has waited longest.

@@ -29,6 +29,8 @@ pub(super) struct Shared {
     closes_at: OnceLock<Instant>,
     /// A new connection waits for a place: the next connection that has answered is to give up its own.
     place_wanted: AtomicBool,
+    /// Unless it is a friend's.
+    friends_stay: AtomicBool,
 }
 
 impl Shared {
@@ -43,6 +45,7 @@ impl Shared {
             closing: AtomicBool::new(false),
             closes_at: OnceLock::new(),
             place_wanted: AtomicBool::new(false),
+            friends_stay: AtomicBool::new(false),
         }
     }
 
@@ -71,13 +74,16 @@ impl Shared {
         self.settings.for_anybody && self.counters.open.load(SeqCst) > CROWD
     }
 
-    pub(super) fn want_place(&self, wanted: bool) {
+    /// Whether a place is wanted, and whether from strangers only.
+    pub(super) fn want_place(&self, wanted: bool, friends_stay: bool) {
+        self.friends_stay.store(friends_stay, Relaxed);
         self.place_wanted.store(wanted, Relaxed);
     }
 
     /// Whether the asking connection is the one to make room; true for one per place wanted.
-    pub(super) fn gives_up_place(&self) -> bool {
-        self.place_wanted.load(Relaxed) && self.place_wanted.swap(false, Relaxed)
+    pub(super) fn gives_up_place(&self, is_friend: bool) -> bool {
+        let is_asked = self.place_wanted.load(Relaxed) && !(is_friend && self.friends_stay.load(Relaxed));
+        is_asked && self.place_wanted.swap(false, Relaxed)
     }
 }
 
