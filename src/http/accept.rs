@@ -78,7 +78,7 @@ impl Acceptor {
         }
         self.seat(&mut survey);
         self.want_place(&survey);
-        let evict_at = if self.lobby.is_empty() { None } else { self.make_room(&survey, now) };
+        let evict_at = (!self.lobby.is_empty()).then(|| self.make_room(&survey, now));
         let accept_at = self.backoff.until.filter(|&until| until > now);
         let listens = accept_at.is_none() && self.lobby.is_open(now);
         let opens_at = (!listens).then(|| self.lobby.opens());
@@ -112,26 +112,25 @@ impl Acceptor {
     }
 
     /// Evicts a connection of the host that stands highest: at once for one that stands lower, else when it has waited long
-    /// enough. Otherwise says when to try again; never, when all are with the handler: then the next one that answers gives
-    /// up its place.
-    fn make_room(&mut self, survey: &Survey, now: Instant) -> Option<Instant> {
-        let (longest, highest) = survey.victim()?;
+    /// enough. Otherwise says when to try again. When all are with the handler, the next one that answers gives up its place;
+    /// but its client may not take the answer.
+    fn make_room(&mut self, survey: &Survey, now: Instant) -> Instant {
+        let Some((longest, highest)) = survey.victim() else { return now + EVICTION_TAKES };
         let next = self.lobby.next(|host| survey.standing(host)).map(|host| survey.standing(host));
-        let is_due = next.is_some_and(|next| match (next.is_strange, highest.is_strange) {
-            (false, true) => true,
-            (true, false) => false,
-            (true, true) | (false, false) => highest.places > next.places + 1,
+        let is_due = next.is_some_and(|next| {
+            let more_strange = highest.is_strange && !next.is_strange;
+            more_strange || highest.is_strange == next.is_strange && highest.places > next.places + 1
         });
         let evict_after = if is_due { Duration::ZERO } else { self.shared.settings.evict_after };
         let ripe = (longest.entered + evict_after).max(self.next_eviction);
         if ripe > now {
-            return Some(ripe);
+            return ripe;
         }
         if longest.watched.upgrade().is_some_and(|watched| watched.evict(longest.phase, longest.entered)) {
             self.shared.counters.evicted.fetch_add(1, Relaxed);
         }
         self.next_eviction = now + EVICTION_TAKES;
-        Some(self.next_eviction)
+        self.next_eviction
     }
 
     fn accept_batch(&mut self) {
