@@ -3,9 +3,11 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::alert::{self, Alarm};
+use crate::http::LOBBY;
 
-/// For database, log, certificate, snapshots, and the connections of readers beyond the usual few.
-const BESIDES: u64 = 128;
+/// For connections that wait for a place, and for database, log, certificate, snapshots, and the connections of readers
+/// beyond the usual few.
+const BESIDES: u64 = LOBBY as u64 + 128;
 
 /// What one attempt may have open: a connection, or three pipes and what starting a program takes.
 const OF_AN_ATTEMPT: u64 = 6;

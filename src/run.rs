@@ -165,6 +165,7 @@ impl Server {
                     name: "admin",
                     max_connections: ADMIN_CONNECTIONS,
                     max_body: 1 << 20,
+                    for_anybody: false,
                     counters: of_admin,
                     ..DoorSettings::default()
                 };

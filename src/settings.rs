@@ -37,6 +37,8 @@ pub struct Settings {
     pub life: instance::Rules,
     /// An answer leaves at the latest so long after its request was complete.
     pub answer_within: Duration,
+    /// So many calls may wait at a time for what takes long; the other places are for those that need nothing of it.
+    pub most_waiting: usize,
     /// Whether a nonce may be used once only.
     pub nonce_replay_check: bool,
     /// The code of a refused change check.
@@ -102,6 +104,7 @@ impl Settings {
             rules: rules(config),
             life: instance::Rules { refresh_unfreezes: config.lifecycle.refresh_unfreezes == RefreshUnfreezes::Always },
             answer_within: config.server.answer_within,
+            most_waiting: config.server.max_connections / 8 * 7,
             nonce_replay_check: config.signature.nonce_replay_check,
             change_check_refusal: ResultCode::parse(&config.lifecycle.change_check_refusal_code)
                 .unwrap_or(ResultCode::INTERNAL),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::dispatch::{Dispatcher, RefusalClass};
 use crate::health::Health;
-use crate::http::{Handler, Method, Reply, Request};
+use crate::http::{Handler, Method, Reply, Request, To};
 use crate::kind::Kind;
 use crate::login::LoginDesk;
 use crate::protocol::Family;
@@ -131,8 +131,8 @@ impl Handler for PublicSite {
         match self.route(&request) {
             Route::Call(family, other) => self.dispatcher.answer(family, other, request),
             Route::NothingAsked(family) => self.dispatcher.answer_nothing_asked(family, &request),
-            Route::NotOurs if request.path() == "/healthz" => self.health.answer(&request.method),
-            Route::NotOurs => Reply::new(404, "text/plain; charset=utf-8", "404 Not Found\n"),
+            Route::NotOurs if request.path() == "/healthz" => self.health.answer(&request.method).to(To::Stranger),
+            Route::NotOurs => Reply::new(404, "text/plain; charset=utf-8", "404 Not Found\n").to(To::Stranger),
         }
     }
 

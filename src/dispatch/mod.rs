@@ -10,6 +10,7 @@ mod conversation;
 mod directory;
 mod events;
 mod nonces;
+mod patience;
 mod queries;
 mod refused;
 mod script;
@@ -26,7 +27,7 @@ pub use waiters::Waiters;
 
 use crate::alert::{self, Alarm};
 use crate::fault;
-use crate::http::{Reply, Request};
+use crate::http::{Reply, Request, To};
 use crate::metrics::calls::Answered;
 use crate::metrics::tallies::Tallies;
 use crate::operation::{self, Environment};
@@ -42,6 +43,7 @@ use crate::store::{AnswerBytes, NewExchange, NewJob, ORDER_QUERY, Store, StoreEr
 use crate::trouble::Trouble;
 use conversation::{Belongs, Conversation, Row, Told, is_failure};
 use nonces::Nonces;
+use patience::Patience;
 use queries::Asker;
 use script::{AfterCommit, Pass, Step};
 use secrets::Permits;
@@ -63,6 +65,7 @@ pub struct Dispatcher {
     decryptions: Permits,
     /// Commits that took longer than an answer may.
     delays: Mutex<Trouble>,
+    patience: Patience,
     tallies: Arc<Tallies>,
 }
 
@@ -82,8 +85,20 @@ impl Dispatcher {
         // Each takes milliseconds of a core: half of the cores stay for the answers.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decryptions = Permits::new((cores / 2).max(1));
-        let (delays, tallies) = (Mutex::default(), Arc::default());
-        Ok(Self { store, settings, waiters, wake_jobs, nonces, refused, questions, decryptions, delays, tallies })
+        let (delays, patience, tallies) = (Mutex::default(), Patience::default(), Arc::default());
+        Ok(Self {
+            store,
+            settings,
+            waiters,
+            wake_jobs,
+            nonces,
+            refused,
+            questions,
+            decryptions,
+            delays,
+            patience,
+            tallies,
+        })
     }
 
     /// Lets questions to applications end, for `grace` at most.
@@ -216,7 +231,7 @@ impl Dispatcher {
             log::error!("ALERT {}: KooGallery's test call was answered {}", conversation.title(), told.code);
             alert::raise(Alarm::TestCallFailed { activity, result: told.code.as_str().to_owned() });
         }
-        told.bytes.into()
+        Reply::from(told.bytes).to(To::Friend)
     }
 
     /// The answer when nothing could be done: it promises nothing, and KooGallery calls again. It is recorded where the
@@ -232,7 +247,9 @@ impl Dispatcher {
         match error {
             // The writer has alerted somebody when commits began to fail.
             StoreError::Commit(_) => log::error!("{title}: answered 000005{how}: {error}"),
-            StoreError::TimedOut | StoreError::Overloaded(_) if !self.is_first_delay() => {
+            // Somebody knows, and a refusal that is to cost nothing writes no line.
+            StoreError::Overloaded(_) if !self.is_first_delay() => {}
+            StoreError::TimedOut if !self.is_first_delay() => {
                 log::error!("{title}: answered 000005{how}: {error}");
             }
             _ => {
@@ -259,11 +276,11 @@ impl Dispatcher {
         row: &mut Option<Row>,
         waited: &mut bool,
     ) -> Result<Told, StoreError> {
-        let (answer_by, wait_until) = (conversation.answer_by(), conversation.wait_until());
+        let (most, wait_until) = (conversation.settings.most_waiting, conversation.wait_until());
         let mut pass = Pass { exchange: None, waited_for: None, may_wait: true };
         loop {
             let (script, waiters) = (Arc::clone(conversation), Arc::clone(&self.waiters));
-            let step = self.store.write(Some(answer_by), move |tx| {
+            let step = self.patience.write(&self.store, conversation, move |tx| {
                 // Only readable calls come here; the type of the conversation cannot say so.
                 let call = script.call.as_ref().ok_or(StoreError::Closed)?;
                 script::run(tx, &script, call, &waiters, pass, Timestamp::now())
@@ -277,7 +294,8 @@ impl Dispatcher {
                 Step::Wait { exchange, operation, ended, then } => {
                     self.tell(then);
                     *waited = true;
-                    let in_time = ended.wait_until(wait_until);
+                    let waiting = self.patience.for_application(most);
+                    let in_time = ended.wait_until(if waiting.is_some() { wait_until } else { Instant::now() });
                     let may_wait = in_time && Instant::now() < wait_until;
                     pass = Pass { exchange: Some(exchange), waited_for: Some(operation), may_wait };
                     *row = Some(Row { number: exchange, is_written: true });
@@ -296,7 +314,7 @@ impl Dispatcher {
             return self.record(conversation, Outcome::success(), None);
         }
         let script = Arc::clone(conversation);
-        let (told, has_job) = self.store.write(Some(conversation.answer_by()), move |tx| {
+        let (told, has_job) = self.patience.write(&self.store, conversation, move |tx| {
             // Only directory calls come here; the type of the conversation cannot say so.
             let Some(Intent::Sync(sync)) = script.call.as_ref().map(|call| &call.intent) else {
                 return Err(StoreError::Closed);
@@ -318,7 +336,7 @@ impl Dispatcher {
             return self.record(conversation, Outcome::success(), None);
         };
         let script = Arc::clone(conversation);
-        let told = self.store.write(Some(conversation.answer_by()), move |tx| {
+        let told = self.patience.write(&self.store, conversation, move |tx| {
             if !tx.is_order_announced(&order.order_id)? {
                 let (subject, task, order) = (Subject::Order, ORDER_QUERY, Some(order.clone()));
                 tx.insert_job(&NewJob { subject, task, order, event: None, change: None }, Timestamp::now())?;
@@ -342,11 +360,10 @@ impl Dispatcher {
 
     /// Records a call that is no operation together with its answer.
     fn record(&self, conversation: &Arc<Conversation>, outcome: Outcome, row: Option<Row>) -> Result<Told, StoreError> {
-        let answer_by = conversation.answer_by();
-        let conversation = Arc::clone(conversation);
-        self.store.write(Some(answer_by), move |tx| {
-            let prepared = conversation.prepare(&outcome);
-            conversation.record(tx, &prepared, row, &Belongs::default())?;
+        let script = Arc::clone(conversation);
+        self.patience.write(&self.store, conversation, move |tx| {
+            let prepared = script.prepare(&outcome);
+            script.record(tx, &prepared, row, &Belongs::default())?;
             Ok(prepared.into())
         })
     }
@@ -369,7 +386,7 @@ fn unrecorded(family: &dyn Family, key: Option<&AccessKey>, settings: &Settings,
     let key = key.or(first).or(basic).or(keyring.license().first());
     let key = key.filter(|_| family.signs_replies(&settings.rules));
     let body_sign = key.map(|key| protocol::body_sign::header_value(key, &body)).unwrap_or_default();
-    AnswerBytes { body, body_sign }.into()
+    Reply::from(AnswerBytes { body, body_sign }).to(To::Stranger)
 }
 
 /// The journal's view of a request.

@@ -44,7 +44,7 @@ impl Dispatcher {
             return self.record(conversation, outcome, None);
         }
         let script = Arc::clone(conversation);
-        self.store.write(Some(conversation.answer_by()), move |tx| {
+        self.patience.write(&self.store, conversation, move |tx| {
             // Only queries come here; the type of the conversation cannot say so.
             let Some(call) = &script.call else { return Err(StoreError::Closed) };
             let Intent::Query { instance_ids } = &call.intent else { return Err(StoreError::Closed) };

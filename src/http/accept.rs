@@ -14,11 +14,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::{
+    lobby::Lobby,
     pool::{Arrival, Pool},
     roster::{Roster, Survey},
     shared::{Place, Shared},
     wake::BellWaiter,
-    watch::Watched,
+    watch::{Phase, Watched},
 };
 use crate::alert::{self, Alarm, Kind};
 use crate::trouble::Trouble;
@@ -39,9 +40,9 @@ pub(super) struct Acceptor {
     shared: Arc<Shared>,
     pool: Pool,
     roster: Roster,
+    /// Connections for which there is no place yet.
+    lobby: Lobby,
     backoff: Backoff,
-    /// A connection is known to wait in the backlog and there is no place for it.
-    crowded: bool,
     /// No further connection is evicted before, unless the last one has freed its place.
     next_eviction: Instant,
 }
@@ -53,8 +54,8 @@ impl Acceptor {
             waiter,
             pool: Pool::new(Arc::clone(&shared)),
             roster: Roster::default(),
+            lobby: Lobby::new(Instant::now()),
             backoff: Backoff::default(),
-            crowded: false,
             next_eviction: Instant::now(),
             shared,
         }
@@ -70,43 +71,71 @@ impl Acceptor {
 
     fn turn(&mut self) {
         let now = Instant::now();
-        let survey = self.roster.survey(now, &self.shared.settings);
+        let friends = (!self.lobby.is_empty()).then_some(&self.shared.friends);
+        let mut survey = self.roster.survey(now, &self.shared.settings, friends);
         if !self.shared.is_full() {
-            (self.crowded, self.next_eviction) = (false, now);
+            self.next_eviction = now;
         }
-        self.shared.want_place(self.crowded);
-        let evict_at = self.crowded.then(|| self.make_room(&survey, now)).flatten();
+        self.seat(&mut survey);
+        self.want_place(&survey);
+        let evict_at = (!self.lobby.is_empty()).then(|| self.make_room(&survey, now));
         let accept_at = self.backoff.until.filter(|&until| until > now);
-        let until = [survey.look_again, evict_at, accept_at].into_iter().flatten().min();
-
-        let listens = !self.crowded && accept_at.is_none();
+        let listens = accept_at.is_none() && self.lobby.is_open(now);
+        let opens_at = (!listens).then(|| self.lobby.opens());
+        let until = [survey.look_again, evict_at, accept_at, opens_at].into_iter().flatten().min();
         if wait(&self.waiter, listens.then_some(&self.listener), until) {
-            if self.shared.is_full() {
-                self.crowded = true;
-            } else {
-                self.accept_batch();
+            self.accept_batch();
+        }
+    }
+
+    /// Gives places that are free to connections that wait for one. The hosts take turns.
+    fn seat(&mut self, survey: &mut Survey) {
+        while !self.shared.is_full() {
+            let Some(host) = self.lobby.next(|host| survey.standing(host)) else { return };
+            survey.hosts.entry(host).or_default().places += 1;
+            let Some(watched) = self.lobby.call(host) else { return };
+            // Before it is served: it must not be asked for its place on behalf of itself.
+            self.want_place(survey);
+            if let Err(error) = self.serve(watched) {
+                return self.backoff.failed(&error);
             }
         }
     }
 
-    /// Evicts the connection that has waited longest, if it has waited long enough. Otherwise says when to try again;
-    /// never, when all are with the handler: then the next one that answers gives up its place.
-    fn make_room(&mut self, survey: &Survey, now: Instant) -> Option<Instant> {
-        let longest = survey.longest_waiting.as_ref()?;
-        let ripe = (longest.entered + self.shared.settings.evict_after).max(self.next_eviction);
+    /// Lets connections that answer know that others want their places. Friends give theirs to friends, and to strangers only
+    /// when they had all.
+    fn want_place(&self, survey: &Survey) {
+        let next = self.lobby.next(|host| survey.standing(host));
+        let is_for_stranger = next.is_some_and(|host| survey.is_strange(host));
+        let friends_stay = is_for_stranger && survey.places_of_friends() < self.shared.settings.max_connections;
+        self.shared.want_place(next.is_some(), friends_stay);
+    }
+
+    /// Evicts a connection of the host that stands highest: at once for one that stands lower, else when it has waited long
+    /// enough. Otherwise says when to try again. When all are with the handler, the next one that answers gives up its place;
+    /// but its client may not take the answer.
+    fn make_room(&mut self, survey: &Survey, now: Instant) -> Instant {
+        let Some((longest, highest)) = survey.victim() else { return now + EVICTION_TAKES };
+        let next = self.lobby.next(|host| survey.standing(host)).map(|host| survey.standing(host));
+        let is_due = next.is_some_and(|next| {
+            let more_strange = highest.is_strange && !next.is_strange;
+            more_strange || highest.is_strange == next.is_strange && highest.places > next.places + 1
+        });
+        let evict_after = if is_due { Duration::ZERO } else { self.shared.settings.evict_after };
+        let ripe = (longest.entered + evict_after).max(self.next_eviction);
         if ripe > now {
-            return Some(ripe);
+            return ripe;
         }
         if longest.watched.upgrade().is_some_and(|watched| watched.evict(longest.phase, longest.entered)) {
             self.shared.counters.evicted.fetch_add(1, Relaxed);
         }
         self.next_eviction = now + EVICTION_TAKES;
-        Some(self.next_eviction)
+        self.next_eviction
     }
 
     fn accept_batch(&mut self) {
         for _ in 0..BATCH {
-            if self.shared.is_full() {
+            if !self.lobby.is_open(Instant::now()) {
                 return;
             }
             match self.accept() {
@@ -119,21 +148,35 @@ impl Acceptor {
                 Err(error) => {
                     self.shared.counters.accept_errors.fetch_add(1, Relaxed);
                     self.backoff.failed(&error);
-                    // Descriptors or memory ran out: give up a connection that waits for its client anyway.
-                    let now = Instant::now();
-                    let survey = self.roster.survey(now, &self.shared.settings);
-                    self.make_room(&survey, now);
+                    // Descriptors or memory ran out: give up a connection that nobody works for.
+                    if self.lobby.dismiss().is_none() {
+                        let now = Instant::now();
+                        let survey = self.roster.survey(now, &self.shared.settings, Some(&self.shared.friends));
+                        self.make_room(&survey, now);
+                    }
                     return;
                 }
             }
         }
     }
 
-    /// Accepts one connection and gives it to a thread.
+    /// Accepts one connection and gives it to a thread, or lets it wait for one.
     fn accept(&mut self) -> io::Result<()> {
         let (socket, peer) = self.listener.accept()?;
-        self.shared.counters.accepted.fetch_add(1, Relaxed);
         let watched = Arc::new(Watched::new(socket, peer.ip().to_canonical(), Instant::now()));
+        if self.lobby.is_empty() && !self.shared.is_full() {
+            return self.serve(watched);
+        }
+        if self.lobby.admit(watched, &self.shared.friends).is_some() {
+            self.shared.counters.evicted.fetch_add(1, Relaxed);
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, watched: Arc<Watched>) -> io::Result<()> {
+        // Its time begins with its place. A connection that is new has not been cut.
+        let _ = watched.enter(Phase::Idle, Instant::now());
+        self.shared.counters.accepted.fetch_add(1, Relaxed);
         self.roster.add(&watched);
         let arrival = Arrival { watched, place: Place::take(&self.shared) };
         // Its kind must not be taken for accept's: a lack of threads is EAGAIN too.
@@ -141,12 +184,12 @@ impl Acceptor {
     }
 
     fn wind_down(self) -> usize {
-        let Self { listener, waiter, shared, pool, mut roster, .. } = self;
-        drop(listener);
+        let Self { listener, lobby, waiter, shared, pool, mut roster, .. } = self;
+        drop((listener, lobby));
         roster.release_idle();
         let deadline = shared.closes_at();
         while shared.counters.now().open > 0 && Instant::now() < deadline {
-            let survey = roster.survey(Instant::now(), &shared.settings);
+            let survey = roster.survey(Instant::now(), &shared.settings, None);
             let until = survey.look_again.map_or(deadline, |at| at.min(deadline));
             wait(&waiter, None, Some(until));
         }

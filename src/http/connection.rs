@@ -9,21 +9,31 @@ use std::{
     net::{Shutdown, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::Ordering::Relaxed,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
-    Method, Reply, Request,
+    Method, Reply, Request, To,
+    lobby::Host,
     receive::{Ending, Inbox, Received, receive},
     refusal::Refusal,
     reply::{Framing, print},
     shared::Shared,
     tls::{Unmet, shake_hands},
-    watch::{Phase, Watched},
+    watch::{Cut, Phase, Watched},
 };
 
 /// An answer larger than this does not keep its buffer, in bytes.
 const KEPT_OUTBOX: usize = 64 << 10;
+
+/// How long strangers wait for their answers in a crowd.
+const STRANGERS_WAIT: Duration = Duration::from_millis(100);
+
+/// What a body may be long without being large, in bytes; every call of KooGallery but its lists is smaller.
+const LARGE: usize = 64 << 10;
+
+/// The longest wait of all: a genuine list from a new host is still answered in time.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// What a connection is read from and written to. A read may fail with [`io::ErrorKind::WouldBlock`] when something has
 /// arrived of which nothing can be read yet; it is made again then.
@@ -102,13 +112,15 @@ struct Connection<'a, S> {
     stream: S,
     inbox: Inbox,
     outbox: Vec<u8>,
+    /// Its host has been noted as a friend's.
+    is_friend: bool,
     watched: &'a Watched,
     shared: &'a Shared,
 }
 
 impl<'a, S: Stream> Connection<'a, S> {
     fn new(stream: S, watched: &'a Watched, shared: &'a Shared) -> Self {
-        Self { stream, inbox: Inbox::default(), outbox: Vec::new(), watched, shared }
+        Self { stream, inbox: Inbox::default(), outbox: Vec::new(), is_friend: false, watched, shared }
     }
 
     fn run(mut self) {
@@ -128,6 +140,9 @@ impl<'a, S: Stream> Connection<'a, S> {
     fn answer(&mut self, received: Received<'_>) -> Next {
         let Received { head, body, at, _share } = received;
         let head_only = head.method == Method::Head;
+        if body.len() > LARGE && self.pause_before(body.len()).is_err() {
+            return Next::Drop;
+        }
         let reply = self.handle(Request {
             method: head.method,
             target: head.target,
@@ -136,13 +151,37 @@ impl<'a, S: Stream> Connection<'a, S> {
             peer: self.watched.peer(),
             received: at,
         });
-        let close = !head.keep_alive || self.shared.is_closing() || self.shared.gives_up_place();
+        match reply.to {
+            To::Friend if !self.is_friend => {
+                self.is_friend = true;
+                self.shared.friends.add(Host::of(self.watched.peer()), Instant::now());
+            }
+            To::Stranger if self.pause().is_err() => return Next::Drop,
+            To::Friend | To::Stranger | To::Somebody => {}
+        }
+        let close = !head.keep_alive || self.shared.is_closing() || self.shared.gives_up_place(self.is_friend);
         self.print(&reply, Framing { head_only, close });
         match self.watched.enter(Phase::Write, Instant::now()).map(|()| self.send()) {
             Ok(true) if close => Next::Part,
             Ok(true) => Next::Request,
             Ok(false) | Err(_) => Next::Drop,
         }
+    }
+
+    /// In a crowd strangers wait for their answers: what they can make the cores do is bounded by the places they have, and
+    /// those who wait are the first to lose theirs.
+    fn pause(&self) -> Result<(), Cut> {
+        if self.shared.is_crowded() { self.watched.pause(STRANGERS_WAIT) } else { Ok(()) }
+    }
+
+    /// In a crowd, a large body of a stranger waits before anything of it is computed: what it costs grows with its size.
+    fn pause_before(&self, length: usize) -> Result<(), Cut> {
+        if !self.shared.is_crowded() || self.shared.friends.contain(Host::of(self.watched.peer())) {
+            return Ok(());
+        }
+        let pieces = u32::try_from(length.div_ceil(LARGE)).unwrap_or(u32::MAX);
+        self.watched.pause(STRANGERS_WAIT.saturating_mul(pieces).min(LONGEST_WAIT))?;
+        self.watched.enter(Phase::Service, Instant::now())
     }
 
     fn handle(&self, request: Request) -> Reply {
@@ -176,6 +215,9 @@ impl<'a, S: Stream> Connection<'a, S> {
 
     fn refuse(mut self, refusal: Refusal, head_only: bool) {
         note(self.watched, self.shared, refusal.reason());
+        if self.pause().is_err() {
+            return;
+        }
         self.print(&Reply::to_refusal(refusal), Framing { head_only, close: true });
         if self.watched.enter_to_refuse(Phase::Write, Instant::now()).map(|()| self.send()) == Ok(true) {
             // Whatever the inbox says: what was refused may still be arriving.

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::{Counters, Handler, Tls, accept::Acceptor, shared::Shared, wake};
 
-/// Connections that the kernel completes before the door accepts them; more than a burst needs.
+/// Connections that the kernel completes before the door accepts them; with the lobby, more than a burst needs.
 const BACKLOG: i32 = 1024;
 
 /// The limits of a door. The defaults are those of the appliance; tests shorten the times.
@@ -26,7 +26,7 @@ pub struct DoorSettings {
     /// Speaks HTTPS with this; HTTP without.
     pub tls: Option<Arc<Tls>>,
     /// Connections open at once, and the most threads. A new one takes the place of the one that has waited longest
-    /// for its client.
+    /// for its client, of a stranger if there is one, and of the host that has the most.
     pub max_connections: usize,
     /// The largest head in bytes: request line, headers and the empty line. V1 calls carry up to 32 KiB in the query.
     pub max_head: usize,
@@ -53,6 +53,8 @@ pub struct DoorSettings {
     /// A connection makes room for a new one only after it has waited this long for its client, so that a burst does
     /// not cut those whose request is just arriving.
     pub evict_after: Duration,
+    /// Whether strangers may come here. In a crowd they are the ones who wait.
+    pub for_anybody: bool,
     /// Where the door counts. Whoever is told the numbers before the door is open keeps another hand on them.
     pub counters: Arc<Counters>,
 }
@@ -75,6 +77,7 @@ impl Default for DoorSettings {
             drain_within: Duration::from_millis(500),
             drain_bytes: 64 << 10,
             evict_after: Duration::from_millis(100),
+            for_anybody: true,
             counters: Arc::default(),
         }
     }

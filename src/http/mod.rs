@@ -12,6 +12,8 @@
 //! | --- | --- |
 //! | `door` | opens and closes the whole |
 //! | `accept` | the one thread that accepts, watches deadlines and makes room |
+//! | `lobby` | connections that wait for a place, by the host they come from |
+//! | `friends` | hosts from which a caller has proved who he is |
 //! | `pool` | threads, started when needed and reused; one connection each |
 //! | `connection` | the life of one connection: receive, handle, answer |
 //! | `tls` | the handshake before, and the session between socket and bytes; certificates |
@@ -29,7 +31,9 @@ mod body;
 mod connection;
 mod counters;
 mod door;
+mod friends;
 mod head;
+mod lobby;
 mod pool;
 mod receive;
 mod refusal;
@@ -45,7 +49,8 @@ use std::{net::IpAddr, time::Instant};
 pub use counters::{Counters, CountersNow};
 pub use door::{Door, DoorError, DoorSettings};
 pub use head::{Head, Headers, read_head};
-pub use reply::Reply;
+pub use lobby::LOBBY;
+pub use reply::{Reply, To};
 pub use tiny_http::{Header, Method};
 pub use tls::{CertificateFacts, Chain, Identity, IdentityError, Tls, TlsError};
 

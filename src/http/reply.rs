@@ -16,12 +16,31 @@ pub struct Reply {
     pub headers: Vec<(&'static str, String)>,
     /// The body; for `HEAD` only its length is sent.
     pub body: Vec<u8>,
+    /// Who is answered.
+    pub to: To,
+}
+
+/// Who is answered, as far as it matters to the door when there are more than it can serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum To {
+    /// It does not matter.
+    #[default]
+    Somebody,
+    /// Someone who has proved who he is: other hosts make room for his.
+    Friend,
+    /// Someone who has proved nothing: in a crowd, his answer waits.
+    Stranger,
 }
 
 impl Reply {
     /// An answer with its `Content-Type`.
     pub fn new(status: u16, content_type: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: vec![("Content-Type", content_type.into())], body: body.into() }
+        Self { status, headers: vec![("Content-Type", content_type.into())], body: body.into(), to: To::Somebody }
+    }
+
+    /// The same answer, to a friend or a stranger.
+    pub fn to(self, to: To) -> Self {
+        Self { to, ..self }
     }
 
     /// The same answer with one more header.
@@ -173,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_204_has_neither_body_nor_length() {
-        let reply = Reply { status: 204, headers: vec![], body: b"never".to_vec() };
+        let reply = Reply { status: 204, headers: vec![], body: b"never".to_vec(), to: To::default() };
         assert_eq!(printed(&reply, KEEP), "before HTTP/1.1 204 No Content\r\nServer: koogate\r\n\r\n");
     }
 

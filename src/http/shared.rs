@@ -11,7 +11,10 @@ use std::{
     time::Instant,
 };
 
-use super::{Counters, DoorSettings, Handler, body::Budget, wake::Bell};
+use super::{Counters, DoorSettings, Handler, body::Budget, friends::Friends, wake::Bell};
+
+/// More connections than this are a crowd: so many threads may want the cores at once without making each other wait.
+const CROWD: usize = 32;
 
 /// One door's settings, handler and state.
 pub(super) struct Shared {
@@ -20,11 +23,14 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) budget: Budget,
     pub(super) bell: Bell,
+    pub(super) friends: Friends,
     /// No further connection, and no further request on those that are open.
     closing: AtomicBool,
     closes_at: OnceLock<Instant>,
     /// A new connection waits for a place: the next connection that has answered is to give up its own.
     place_wanted: AtomicBool,
+    /// Unless it is a friend's.
+    friends_stay: AtomicBool,
 }
 
 impl Shared {
@@ -35,9 +41,11 @@ impl Shared {
             settings,
             handler,
             bell,
+            friends: Friends::default(),
             closing: AtomicBool::new(false),
             closes_at: OnceLock::new(),
             place_wanted: AtomicBool::new(false),
+            friends_stay: AtomicBool::new(false),
         }
     }
 
@@ -61,13 +69,21 @@ impl Shared {
         self.counters.open.load(SeqCst) >= self.settings.max_connections
     }
 
-    pub(super) fn want_place(&self, wanted: bool) {
+    /// Whether there are so many that strangers have to wait for their answers.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.settings.for_anybody && self.counters.open.load(SeqCst) > CROWD
+    }
+
+    /// Whether a place is wanted, and whether from strangers only.
+    pub(super) fn want_place(&self, wanted: bool, friends_stay: bool) {
+        self.friends_stay.store(friends_stay, Relaxed);
         self.place_wanted.store(wanted, Relaxed);
     }
 
     /// Whether the asking connection is the one to make room; true for one per place wanted.
-    pub(super) fn gives_up_place(&self) -> bool {
-        self.place_wanted.load(Relaxed) && self.place_wanted.swap(false, Relaxed)
+    pub(super) fn gives_up_place(&self, is_friend: bool) -> bool {
+        let is_asked = self.place_wanted.load(Relaxed) && !(is_friend && self.friends_stay.load(Relaxed));
+        is_asked && self.place_wanted.swap(false, Relaxed)
     }
 }
 

@@ -112,6 +112,17 @@ impl Watched {
             .map_err(|word| word.cut().unwrap_or(Cut::Evicted))
     }
 
+    /// The connection's thread: lets a stranger wait so long, in [`Phase::Body`], so that his place can be taken meanwhile.
+    /// Refused when it was.
+    pub(super) fn pause(&self, pause: Duration) -> Result<(), Cut> {
+        self.enter(Phase::Body, Instant::now())?;
+        let pause =
+            Timespec { tv_sec: pause.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: pause.subsec_nanos().into() };
+        // Ends early when the connection does, from either side.
+        let _ = poll(&mut [PollFd::new(&self.socket, PollFlags::empty())], Some(&pause));
+        self.check()
+    }
+
     /// Whether the connection has been cut, which is what the end of its stream then means.
     pub(super) fn check(&self) -> Result<(), Cut> {
         match self.load().cut() {

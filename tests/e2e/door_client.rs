@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use koogate::http::{Door, DoorSettings, Handler, Reply, Request};
+use koogate::http::{Door, DoorSettings, Handler, Reply, Request, To};
 
 /// A healthy client is served within this, whatever others do.
 pub const PROMPT: Duration = Duration::from_secs(1);
@@ -52,6 +52,7 @@ impl Handler for Echo {
         match request.path() {
             "/quiet" => return Reply::new(200, "text/plain", request.body),
             "/large" => return Reply::new(200, "text/plain", vec![b'x'; request.query().parse().unwrap()]),
+            "/friend" => return echo.to(To::Friend),
             "/panic" => panic!("the test asked for it"),
             "/broken" => return echo.with_header("Location", "/\r\nX-Injected: yes"),
             _ => self.seen.lock().unwrap().push((request.target.clone(), request.body.clone())),

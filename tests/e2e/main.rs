@@ -37,6 +37,7 @@ mod login;
 mod metrics;
 mod open_api;
 mod orders;
+mod overload;
 mod packages;
 mod page;
 mod page_lists;

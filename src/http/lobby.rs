@@ -1,0 +1,189 @@
+//! Connections that have been accepted and wait for a place, by the host they come from.
+//!
+//! The kernel's queue is first come, first served: a host that opens connections as fast as it can fills it, and everybody
+//! else waits behind it or is not let in at all. So the door empties that queue at once, and here the hosts take turns.
+//! Nothing is read from a connection that waits here, and it has no thread.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{friends::Friends, watch::Watched};
+
+/// Connections that may wait. Those of a burst that come to more find room in the kernel's queue.
+pub const LOBBY: usize = 256;
+
+/// A crowd of this length is no burst.
+const BURST: Duration = Duration::from_secs(1);
+
+/// Where connections come from. Whoever has an IPv6 address has a network of 64 bits of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Host(IpAddr);
+
+impl Host {
+    pub(super) fn of(peer: IpAddr) -> Self {
+        match peer {
+            IpAddr::V4(_) => Self(peer),
+            IpAddr::V6(address) => Self(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64))),
+        }
+    }
+}
+
+/// Those who wait.
+#[derive(Debug)]
+pub(super) struct Lobby {
+    by_host: HashMap<Host, VecDeque<Guest>>,
+    count: usize,
+    /// Those of them from hosts where nobody has proved who he is.
+    strange: usize,
+    /// How many have ever come.
+    arrivals: u64,
+    /// Since when there has always been somebody.
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Guest {
+    number: u64,
+    /// Nobody from there had proved who he is when it came.
+    is_strange: bool,
+    watched: Arc<Watched>,
+}
+
+impl Lobby {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { by_host: HashMap::new(), count: 0, strange: 0, arrivals: 0, since: now }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether one more may come in. A full lobby of friends leaves the connections of a burst where they are. Where strangers
+    /// wait, or when it lasts, all are let in and others sent away: so nobody waits unseen in the kernel's queue, or is not
+    /// even let into that.
+    pub(super) fn is_open(&self, now: Instant) -> bool {
+        self.count < LOBBY || self.strange > 0 || now >= self.opens()
+    }
+
+    /// When it is worth asking again whether one more may come in.
+    pub(super) fn opens(&self) -> Instant {
+        self.since + BURST
+    }
+
+    /// Lets one more wait. When that is one too many, whoever came last of the strange host with the most is sent away: the
+    /// one that is returned.
+    pub(super) fn admit(&mut self, watched: Arc<Watched>, friends: &Friends) -> Option<Arc<Watched>> {
+        let host = Host::of(watched.peer());
+        let guest = Guest { number: self.arrivals, is_strange: !friends.contain(host), watched };
+        if self.count == 0 {
+            self.since = Instant::now();
+        }
+        self.arrivals += 1;
+        self.count += 1;
+        self.strange += usize::from(guest.is_strange);
+        self.by_host.entry(host).or_default().push_back(guest);
+        if self.count > LOBBY { self.dismiss() } else { None }
+    }
+
+    /// Takes out whoever came last of the strange host with the most.
+    pub(super) fn dismiss(&mut self) -> Option<Arc<Watched>> {
+        let is_strange = |guests: &VecDeque<Guest>| guests.back().is_some_and(|guest| guest.is_strange);
+        let most = *self.by_host.iter().max_by_key(|(_, guests)| (is_strange(guests), guests.len()))?.0;
+        self.take(most, VecDeque::pop_back)
+    }
+
+    /// The host whose turn it is: the one that stands lowest, and of those the one that has waited longest.
+    pub(super) fn next<S: Ord>(&self, standing: impl Fn(Host) -> S) -> Option<Host> {
+        let rank =
+            |(host, guests): &(&Host, &VecDeque<Guest>)| (standing(**host), guests.front().map(|guest| guest.number));
+        self.by_host.iter().min_by_key(rank).map(|(host, _)| *host)
+    }
+
+    /// Takes out whoever has waited longest of a host.
+    pub(super) fn call(&mut self, host: Host) -> Option<Arc<Watched>> {
+        self.take(host, VecDeque::pop_front)
+    }
+
+    fn take(&mut self, host: Host, which: impl FnOnce(&mut VecDeque<Guest>) -> Option<Guest>) -> Option<Arc<Watched>> {
+        let guests = self.by_host.get_mut(&host)?;
+        let guest = which(guests)?;
+        if guests.is_empty() {
+            self.by_host.remove(&host);
+        }
+        self.count -= 1;
+        self.strange -= usize::from(guest.is_strange);
+        Some(guest.watched)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A connection as if it came from there.
+    fn from(peer: &str) -> Arc<Watched> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Arc::new(Watched::new(socket, peer.parse().unwrap(), Instant::now()))
+    }
+
+    fn host(peer: &str) -> Host {
+        Host::of(peer.parse().unwrap())
+    }
+
+    #[test]
+    fn the_host_that_holds_the_least_is_next_and_of_one_host_the_first() {
+        let mut lobby = Lobby::new(Instant::now());
+        for peer in ["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+            assert!(lobby.admit(from(peer), &Friends::default()).is_none());
+        }
+        let places = |of: Host| if of == host("192.0.2.1") { 2 } else { 1 };
+        assert_eq!(lobby.next(places), Some(host("192.0.2.2")), "the longer waiting of two with one each");
+        assert_eq!(lobby.next(|_| 0), Some(host("192.0.2.1")), "without any, first come, first served");
+        while let Some(next) = lobby.next(places) {
+            assert!(lobby.call(next).is_some());
+        }
+        assert!(lobby.is_empty());
+    }
+
+    #[test]
+    fn a_full_lobby_sends_away_the_last_of_the_strange_host_with_the_most() {
+        let (now, friends) = (Instant::now(), Friends::default());
+        let mut lobby = Lobby::new(now);
+        let [friend, strange, rare] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(from);
+        friends.add(Host::of(friend.peer()), now);
+        for number in 0..LOBBY {
+            let guest = if number < 10 { &strange } else { &friend };
+            assert!(lobby.admit(Arc::clone(guest), &friends).is_none());
+        }
+        assert!(lobby.is_open(now), "there is somebody to send away");
+        let gone = lobby.admit(Arc::clone(&rare), &friends).unwrap();
+        assert_eq!(gone.peer(), strange.peer());
+        assert_eq!(lobby.call(Host::of(rare.peer())).map(|kept| kept.peer()), Some(rare.peer()));
+    }
+
+    #[test]
+    fn a_burst_of_friends_waits_outside_unless_it_lasts() {
+        let (now, friends) = (Instant::now(), Friends::default());
+        let mut lobby = Lobby::new(now);
+        let friend = from("192.0.2.1");
+        friends.add(Host::of(friend.peer()), now);
+        for _ in 0..LOBBY {
+            assert!(lobby.is_open(now) && lobby.admit(Arc::clone(&friend), &friends).is_none());
+        }
+        assert!(!lobby.is_open(now) && lobby.is_open(lobby.opens()));
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_are_one_host() {
+        assert_eq!(host("2001:db8:0:1::1"), host("2001:db8:0:1:ffff::2"));
+        assert_ne!(host("2001:db8:0:1::1"), host("2001:db8:0:2::1"));
+        assert_ne!(host("192.0.2.1"), host("192.0.2.2"));
+    }
+}
