@@ -98,6 +98,8 @@ impl AlertKeeper {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let every = fault::pace("alerts", LOOK_EVERY);
+        // Not on the thread, which may be late: the server is up.
+        let up_since = Timestamp::now();
         let thread = std::thread::Builder::new().name("alerts".to_owned()).spawn(move || {
             Keeper {
                 subjects,
@@ -105,7 +107,7 @@ impl AlertKeeper {
                 every,
                 ledger: Ledger::default(),
                 webhooks: BTreeMap::new(),
-                up_since: Timestamp::now(),
+                up_since,
                 is_resumed: false,
                 heart_fails: false,
             }

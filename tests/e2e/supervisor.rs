@@ -12,9 +12,7 @@ use std::thread;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-use crate::harness::{
-    Application, Gate, KEY, Koogate, Scratch, eventually, new_instance, nonce, ready_answer, send, text,
-};
+use crate::harness::{KEY, Koogate, Scratch, eventually, new_instance, nonce, send, text};
 use crate::shop::FIXED;
 use crate::tls::peer::Authority;
 
@@ -137,16 +135,10 @@ fn a_writer_that_waits_for_another_program_is_busy_and_not_dead() {
 
 #[test]
 fn a_listener_whose_places_never_come_free_ends_the_process() {
-    let gate = Gate::default();
-    let application = Application::start({
-        let gate = gate.clone();
-        move |event| {
-            gate.pass();
-            (200, ready_answer(event))
-        }
-    });
-    let scratch = scratch(&application.product(""));
-    let mut koogate = scratch.serve_with(&[("KOOGATE_FAULT_PACE", "watchdog:400")]);
+    let scratch = scratch(FIXED);
+    // Each call stays where it is, on the thread of its connection.
+    let stuck = ("KOOGATE_FAULT_DELAY", "pass:600000");
+    let mut koogate = scratch.serve_with(&[("KOOGATE_FAULT_PACE", "watchdog:400"), stuck]);
     thread::scope(|scope| {
         for caller in 0..8 {
             let koogate = &koogate;
@@ -157,7 +149,6 @@ fn a_listener_whose_places_never_come_free_ends_the_process() {
         koogate.wait_for_log("ALERT the public listener has not answered for too long; ending");
     });
     assert_eq!(koogate.wait(), EXIT_UNHEALTHY);
-    gate.open();
 }
 
 /// Or strangers could have the process restarted as often as they like.
