@@ -299,6 +299,8 @@ fn session_kinds() -> Vec<Kind<Secured>> {
         }),
         kind("keeps the socket after it was refused", drain, Some("HTTP/1.1 without Host"), |mut stream| {
             say(&mut stream, "GET / HTTP/1.1\r\n\r\n");
+            // Bytes that are not TLS must not arrive together with the end of the handshake.
+            hear(&mut stream);
             while (&stream.sock).write_all(&[23]).is_ok() {
                 thread::sleep(PAUSE);
             }
