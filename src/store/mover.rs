@@ -36,10 +36,11 @@ impl Mover {
         Ok(Self { asked: Some(asked), moved, is_busy: false, thread: Some(thread) })
     }
 
-    /// Begins a pass over what is in the log now. Not to be called while one is under way.
-    pub(super) fn begin(&mut self) {
-        // A thread that is gone (it panicked) answers nothing: see `closed`.
+    /// Begins a pass over what is in the log now; not to be called while one is under way. `false`: the thread is gone, it
+    /// has panicked.
+    pub(super) fn begin(&mut self) -> bool {
         self.is_busy = self.asked.as_ref().is_some_and(|asked| asked.send(()).is_ok());
+        self.is_busy
     }
 
     /// Whether a pass is under way, or has ended and not been looked at.
@@ -108,8 +109,7 @@ mod tests {
         assert!(mover.finished().is_none() && mover.wait().is_none(), "nobody has asked");
         for _ in 0..2 {
             writer.execute_batch("INSERT INTO t VALUES (zeroblob(100000))").unwrap();
-            mover.begin();
-            assert!(mover.is_busy());
+            assert!(mover.begin() && mover.is_busy());
             let Progress { pages, moved } = mover.wait().unwrap().unwrap();
             assert!(pages > 20 && moved == pages, "{moved} of {pages}");
             assert!(!mover.is_busy());
@@ -117,7 +117,7 @@ mod tests {
         let reader = Connection::open(&path).unwrap();
         reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
         writer.execute_batch("INSERT INTO t VALUES (zeroblob(100000))").unwrap();
-        mover.begin();
+        assert!(mover.begin());
         let Progress { pages, moved } = mover.wait().unwrap().unwrap();
         assert!(moved < pages, "what a reader may still need stays in the log");
     }
@@ -127,10 +127,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("k.db");
         let mut mover = Mover::start(path.clone()).unwrap();
-        mover.begin();
+        assert!(mover.begin());
         mover.wait().unwrap().unwrap_err();
         Connection::open(&path).unwrap().execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)").unwrap();
-        mover.begin();
+        assert!(mover.begin());
         mover.wait().unwrap().unwrap();
     }
 }

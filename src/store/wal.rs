@@ -63,12 +63,14 @@ pub(super) struct Checkpointer {
     tried_at: i64,
     /// Pages that the mover's last pass was to move.
     asked: i64,
+    /// Pages in the log when its size was last warned of.
+    warned_at: i64,
 }
 
 impl Checkpointer {
     /// For the process that has the database alone.
     pub(super) fn new(mover: Mover) -> Self {
-        Self { mover, tried_at: 0, asked: 0 }
+        Self { mover, tried_at: 0, asked: 0, warned_at: 0 }
     }
 
     /// After a commit: moves the log if it has grown enough.
@@ -76,7 +78,7 @@ impl Checkpointer {
         let Progress { pages, moved } = progress(connection)?;
         if pages < self.tried_at {
             // It was written over from its beginning.
-            self.tried_at = 0;
+            (self.tried_at, self.warned_at) = (0, 0);
         }
         let is_late = pages - self.tried_at >= WAIT_AFTER.max(self.asked / 2);
         let pass = if is_late { self.mover.wait() } else { self.mover.finished() };
@@ -94,9 +96,9 @@ impl Checkpointer {
     fn after_pass(&mut self, connection: &Connection, pass: Progress) -> Result<(), StoreError> {
         let Progress { pages, moved } = progress(connection)?;
         let left = pages - moved;
-        if pass.moved < pass.pages {
+        if pass.pages - pass.moved > LEFT_TO_WRITER {
             // A reader holds the rest back, and it is tried again when the log has grown once more.
-            warn_of_size(pages, left);
+            self.warn_of_size(pages, left);
         } else if left > LEFT_TO_WRITER && left > self.asked / 2 && self.asked > 2 * MOVE_AFTER {
             // A reader has let go of a log that had become large: never the writer's work.
             self.tried_at = pages;
@@ -115,8 +117,7 @@ impl Checkpointer {
     fn ask(&mut self, connection: &Connection, pages: i64) -> Result<(), StoreError> {
         heed_follower(connection)?;
         self.asked = pages;
-        self.mover.begin();
-        Ok(())
+        if self.mover.begin() { Ok(()) } else { self.run(connection) }
     }
 
     /// Nothing else to do: moves what there is.
@@ -134,11 +135,11 @@ impl Checkpointer {
     }
 
     /// Moves the rest, and cuts a log that has become large.
-    fn run(&self, connection: &Connection) -> Result<(), StoreError> {
+    fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
         heed_follower(connection)?;
         let Progress { pages, moved } = checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
-        warn_of_size(pages, pages - moved);
-        if pages < CUT_FROM || moved < pages {
+        self.warn_of_size(pages, pages - moved);
+        if pages < CUT_FROM || pages - moved > LEFT_TO_WRITER {
             // A reader that stays makes a cut impossible: waiting for it would only hold answers up.
             return Ok(());
         }
@@ -147,11 +148,14 @@ impl Checkpointer {
         connection.busy_timeout(PATIENCE).map_err(StoreError::sqlite("cut the WAL"))?;
         cut.map(drop)
     }
-}
 
-/// Says that a log of so many pages is held back, so many of them, by a reader.
-fn warn_of_size(pages: i64, held: i64) {
-    if pages >= WARN_FROM && held > 0 {
+    /// Says that a log of so many pages is held back, so many of them, by a reader: when it has become large, and again
+    /// whenever it is twice as large.
+    fn warn_of_size(&mut self, pages: i64, held: i64) {
+        if held == 0 || pages < self.warned_at.saturating_mul(2).max(WARN_FROM) {
+            return;
+        }
+        self.warned_at = pages;
         let (size, held) = (pages / 256, held / 256);
         log::warn!(
             "the WAL has grown to {size} MiB, {held} MiB of it held back by a reader: a snapshot of a large database, or is a \
