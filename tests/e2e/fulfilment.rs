@@ -97,6 +97,29 @@ fn an_application_that_tells_no_access_data_leaves_it_to_the_configuration() {
     assert_eq!(koogate.call(&query(id)).json()["info"][0]["appInfo"], configured_access(id, "CS1"));
 }
 
+/// A few are looked up by the writer, more by a reader.
+#[test]
+fn a_query_of_many_instances_tells_the_same_as_one_of_each_and_is_one_row_of_the_journal() {
+    let scratch = Scratch::new(&format!("[[product]]\nfulfilment = \"fixed\"\n{CONFIGURED_ACCESS}\n"));
+    let koogate = scratch.serve();
+    let create = |number: usize| {
+        koogate.call(&new_instance(&format!("CS{number}"))).json()["instanceId"].as_str().unwrap().to_owned()
+    };
+    let ids: Vec<String> = (0..30).map(create).collect();
+    let told: Vec<Value> = ids.iter().map(|id| koogate.call(&query(id)).json()["info"][0].clone()).collect();
+    assert_eq!(told[7]["appInfo"], configured_access(&ids[7], "CS7"));
+    for count in [2, 8, 9, 30] {
+        let rows =
+            || crate::shop::count(&scratch, "exchange WHERE activity = 'queryInstance' AND result_code = '000000'");
+        let before = rows();
+        let answer = koogate.call(&query(&ids[..count].join(","))).json();
+        assert_eq!(answer["info"], json!(told[..count]), "{count} instances");
+        assert_eq!(rows(), before + 1);
+        let unknown = koogate.call(&query(&vec!["nobody"; count].join(","))).json();
+        assert_eq!((&unknown["resultCode"], &unknown["info"]), (&json!("000003"), &json!([])), "{count} unknown ones");
+    }
+}
+
 /// An instance whose application has said "pending"; its id.
 fn pending_instance(koogate: &crate::harness::Koogate, application: &Application, order: &str) -> String {
     let answer = koogate.call(&new_instance(order));
