@@ -14,8 +14,9 @@ function setting(string $name, ?string $default = null): ?string
 function database(): PDO
 {
     $database = new PDO('sqlite:' . setting('DATABASE', __DIR__ . '/shop.db'), options: [PDO::ATTR_TIMEOUT => 30]);
-    // FULL: what was answered survives a power cut.
-    $database->exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+    // FULL: what was answered survives a power cut. No journal_mode = WAL here: every request opens the database anew, and of
+    // requests that change the mode at the same moment all but one are told "database is locked" at once, whatever the timeout.
+    $database->exec('PRAGMA synchronous = FULL;
         CREATE TABLE IF NOT EXISTS operation (id TEXT PRIMARY KEY, event TEXT NOT NULL, answer TEXT);
         CREATE TABLE IF NOT EXISTS account (instance_id TEXT PRIMARY KEY, status TEXT NOT NULL, password TEXT, expires TEXT,
             quantity INTEGER);');

@@ -23,9 +23,9 @@ def read_file(variable, default):
 webhook = Webhook(read_file("HOOK_SECRET_FILE", "hook.secret"))
 
 def connect():
-    # isolation_level=None: this program says BEGIN and COMMIT itself. FULL: what was answered survives a power cut.
+    # isolation_level=None: this program says BEGIN and COMMIT itself. FULL: what was answered survives a power cut. No
+    # journal_mode = WAL: of workers that change it at the same moment all but one are told "database is locked" at once.
     database = sqlite3.connect(DATABASE, timeout=30, isolation_level=None)
-    database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
     return database
 

@@ -224,13 +224,22 @@ pub fn answers_as_documented(recipe: &Recipe) {
 
 /// Parallel deliveries, later ones, and some after a kill -9: one account, the same bytes.
 pub fn has_one_effect_and_one_answer_for_an_operation(recipe: &Recipe) {
+    let event = creation("op-1", "a b/c?d");
+    let first_deliveries = |application: &Application| -> Vec<String> {
+        std::thread::scope(|scope| {
+            let deliveries: Vec<_> = (0..8).map(|_| scope.spawn(|| application.told(&event))).collect();
+            deliveries.into_iter().map(|delivery| delivery.join().unwrap()).collect()
+        })
+    };
+    // Several times: who makes the database is a race, and the rest happens once in the life of an application.
+    for _ in 0..4 {
+        let home = Home::new(10);
+        first_deliveries(&Application::start(recipe, &home, &[]));
+        assert_eq!(home.rows(), (1, 1));
+    }
     let home = Home::new(10);
     let application = Application::start(recipe, &home, &[]);
-    let event = creation("op-1", "a b/c?d");
-    let answers: Vec<_> = std::thread::scope(|scope| {
-        let deliveries: Vec<_> = (0..8).map(|_| scope.spawn(|| application.told(&event))).collect();
-        deliveries.into_iter().map(|delivery| delivery.join().unwrap()).collect()
-    });
+    let answers = first_deliveries(&application);
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert!(answers[0].contains("https://app.example.com/a%20b%2Fc%3Fd\""), "{}", answers[0]);
     assert_eq!(home.rows(), (1, 1));
