@@ -31,7 +31,7 @@ pub(super) struct Conversation {
     pub(super) exchange: NewExchange,
     /// `None`: the request could not be read.
     pub(super) call: Option<Call>,
-    /// Of the call's content.
+    /// Of the call's content, where it is an operation; else zeros.
     pub(super) content_digest: [u8; 16],
     /// `koogate simulate` made it, and not KooGallery: some of its test calls are wrong on purpose.
     pub(super) is_simulated: bool,

@@ -170,7 +170,8 @@ impl Dispatcher {
         };
         let exchange = new_exchange(family, request, key.id(), call.as_ref(), bad.as_ref(), now);
         // Here and not in the transaction: the writer is one thread for all.
-        let content_digest = call.as_ref().map(|call| operation::content_digest(&call.content)).unwrap_or_default();
+        let operation = call.as_ref().filter(|call| call.intent.is_operation());
+        let content_digest = operation.map(|call| operation::content_digest(&call.content)).unwrap_or_default();
         let conversation =
             Conversation { family, settings, key, started, exchange, call, content_digest, is_simulated };
         for remark in conversation.call.iter().flat_map(|call| &call.remarks) {

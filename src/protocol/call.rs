@@ -186,6 +186,11 @@ impl Intent {
             Self::Create { .. } | Self::Query { .. } | Self::Notify => None,
         }
     }
+
+    /// Whether it has an effect on an instance, which a repeat must not have again.
+    pub fn is_operation(&self) -> bool {
+        matches!(self, Self::Create { .. } | Self::Change { .. } | Self::Issue { .. })
+    }
 }
 
 /// An authenticated request that is not well-formed: answered `000002`, recorded, nothing done.

@@ -229,7 +229,7 @@ fn set_up(connection: &Connection, path: &Path) -> Result<(), OpenError> {
         return Err(OpenError::File { doing: "cannot keep a write-ahead log for", path: path.to_owned(), source });
     }
     let pragmas = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;
-                   PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;";
+                   PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;";
     connection.execute_batch(pragmas).map_err(StoreError::sqlite(doing))?;
     Ok(wal::heed_follower(connection)?)
 }

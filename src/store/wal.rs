@@ -1,8 +1,9 @@
 //! The write-ahead log: when it is moved into the database file, and how far it may grow.
 //!
 //! SQLite's own checkpoints are off. The one process that has the database alone moves the log after a number of pages
-//! (`mover` does the bulk of it while commits go on) and when there is nothing else to do. A reader that stays (a snapshot, a forgotten shell) holds the move back and the
-//! log grows; once it has become large, it is cut as soon as the readers let go.
+//! (`mover` does the bulk of it while commits go on) and when there is nothing else to do. A reader that stays (a snapshot, a
+//! forgotten shell) holds the move back and the log grows; once it has become large, it is cut as soon as the readers let
+//! go.
 //!
 //! Litestream follows the log and copies it elsewhere. While it runs it reads all the time, and moves the log itself. When
 //! it comes back after a time away, it finds its place again by a frame that it knows; a log that was moved and written over
@@ -18,20 +19,28 @@ use super::StoreError;
 use super::lock::beside;
 use super::mover::Mover;
 
-/// After so many new pages (of 4 KiB) the log is moved.
-const MOVE_AFTER: i64 = 4096;
+/// After so many new pages (of 4 KiB) the log is moved. What is slowest at full load is the end of a move, when commits wait
+/// until the database is on disk: a large log makes that rare, and saves the pages that are changed again and again.
+const MOVE_AFTER: i64 = 32 * 1024;
+
+/// The same where Litestream follows the log: it copies what it has not seen when it comes back.
+const MOVE_AFTER_FOLLOWED: i64 = 4096;
 
 /// When it has grown by so many more while it was moved, commits wait for that.
-const WAIT_AFTER: i64 = 3072;
+const WAIT_AFTER: i64 = MOVE_AFTER;
 
 /// Up to so many pages are moved by the writer itself: a few milliseconds, and the next commit can begin the log anew.
 const LEFT_TO_WRITER: i64 = 256;
 
-/// A log of so many pages is cut, not only written over from its beginning.
-const CUT_FROM: i64 = 16 * 1024;
+/// Up to so many where another pass of the mover would leave as many.
+const LEFT_AT_MOST: i64 = 1024;
+
+/// A log of so many pages is cut, not only written over from its beginning, which is quicker: what a sync has to wait for is
+/// less where the file keeps its size. None comes to this that no reader holds back.
+const CUT_FROM: i64 = 3 * MOVE_AFTER;
 
 /// From so many pages on something is wrong, and is said.
-const WARN_FROM: i64 = 64 * 1024;
+const WARN_FROM: i64 = 256 * 1024;
 
 /// How long a connection waits for another process.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -84,7 +93,7 @@ impl Checkpointer {
         let pass = if is_late { self.mover.wait() } else { self.mover.finished() };
         match pass {
             Some(pass) => self.after_pass(connection, pass?),
-            None if self.mover.is_busy() || pages - self.tried_at < MOVE_AFTER || moved == pages => Ok(()),
+            None if self.mover.is_busy() || moved == pages || !is_due(connection, pages - self.tried_at)? => Ok(()),
             None => {
                 self.tried_at = pages;
                 self.ask(connection, pages - moved)
@@ -96,14 +105,15 @@ impl Checkpointer {
     fn after_pass(&mut self, connection: &Connection, pass: Progress) -> Result<(), StoreError> {
         let Progress { pages, moved } = progress(connection)?;
         let left = pages - moved;
+        let is_nearer = left <= self.asked / 2;
         if pass.pages - pass.moved > LEFT_TO_WRITER {
             // A reader holds the rest back, and it is tried again when the log has grown once more.
             self.warn_of_size(pages, left);
-        } else if left > LEFT_TO_WRITER && left > self.asked / 2 && self.asked > 2 * MOVE_AFTER {
-            // A reader has let go of a log that had become large: never the writer's work.
-            self.tried_at = pages;
-            return self.ask(connection, left);
-        } else if left > LEFT_TO_WRITER && left <= self.asked / 2 {
+        } else if left > LEFT_AT_MOST || left > LEFT_TO_WRITER && is_nearer {
+            if !is_nearer && self.asked > 2 * MOVE_AFTER {
+                // A reader has let go of a log that had become large: nobody is late.
+                self.tried_at = pages;
+            }
             return self.ask(connection, left);
         } else {
             self.run(connection)?;
@@ -129,7 +139,7 @@ impl Checkpointer {
         match pages - moved {
             _ if self.mover.is_busy() => Ok(()),
             0 if pages < CUT_FROM => Ok(()),
-            left if left > MOVE_AFTER => self.ask(connection, left),
+            left if left > LEFT_TO_WRITER => self.ask(connection, left),
             _ => self.run(connection),
         }
     }
@@ -164,10 +174,16 @@ impl Checkpointer {
     }
 }
 
+/// Whether a log that has grown by so many pages is to be moved.
+fn is_due(connection: &Connection, pages: i64) -> Result<bool, StoreError> {
+    Ok(pages >= MOVE_AFTER || pages >= MOVE_AFTER_FOLLOWED && is_followed(connection)?)
+}
+
 /// Whether Litestream follows this log, or has done so: it keeps a table of its own in the database.
 pub(super) fn is_followed(connection: &Connection) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_litestream_seq')";
-    connection.query_row(sql, [], |row| row.get(0)).map_err(StoreError::sqlite("look for Litestream"))
+    let find = || connection.prepare_cached(sql)?.query_row([], |row| row.get(0));
+    find().map_err(StoreError::sqlite("look for Litestream"))
 }
 
 /// Has a log that Litestream follows cut before it is written over: nothing of what was there is mistaken for its present
