@@ -19,15 +19,15 @@ use super::StoreError;
 use super::lock::beside;
 use super::mover::Mover;
 
-/// After so many new pages (of 4 KiB) the log is moved. What is slowest at full load is the end of a move, when commits wait
-/// until the database is on disk: a large log makes that rare, and saves the pages that are changed again and again.
-const MOVE_AFTER: i64 = 32 * 1024;
+/// After so many new pages (of 4 KiB) the log is moved: more at once would keep the disk from the commits for longer.
+const MOVE_AFTER: i64 = 4096;
 
-/// The same where Litestream follows the log: it copies what it has not seen when it comes back.
-const MOVE_AFTER_FOLLOWED: i64 = 4096;
+/// From so many pages on the log is begun anew once all of it is moved. What is slowest at full load is the end of the move
+/// before that, when commits wait until the database is on disk: a large log makes that rare.
+const ANEW_FROM: i64 = 32 * 1024;
 
 /// When it has grown by so many more while it was moved, commits wait for that.
-const WAIT_AFTER: i64 = MOVE_AFTER;
+const WAIT_AFTER: i64 = ANEW_FROM;
 
 /// Up to so many pages are moved by the writer itself: a few milliseconds, and the next commit can begin the log anew.
 const LEFT_TO_WRITER: i64 = 256;
@@ -37,7 +37,7 @@ const LEFT_AT_MOST: i64 = 1024;
 
 /// A log of so many pages is cut, not only written over from its beginning, which is quicker: what a sync has to wait for is
 /// less where the file keeps its size. None comes to this that no reader holds back.
-const CUT_FROM: i64 = 3 * MOVE_AFTER;
+const CUT_FROM: i64 = 3 * ANEW_FROM;
 
 /// From so many pages on something is wrong, and is said.
 const WARN_FROM: i64 = 256 * 1024;
@@ -93,7 +93,7 @@ impl Checkpointer {
         let pass = if is_late { self.mover.wait() } else { self.mover.finished() };
         match pass {
             Some(pass) => self.after_pass(connection, pass?),
-            None if self.mover.is_busy() || moved == pages || !is_due(connection, pages - self.tried_at)? => Ok(()),
+            None if self.mover.is_busy() || pages - self.tried_at < MOVE_AFTER || moved == pages => Ok(()),
             None => {
                 self.tried_at = pages;
                 self.ask(connection, pages - moved)
@@ -109,6 +109,9 @@ impl Checkpointer {
         if pass.pages - pass.moved > LEFT_TO_WRITER {
             // A reader holds the rest back, and it is tried again when the log has grown once more.
             self.warn_of_size(pages, left);
+        } else if pages < ANEW_FROM && !is_followed(connection)? {
+            // What is left is moved with what comes.
+            return Ok(());
         } else if left > LEFT_AT_MOST || left > LEFT_TO_WRITER && is_nearer {
             if !is_nearer && self.asked > 2 * MOVE_AFTER {
                 // A reader has let go of a log that had become large: nobody is late.
@@ -172,11 +175,6 @@ impl Checkpointer {
              sqlite3 shell or another program reading the database all the time? Is Litestream stuck?"
         );
     }
-}
-
-/// Whether a log that has grown by so many pages is to be moved.
-fn is_due(connection: &Connection, pages: i64) -> Result<bool, StoreError> {
-    Ok(pages >= MOVE_AFTER || pages >= MOVE_AFTER_FOLLOWED && is_followed(connection)?)
 }
 
 /// Whether Litestream follows this log, or has done so: it keeps a table of its own in the database.
