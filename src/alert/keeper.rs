@@ -50,7 +50,7 @@ const LONGEST_PAUSE: u32 = 60;
 const IN_ONE_MESSAGE: usize = 200;
 
 /// A log of the database that is larger, in MiB, is not moved as it should be.
-const WAL_LIMIT: u64 = 1024;
+const WAL_LIMIT: u64 = 512;
 
 /// Sizes are told in steps of so many MiB.
 const STEP: u64 = 16;

@@ -2,8 +2,7 @@
 //!
 //! SQLite's own checkpoints are off. The one process that has the database alone moves the log after a number of pages
 //! (`mover` does the bulk of it while commits go on) and when there is nothing else to do. A reader that stays (a snapshot, a
-//! forgotten shell) holds the move back and the log grows; once it has become large, it is cut as soon as the readers let
-//! go.
+//! forgotten shell) holds the move back and the log grows; once it has become large, it is cut as soon as they let go.
 //!
 //! Litestream follows the log and copies it elsewhere. While it runs it reads all the time, and moves the log itself. When
 //! it comes back after a time away, it finds its place again by a frame that it knows; a log that was moved and written over
@@ -40,7 +39,7 @@ const LEFT_AT_MOST: i64 = 1024;
 const CUT_FROM: i64 = 3 * ANEW_FROM;
 
 /// From so many pages on something is wrong, and is said.
-const WARN_FROM: i64 = 256 * 1024;
+const WARN_FROM: i64 = 4 * ANEW_FROM;
 
 /// How long a connection waits for another process.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
