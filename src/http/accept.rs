@@ -167,9 +167,8 @@ impl Acceptor {
         if self.lobby.is_empty() && !self.shared.is_full() {
             return self.serve(watched);
         }
-        if self.lobby.admit(watched, &self.shared.friends).is_some() {
-            self.shared.counters.evicted.fetch_add(1, Relaxed);
-        }
+        let sent_away = self.lobby.admit(watched, &self.shared.friends);
+        self.shared.counters.evicted.fetch_add(sent_away, Relaxed);
         Ok(())
     }
 

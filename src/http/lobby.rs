@@ -5,11 +5,13 @@
 //! Nothing is read from a connection that waits here, and it has no thread.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
     time::{Duration, Instant},
 };
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{friends::Friends, watch::Watched};
 
@@ -74,9 +76,9 @@ impl Lobby {
         self.since + BURST
     }
 
-    /// Lets one more wait. When that is one too many, whoever came last of the strange host with the most is sent away: the
-    /// one that is returned.
-    pub(super) fn admit(&mut self, watched: Arc<Watched>, friends: &Friends) -> Option<Arc<Watched>> {
+    /// Lets one more wait. When that is one too many, those whose clients have gone are dropped, or else whoever came last of
+    /// the strange host with the most. Returns how many.
+    pub(super) fn admit(&mut self, watched: Arc<Watched>, friends: &Friends) -> u64 {
         let host = Host::of(watched.peer());
         let guest = Guest { number: self.arrivals, is_strange: !friends.contain(host), watched };
         if self.count == 0 {
@@ -86,7 +88,35 @@ impl Lobby {
         self.count += 1;
         self.strange += usize::from(guest.is_strange);
         self.by_host.entry(host).or_default().push_back(guest);
-        if self.count > LOBBY { self.dismiss() } else { None }
+        if self.count <= LOBBY {
+            return 0;
+        }
+        let full = self.count;
+        self.sweep();
+        if self.count == full {
+            self.dismiss();
+        }
+        (full - self.count) as u64
+    }
+
+    /// Drops those whose clients have ended their side: one that has given up must not keep out one that came after it.
+    fn sweep(&mut self) {
+        let sockets = self.by_host.values().flatten().map(|guest| guest.watched.socket());
+        let mut sockets: Vec<_> = sockets.map(|socket| PollFd::new(socket, PollFlags::RDHUP)).collect();
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // Without an answer nobody has gone.
+        if !poll(&mut sockets, Some(&at_once)).is_ok_and(|gone| gone > 0) {
+            return;
+        }
+        let asked = self.by_host.values().flatten().zip(&sockets);
+        let gone = asked.filter(|(_, socket)| !socket.revents().is_empty()).map(|(guest, _)| guest.number);
+        let gone: HashSet<u64> = gone.collect();
+        self.by_host.retain(|_, guests| {
+            guests.retain(|guest| !gone.contains(&guest.number));
+            !guests.is_empty()
+        });
+        self.count = self.by_host.values().map(VecDeque::len).sum();
+        self.strange = self.by_host.values().flatten().filter(|guest| guest.is_strange).count();
     }
 
     /// Takes out whoever came last of the strange host with the most.
@@ -122,15 +152,19 @@ impl Lobby {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::{
+        iter,
+        net::{TcpListener, TcpStream},
+    };
 
     use super::*;
 
-    /// A connection as if it came from there.
-    fn from(peer: &str) -> Arc<Watched> {
+    /// A connection as if it came from there, and its client.
+    fn from(peer: &str) -> (Arc<Watched>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        Arc::new(Watched::new(socket, peer.parse().unwrap(), Instant::now()))
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        (Arc::new(Watched::new(socket, peer.parse().unwrap(), Instant::now())), client)
     }
 
     fn host(peer: &str) -> Host {
@@ -141,7 +175,7 @@ mod tests {
     fn the_host_that_holds_the_least_is_next_and_of_one_host_the_first() {
         let mut lobby = Lobby::new(Instant::now());
         for peer in ["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"] {
-            assert!(lobby.admit(from(peer), &Friends::default()).is_none());
+            assert_eq!(lobby.admit(from(peer).0, &Friends::default()), 0);
         }
         let places = |of: Host| if of == host("192.0.2.1") { 2 } else { 1 };
         assert_eq!(lobby.next(places), Some(host("192.0.2.2")), "the longer waiting of two with one each");
@@ -156,26 +190,48 @@ mod tests {
     fn a_full_lobby_sends_away_the_last_of_the_strange_host_with_the_most() {
         let (now, friends) = (Instant::now(), Friends::default());
         let mut lobby = Lobby::new(now);
-        let [friend, strange, rare] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(from);
-        friends.add(Host::of(friend.peer()), now);
+        let (friend, strange, rare) = (from("192.0.2.1"), from("192.0.2.2"), from("192.0.2.3"));
+        friends.add(Host::of(friend.0.peer()), now);
         for number in 0..LOBBY {
-            let guest = if number < 10 { &strange } else { &friend };
-            assert!(lobby.admit(Arc::clone(guest), &friends).is_none());
+            let (guest, _) = if number < 10 { &strange } else { &friend };
+            assert_eq!(lobby.admit(Arc::clone(guest), &friends), 0);
         }
         assert!(lobby.is_open(now), "there is somebody to send away");
-        let gone = lobby.admit(Arc::clone(&rare), &friends).unwrap();
-        assert_eq!(gone.peer(), strange.peer());
-        assert_eq!(lobby.call(Host::of(rare.peer())).map(|kept| kept.peer()), Some(rare.peer()));
+        assert_eq!(lobby.admit(Arc::clone(&rare.0), &friends), 1);
+        assert!(lobby.call(host("192.0.2.3")).is_some(), "it is not the one that came just now");
+        assert_eq!(iter::from_fn(|| lobby.call(host("192.0.2.2"))).count(), 9);
+        assert_eq!(iter::from_fn(|| lobby.call(host("192.0.2.1"))).count(), LOBBY - 10);
+        assert!(lobby.is_empty() && lobby.strange == 0);
+    }
+
+    #[test]
+    fn those_whose_clients_have_gone_are_sent_away_before_anybody_who_is_there() {
+        let friends = Friends::default();
+        let mut lobby = Lobby::new(Instant::now());
+        let (there, _client) = from("192.0.2.1");
+        let (gone, client) = from("192.0.2.1");
+        drop(client);
+        for number in 0..LOBBY {
+            let guest = if number % 2 == 0 { &there } else { &gone };
+            assert_eq!(lobby.admit(Arc::clone(guest), &friends), 0);
+        }
+        let new = from("192.0.2.1");
+        assert_eq!(lobby.admit(Arc::clone(&new.0), &friends), LOBBY as u64 / 2);
+        assert_eq!((lobby.count, lobby.strange), (LOBBY / 2 + 1, LOBBY / 2 + 1));
+        let last = iter::from_fn(|| lobby.call(host("192.0.2.1"))).last().unwrap();
+        assert!(Arc::ptr_eq(&last, &new.0), "who came last is there");
+        assert_eq!((lobby.is_empty(), lobby.strange), (true, 0));
     }
 
     #[test]
     fn a_burst_of_friends_waits_outside_unless_it_lasts() {
         let (now, friends) = (Instant::now(), Friends::default());
         let mut lobby = Lobby::new(now);
-        let friend = from("192.0.2.1");
+        let (friend, _client) = from("192.0.2.1");
         friends.add(Host::of(friend.peer()), now);
         for _ in 0..LOBBY {
-            assert!(lobby.is_open(now) && lobby.admit(Arc::clone(&friend), &friends).is_none());
+            assert!(lobby.is_open(now));
+            assert_eq!(lobby.admit(Arc::clone(&friend), &friends), 0);
         }
         assert!(!lobby.is_open(now) && lobby.is_open(lobby.opens()));
     }

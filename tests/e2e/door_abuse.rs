@@ -312,3 +312,23 @@ fn a_thousand_connections_that_come_and_go_leave_nothing_behind() {
         assert_eq!(house.door.counters().now().panics, 0);
     });
 }
+
+#[test]
+fn a_crowd_that_has_gone_keeps_nobody_out() {
+    let house = House::open(settings(|settings| settings.max_connections = 2));
+    let mut inside: Vec<Client> = (0..2).map(|_| house.send(get("/wait"))).collect();
+    eventually("all places are taken", || house.echo.seen().len() == 2);
+    for round in 0..1000 {
+        let mut client = house.connect();
+        if round % 2 == 0 {
+            client.send(get("/gone"));
+        }
+    }
+    let mut healthy = house.send(get("/here"));
+    eventually("those that were too many are sent away", || house.door.counters().now().evicted >= 700);
+    house.echo.open_gate();
+    assert_eq!(healthy.answer().text(), "GET /here ");
+    for client in &mut inside {
+        assert_eq!(client.answer().text(), "GET /wait ");
+    }
+}
