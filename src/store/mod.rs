@@ -9,6 +9,7 @@
 
 mod access;
 mod alert;
+mod cache;
 mod commits;
 mod directory;
 mod earlier;

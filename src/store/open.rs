@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::lock::{LockError, ServerLock, beside};
-use super::{OpenError, StoreError, leftovers, migrate, millis, snapshot, torn, wal};
+use super::{OpenError, StoreError, cache, leftovers, migrate, millis, snapshot, torn, wal};
 use crate::fault;
 use crate::sealing::SealingKey;
 
@@ -229,8 +229,9 @@ fn set_up(connection: &Connection, path: &Path) -> Result<(), OpenError> {
         return Err(OpenError::File { doing: "cannot keep a write-ahead log for", path: path.to_owned(), source });
     }
     let pragmas = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;
-                   PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;";
+                   PRAGMA temp_store = MEMORY;";
     connection.execute_batch(pragmas).map_err(StoreError::sqlite(doing))?;
+    cache::fit(connection)?;
     Ok(wal::heed_follower(connection)?)
 }
 

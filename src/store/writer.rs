@@ -19,7 +19,7 @@ use super::mover::Mover;
 use super::open::{self, Opened, Settings};
 use super::pending::{Pending, Promise};
 use super::wal::{self, Checkpointer};
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, cache};
 use crate::fault;
 use crate::sealing::SealingKey;
 
@@ -230,6 +230,9 @@ impl State {
             self.turn();
             if tries {
                 self.try_disk();
+            } else if idle {
+                // If it fails, the disk is in trouble, and the next commit says so.
+                let _ = cache::fit(&self.opened.connection);
             }
         }
         // Its connection would stand in the way.
