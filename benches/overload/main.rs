@@ -27,7 +27,7 @@ use open::{Lines, Pace, drive};
 use report::{FloodRow, LoadRow, StallRow};
 use victim::Victim;
 
-/// Calls at a time while the most is looked for: as many as the server has places.
+/// Calls at a time while the most is looked for: as many as the server has places, or as are kept if these are fewer.
 const AT_ONCE: usize = 256;
 
 /// Kept connections, fewer and more than the server's 256 places.
@@ -114,8 +114,11 @@ fn buy(victim: &Victim) {
 /// What the server does at most, a second.
 fn peak(victim: &Victim, lines: Lines, work: Work) -> f64 {
     let (warm, time) = (Duration::from_millis(500), Duration::from_millis(2500));
-    let lines = if lines == Lines::PerCall { lines } else { Lines::Kept(AT_ONCE) };
-    let calls = drive(victim.address, lines, Pace::Closed(AT_ONCE), work, time);
+    let (lines, at_once) = match lines {
+        Lines::PerCall => (lines, AT_ONCE),
+        Lines::Kept(lines) => (Lines::Kept(lines.min(AT_ONCE)), lines.min(AT_ONCE)),
+    };
+    let calls = drive(victim.address, lines, Pace::Closed(at_once), work, time);
     figures(&calls, warm, time).rate
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -71,8 +71,13 @@ access = {{ front_end_url = "https://app.example.com/{{instanceId}}", admin_url 
     /// call that is what a disk is that does not answer.
     pub fn stop_disk(&self, time: Duration) {
         let connection = rusqlite::Connection::open(self.folder.path().join("koogate.db")).unwrap();
-        connection.busy_timeout(Duration::from_secs(2)).unwrap();
-        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        // The server lets go of the lock for a moment only: whoever sleeps in between does not get it.
+        connection.busy_timeout(Duration::ZERO).unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        while let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+            assert!(Instant::now() < until, "{error}");
+            std::thread::yield_now();
+        }
         std::thread::sleep(time);
         connection.execute_batch("ROLLBACK").unwrap();
     }

@@ -21,6 +21,9 @@ pub const LOBBY: usize = 256;
 /// A crowd of this length is no burst.
 const BURST: Duration = Duration::from_secs(1);
 
+/// When nobody has gone, it is looked again after so long.
+const SWEPT: Duration = Duration::from_millis(10);
+
 /// Where connections come from. Whoever has an IPv6 address has a network of 64 bits of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Host(IpAddr);
@@ -45,6 +48,9 @@ pub(super) struct Lobby {
     arrivals: u64,
     /// Since when there has always been somebody.
     since: Instant,
+    /// Not before then it is looked again for those who have gone: of a crowd that stays, that would be looked at in vain for
+    /// each that comes.
+    sweep_at: Instant,
 }
 
 #[derive(Debug)]
@@ -57,7 +63,7 @@ struct Guest {
 
 impl Lobby {
     pub(super) fn new(now: Instant) -> Self {
-        Self { by_host: HashMap::new(), count: 0, strange: 0, arrivals: 0, since: now }
+        Self { by_host: HashMap::new(), count: 0, strange: 0, arrivals: 0, since: now, sweep_at: now }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -91,8 +97,13 @@ impl Lobby {
         if self.count <= LOBBY {
             return 0;
         }
-        let full = self.count;
-        self.sweep();
+        let (full, now) = (self.count, Instant::now());
+        if now >= self.sweep_at {
+            self.sweep();
+            if self.count == full {
+                self.sweep_at = now + SWEPT;
+            }
+        }
         if self.count == full {
             self.dismiss();
         }

@@ -38,6 +38,7 @@ pub mod pages;
 mod pending;
 #[cfg(test)]
 mod plans;
+mod queue;
 mod readers;
 mod restore;
 mod sizes;

@@ -5,26 +5,22 @@
 //! `synchronous=FULL` a commit has returned only when the WAL is on disk, so whoever is told "done" may answer.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use super::commits::{CommitsNow, Counts, Tallies};
+use super::commits::{CommitsNow, Counts};
 use super::health::{Fault, Health};
 use super::mover::Mover;
 use super::open::{self, Opened, Settings};
 use super::pending::{Pending, Promise};
+use super::queue::{Queue, Work};
 use super::wal::{self, Checkpointer};
 use super::{StoreError, Tx, cache};
 use crate::fault;
 use crate::sealing::SealingKey;
-
-/// More than this waiting for the disk is an overload: the caller answers "try again" at once.
-const MAX_QUEUED: usize = 8192;
 
 /// Without work for so long, the WAL is moved into the database, and a disk that failed is tried again.
 const IDLE: Duration = Duration::from_secs(2);
@@ -48,40 +44,10 @@ pub(super) struct Writer {
     fault: Fault,
 }
 
-/// A piece of work with the place its result goes to.
-trait Work: Send {
-    /// Does it, the second time anew; `Err` means that its changes must be rolled back. The result is kept until the
-    /// commit.
-    fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
-    /// The commit is on disk, or failed: hands the result over, with others who are to be woken as well. Returns who is
-    /// to be woken now.
-    fn finish(self: Box<Self>, committed: Result<(), StoreError>, others: Vec<Thread>) -> Vec<Thread>;
-}
-
-struct Queue {
-    waiting: Mutex<Waiting>,
-    arrived: Condvar,
-    tallies: Tallies,
-    /// Grows whenever the thread has done something, or has found out that it must go on waiting.
-    turns: AtomicU64,
-}
-
-struct Waiting {
-    works: VecDeque<Box<dyn Work>>,
-    /// The writer has found nothing to do and must be woken.
-    writer_sleeps: bool,
-    closed: bool,
-}
-
 impl Writer {
     /// Starts the thread, which closes the database when it ends.
     pub(super) fn start(opened: Opened, settings: &Settings, sealing: Arc<SealingKey>) -> std::io::Result<Self> {
-        let queue = Arc::new(Queue {
-            waiting: Mutex::new(Waiting { works: VecDeque::new(), writer_sleeps: false, closed: false }),
-            arrived: Condvar::new(),
-            tallies: Tallies::default(),
-            turns: AtomicU64::new(0),
-        });
+        let queue = Arc::<Queue>::default();
         let fault = Fault::default();
         // Beside a server that is the server's work.
         let is_alone = opened.lock.is_some();
@@ -115,14 +81,12 @@ impl Writer {
     }
 
     pub(super) fn commits_now(&self) -> CommitsNow {
-        // Of the queue first: the lock is not held while the rest is read.
-        let queued = self.queue.lock().works.len();
-        self.queue.tallies.now(queued)
+        self.queue.tallies.now(self.queue.length())
     }
 
     /// A number that is another one whenever the thread has got any further in between.
     pub(super) fn turns(&self) -> u64 {
-        self.queue.turns.load(Ordering::Relaxed)
+        self.queue.turns()
     }
 
     /// What commits fail with at present.
@@ -133,13 +97,12 @@ impl Writer {
     /// How much work waits.
     #[cfg(test)]
     pub(super) fn queued(&self) -> usize {
-        self.queue.lock().works.len()
+        self.queue.length()
     }
 
     /// From now on no work is taken; what is queued is done.
     pub(super) fn announce_end(&self) {
-        self.queue.lock().closed = true;
-        self.queue.arrived.notify_all();
+        self.queue.close();
     }
 
     /// Does what is queued, closes the database and joins; once is enough.
@@ -161,50 +124,6 @@ impl Drop for Writer {
     }
 }
 
-impl Queue {
-    fn push(&self, work: Box<dyn Work>) -> Result<(), StoreError> {
-        let mut waiting = self.lock();
-        if waiting.closed {
-            return Err(StoreError::Closed);
-        }
-        if waiting.works.len() >= MAX_QUEUED {
-            return Err(StoreError::Overloaded(waiting.works.len()));
-        }
-        waiting.works.push_back(work);
-        let writer_sleeps = std::mem::take(&mut waiting.writer_sleeps);
-        drop(waiting);
-        if writer_sleeps {
-            self.arrived.notify_one();
-        }
-        Ok(())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        // Nothing that can panic runs under the lock.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Up to `most` pieces of work; empty after `idle` without any; `None` when closed and drained.
-    fn take(&self, most: usize, idle: Duration) -> Option<Vec<Box<dyn Work>>> {
-        let mut waiting = self.lock();
-        let until = Instant::now() + idle;
-        while waiting.works.is_empty() && !waiting.closed {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Some(Vec::new());
-            }
-            waiting.writer_sleeps = true;
-            waiting = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
-            waiting.writer_sleeps = false;
-        }
-        if waiting.works.is_empty() {
-            return None;
-        }
-        let count = most.min(waiting.works.len());
-        Some(waiting.works.drain(..count).collect())
-    }
-}
-
 struct State {
     opened: Opened,
     sealing: Arc<SealingKey>,
@@ -223,11 +142,11 @@ impl State {
             if !idle {
                 self.commit(works);
             }
-            self.turn();
+            self.queue.turn();
             let tries = self.health.is_to_be_tried();
             // A log that is moved is written over from its beginning: that may be the room that is missing.
             self.checkpoint(idle || tries);
-            self.turn();
+            self.queue.turn();
             if tries {
                 self.try_disk();
             } else if idle {
@@ -238,10 +157,6 @@ impl State {
         // Its connection would stand in the way.
         drop(self.checkpointer);
         open::close(self.opened, &self.path)
-    }
-
-    fn turn(&self) {
-        self.queue.turns.fetch_add(1, Ordering::Relaxed);
     }
 
     fn commit(&mut self, mut works: Vec<Box<dyn Work>>) {
@@ -291,10 +206,10 @@ impl State {
             }
         };
         let changed = self.opened.connection.total_changes() != changes;
+        let syncing = Instant::now();
         if changed {
             fault::point("commit");
         }
-        let syncing = Instant::now();
         self.step("COMMIT")?;
         Ok(Ran { results, synced: changed.then(|| syncing.elapsed()) })
     }
@@ -350,12 +265,12 @@ impl State {
     fn begin(&self) -> Result<(), StoreError> {
         loop {
             match self.step("BEGIN IMMEDIATE") {
-                Err(error) if error.is_busy() && !self.queue.lock().closed => {
+                Err(error) if error.is_busy() && !self.queue.is_closed() => {
                     log::warn!(
                         "another process has been writing to the database for {:?}; still waiting",
                         wal::PATIENCE
                     );
-                    self.turn();
+                    self.queue.turn();
                 }
                 begun => return begun,
             }
