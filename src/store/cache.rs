@@ -16,8 +16,8 @@ const SHARE: i64 = 64;
 /// Lets the cache grow with the file, up to [`MOST`], which it comes to at 1 GiB.
 ///
 /// More than a small file needs is no gift. When SQLite splits a page it numbers one of the parts beyond the end of the file
-/// for a moment, by the page at 1 GiB, and at the commit it looks through the whole cache for pages beyond the end: 16 MiB
-/// cost a quarter of the rate of purchases at 64 connections. A file of more than 1 GiB has that page, and is not looked
+/// for a moment, by the page at 1 GiB, and at the commit it looks through the whole cache for pages beyond the end: with 16
+/// MiB that is a twentieth of what the server does for a call. A file of more than 1 GiB has that page, and is not looked
 /// through.
 pub(super) fn fit(connection: &Connection) -> Result<(), StoreError> {
     let fit = || {
