@@ -41,6 +41,7 @@ mod plans;
 mod queue;
 mod readers;
 mod restore;
+mod schedule;
 mod sizes;
 pub mod snapshot;
 mod standing;

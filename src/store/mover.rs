@@ -1,45 +1,69 @@
 //! The thread that moves the write-ahead log into the database while commits go on: the bulk of the work, so that the writer
 //! is left with what has come since. When it is asked is decided by `wal`.
 
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-use super::wal::{self, Progress};
-use super::{StoreError, open};
+use super::schedule::Progress;
+use super::{StoreError, open, wal};
 
 /// The writer's handle on the thread, which ends with it.
 #[derive(Debug)]
 pub(super) struct Mover {
     /// `None` once it is to end.
-    asked: Option<Sender<()>>,
+    asked: Option<Sender<Pass>>,
     moved: Receiver<Result<Progress, StoreError>>,
     is_busy: bool,
     thread: Option<JoinHandle<()>>,
+    database: DatabaseFile,
 }
+
+/// How far a pass goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// The pages are handed to the system, which writes them when it likes.
+    Written,
+    /// All that was moved is on the disk. SQLite sees to that where nothing is left to be moved, which beside commits is
+    /// never: the writer would have to wait for everything in the end.
+    Synced,
+}
+
+/// The database's file, to be synced. Whoever closes a file takes away all locks that the process has on it, SQLite's too:
+/// this is kept until the last connection is closed.
+pub(super) type DatabaseFile = Arc<OnceLock<File>>;
 
 impl Mover {
     /// Starts the thread. It opens the database when it is asked for the first time.
     pub(super) fn start(path: PathBuf) -> io::Result<Self> {
         let (asked, asks) = channel();
         let (tell, moved) = channel();
+        let database = DatabaseFile::default();
+        let synced = Arc::clone(&database);
         let thread = std::thread::Builder::new().name("wal-mover".to_owned()).spawn(move || {
             let mut connection = None;
-            for () in asks {
+            for asked in asks {
                 // The writer looks for the answer as long as it lives, and the thread does not outlive it.
-                let _ = tell.send(pass(&mut connection, &path));
+                let _ = tell.send(pass(asked, &mut connection, &synced, &path));
             }
         })?;
-        Ok(Self { asked: Some(asked), moved, is_busy: false, thread: Some(thread) })
+        Ok(Self { asked: Some(asked), moved, is_busy: false, thread: Some(thread), database })
+    }
+
+    /// The file that must be kept until the last connection is closed.
+    pub(super) fn database(&self) -> DatabaseFile {
+        Arc::clone(&self.database)
     }
 
     /// Begins a pass over what is in the log now; not to be called while one is under way. `false`: the thread is gone, it
     /// has panicked.
-    pub(super) fn begin(&mut self) -> bool {
-        self.is_busy = self.asked.as_ref().is_some_and(|asked| asked.send(()).is_ok());
+    pub(super) fn begin(&mut self, pass: Pass) -> bool {
+        self.is_busy = self.asked.as_ref().is_some_and(|asked| asked.send(pass).is_ok());
         self.is_busy
     }
 
@@ -85,18 +109,39 @@ impl Drop for Mover {
 }
 
 /// Moves what is in the log, on a connection that is opened once and again after an error.
-fn pass(kept: &mut Option<Connection>, path: &std::path::Path) -> Result<Progress, StoreError> {
+fn pass(
+    asked: Pass,
+    kept: &mut Option<Connection>,
+    database: &OnceLock<File>,
+    path: &Path,
+) -> Result<Progress, StoreError> {
     let connection = match kept.take() {
         Some(connection) => connection,
         None => open::for_moving(path)?,
     };
     let progress = wal::move_now(&connection)?;
     *kept = Some(connection);
+    if asked == Pass::Synced {
+        sync(database, path).map_err(|source| StoreError::File { doing: "sync", path: path.to_owned(), source })?;
+    }
     Ok(progress)
+}
+
+fn sync(database: &OnceLock<File>, path: &Path) -> io::Result<()> {
+    let file = match database.get() {
+        Some(file) => file,
+        None => {
+            let file = File::open(path)?;
+            database.get_or_init(|| file)
+        }
+    };
+    file.sync_data()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
@@ -109,7 +154,7 @@ mod tests {
         assert!(mover.finished().is_none() && mover.wait().is_none(), "nobody has asked");
         for _ in 0..2 {
             writer.execute_batch("INSERT INTO t VALUES (zeroblob(100000))").unwrap();
-            assert!(mover.begin() && mover.is_busy());
+            assert!(mover.begin(Pass::Written) && mover.is_busy());
             let Progress { pages, moved } = mover.wait().unwrap().unwrap();
             assert!(pages > 20 && moved == pages, "{moved} of {pages}");
             assert!(!mover.is_busy());
@@ -117,9 +162,33 @@ mod tests {
         let reader = Connection::open(&path).unwrap();
         reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
         writer.execute_batch("INSERT INTO t VALUES (zeroblob(100000))").unwrap();
-        assert!(mover.begin());
+        assert!(mover.begin(Pass::Synced));
         let Progress { pages, moved } = mover.wait().unwrap().unwrap();
         assert!(moved < pages, "what a reader may still need stays in the log");
+    }
+
+    #[test]
+    fn what_is_synced_leaves_the_locks_of_other_connections_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("k.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)").unwrap();
+        let file = format!(":{} ", std::fs::metadata(&path).unwrap().ino());
+        // Without its lock another process that closes the database takes itself for the last one, and removes the log.
+        let is_locked = || std::fs::read_to_string("/proc/locks").unwrap().lines().any(|line| line.contains(&file));
+        assert!(is_locked());
+        let mut mover = Mover::start(path.clone()).unwrap();
+        for _ in 0..2 {
+            connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+            assert!(mover.begin(Pass::Synced));
+            mover.wait().unwrap().unwrap();
+            assert!(is_locked());
+        }
+        let database = mover.database();
+        drop(mover);
+        assert!(is_locked());
+        drop((connection, database));
+        assert!(!is_locked());
     }
 
     #[test]
@@ -127,10 +196,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("k.db");
         let mut mover = Mover::start(path.clone()).unwrap();
-        assert!(mover.begin());
+        assert!(mover.begin(Pass::Synced));
         mover.wait().unwrap().unwrap_err();
         Connection::open(&path).unwrap().execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)").unwrap();
-        assert!(mover.begin());
+        assert!(mover.begin(Pass::Synced));
         mover.wait().unwrap().unwrap();
     }
 }

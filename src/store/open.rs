@@ -232,7 +232,7 @@ fn set_up(connection: &Connection, path: &Path) -> Result<(), OpenError> {
                    PRAGMA temp_store = MEMORY;";
     connection.execute_batch(pragmas).map_err(StoreError::sqlite(doing))?;
     cache::fit(connection)?;
-    Ok(wal::heed_follower(connection)?)
+    Ok(wal::limit_length(connection)?)
 }
 
 /// A commit of one page that says the same as before: SQLite writes it for this, which it does not for an UPDATE that

@@ -1,8 +1,9 @@
-//! The write-ahead log: when it is moved into the database file, and how far it may grow.
+//! The write-ahead log: how it is moved into the database file, and cut.
 //!
 //! SQLite's own checkpoints are off. The one process that has the database alone moves the log after a number of pages
-//! (`mover` does the bulk of it while commits go on) and when there is nothing else to do. A reader that stays (a snapshot, a
-//! forgotten shell) holds the move back and the log grows; once it has become large, it is cut as soon as they let go.
+//! (`mover` does the bulk of it while commits go on) and when there is nothing else to do; `schedule` says when. A reader that
+//! stays (a snapshot, a forgotten shell) holds the move back and the log grows; what they have made of it is cut once they have
+//! let go, piece by piece while there is work.
 //!
 //! Litestream follows the log and copies it elsewhere. While it runs it reads all the time, and moves the log itself. When
 //! it comes back after a time away, it finds its place again by a frame that it knows; a log that was moved and written over
@@ -16,30 +17,8 @@ use rusqlite::Connection;
 
 use super::StoreError;
 use super::lock::beside;
-use super::mover::Mover;
-
-/// After so many new pages (of 4 KiB) the log is moved: more at once would keep the disk from the commits for longer.
-const MOVE_AFTER: i64 = 4096;
-
-/// From so many pages on the log is begun anew once all of it is moved. What is slowest at full load is the end of the move
-/// before that, when commits wait until the database is on disk: a large log makes that rare.
-const ANEW_FROM: i64 = 32 * 1024;
-
-/// When it has grown by so many more while it was moved, commits wait for that.
-const WAIT_AFTER: i64 = ANEW_FROM;
-
-/// Up to so many pages are moved by the writer itself: a few milliseconds, and the next commit can begin the log anew.
-const LEFT_TO_WRITER: i64 = 256;
-
-/// Up to so many where another pass of the mover would leave as many.
-const LEFT_AT_MOST: i64 = 1024;
-
-/// A log of so many pages is cut, not only written over from its beginning, which is quicker: what a sync has to wait for is
-/// less where the file keeps its size. None comes to this that no reader holds back.
-const CUT_FROM: i64 = 3 * ANEW_FROM;
-
-/// From so many pages on something is wrong, and is said.
-const WARN_FROM: i64 = 4 * ANEW_FROM;
+use super::mover::{DatabaseFile, Mover};
+use super::schedule::{self, Progress, Schedule, Step};
 
 /// How long a connection waits for another process.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,123 +31,108 @@ const CUT_PATIENCE: Duration = Duration::from_millis(100);
 /// after 100 ms at the latest.
 const FOLLOWER_TURN: Duration = Duration::from_millis(110);
 
-/// How far the log has been moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Progress {
-    /// Pages in the log.
-    pub(super) pages: i64,
-    /// How many of them are in the database file, too.
-    pub(super) moved: i64,
-}
-
-/// Decides when the log is moved, and by whom: the bulk of it by a thread of its own while commits go on, what has come
-/// meanwhile by the writer, whose next commit can then begin the log anew. A log that grows faster than it is moved is
-/// waited for.
+/// Has the log moved when it is time to: the bulk of it by a thread of its own while commits go on, what has come
+/// meanwhile by the writer, whose next commit can then begin the log anew.
 #[derive(Debug)]
 pub(super) struct Checkpointer {
     mover: Mover,
-    /// Pages in the log when it was last tried: while a reader holds it back, each try must be worth it.
-    tried_at: i64,
-    /// Pages that the mover's last pass was to move.
-    asked: i64,
-    /// Pages in the log when its size was last warned of.
-    warned_at: i64,
+    schedule: Schedule,
 }
 
 impl Checkpointer {
     /// For the process that has the database alone.
     pub(super) fn new(mover: Mover) -> Self {
-        Self { mover, tried_at: 0, asked: 0, warned_at: 0 }
+        Self { mover, schedule: Schedule::default() }
+    }
+
+    /// The file that must be kept until the last connection is closed.
+    pub(super) fn database(&self) -> DatabaseFile {
+        self.mover.database()
     }
 
     /// After a commit: moves the log if it has grown enough.
     pub(super) fn after_commit(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        let Progress { pages, moved } = progress(connection)?;
-        if pages < self.tried_at {
-            // It was written over from its beginning.
-            (self.tried_at, self.warned_at) = (0, 0);
-        }
-        let is_late = pages - self.tried_at >= WAIT_AFTER.max(self.asked / 2);
-        let pass = if is_late { self.mover.wait() } else { self.mover.finished() };
+        let now = progress(connection)?;
+        self.schedule.committed(now);
+        let waits = self.schedule.is_late(now);
+        let pass = if waits { self.mover.wait() } else { self.mover.finished() };
         match pass {
-            Some(pass) => self.after_pass(connection, pass?),
-            None if self.mover.is_busy() || pages - self.tried_at < MOVE_AFTER || moved == pages => Ok(()),
+            Some(pass) => self.after_pass(connection, pass?, waits),
+            None if self.mover.is_busy() => Ok(()),
             None => {
-                self.tried_at = pages;
-                self.ask(connection, pages - moved)
+                let step = self.schedule.after_commit(now);
+                self.take(connection, step, now)
             }
         }
-    }
-
-    /// The mover has done what it could.
-    fn after_pass(&mut self, connection: &Connection, pass: Progress) -> Result<(), StoreError> {
-        let Progress { pages, moved } = progress(connection)?;
-        let left = pages - moved;
-        let is_nearer = left <= self.asked / 2;
-        if pass.pages - pass.moved > LEFT_TO_WRITER {
-            // A reader holds the rest back, and it is tried again when the log has grown once more.
-            self.warn_of_size(pages, left);
-        } else if pages < ANEW_FROM && !is_followed(connection)? {
-            // What is left is moved with what comes.
-            return Ok(());
-        } else if left > LEFT_AT_MOST || left > LEFT_TO_WRITER && is_nearer {
-            if !is_nearer && self.asked > 2 * MOVE_AFTER {
-                // A reader has let go of a log that had become large: nobody is late.
-                self.tried_at = pages;
-            }
-            return self.ask(connection, left);
-        } else {
-            self.run(connection)?;
-        }
-        if is_followed(connection)? && progress(connection)?.pages >= pages {
-            std::thread::sleep(FOLLOWER_TURN);
-        }
-        Ok(())
-    }
-
-    fn ask(&mut self, connection: &Connection, pages: i64) -> Result<(), StoreError> {
-        heed_follower(connection)?;
-        self.asked = pages;
-        if self.mover.begin() { Ok(()) } else { self.run(connection) }
     }
 
     /// Nothing else to do: moves what there is.
     pub(super) fn when_idle(&mut self, connection: &Connection) -> Result<(), StoreError> {
         if let Some(pass) = self.mover.finished() {
-            return self.after_pass(connection, pass?);
+            return self.after_pass(connection, pass?, false);
         }
-        let Progress { pages, moved } = progress(connection)?;
-        match pages - moved {
-            _ if self.mover.is_busy() => Ok(()),
-            0 if pages < CUT_FROM => Ok(()),
-            left if left > LEFT_TO_WRITER => self.ask(connection, left),
-            _ => self.run(connection),
+        if self.mover.is_busy() {
+            return Ok(());
+        }
+        let (now, file) = (progress(connection)?, length(connection));
+        match self.schedule.when_idle(now, file) {
+            Step::Finish if schedule::is_cut(file) => self.finish_and_cut(connection),
+            step => self.take(connection, step, now),
         }
     }
 
-    /// Moves the rest, and cuts a log that has become large.
-    fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        heed_follower(connection)?;
-        let Progress { pages, moved } = checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
-        self.warn_of_size(pages, pages - moved);
-        if pages < CUT_FROM || pages - moved > LEFT_TO_WRITER {
+    /// The mover has done what it could, and commits have waited for that or not.
+    fn after_pass(&mut self, connection: &Connection, pass: Progress, has_waited: bool) -> Result<(), StoreError> {
+        let (now, is_followed) = (progress(connection)?, is_followed(connection)?);
+        let step = self.schedule.after_pass(pass, has_waited, now, is_followed);
+        self.take(connection, step, now)?;
+        if is_followed && matches!(step, Step::Finish | Step::Held) && progress(connection)?.pages >= now.pages {
+            std::thread::sleep(FOLLOWER_TURN);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, connection: &Connection, step: Step, now: Progress) -> Result<(), StoreError> {
+        match step {
+            Step::Rest => Ok(()),
+            Step::Held => {
+                self.warn_of_size(now);
+                Ok(())
+            }
+            Step::Move(pass) => {
+                limit_length(connection)?;
+                if self.mover.begin(pass) { Ok(()) } else { self.finish(connection).map(drop) }
+            }
+            Step::Finish => self.finish(connection).map(drop),
+        }
+    }
+
+    /// Moves what is left.
+    fn finish(&mut self, connection: &Connection) -> Result<Progress, StoreError> {
+        limit_length(connection)?;
+        let now = move_now(connection)?;
+        self.warn_of_size(now);
+        Ok(now)
+    }
+
+    /// Moves what is left, and gives back to the disk what a reader has made of the log.
+    fn finish_and_cut(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        if self.finish(connection)?.left() > 0 {
             // A reader that stays makes a cut impossible: waiting for it would only hold answers up.
             return Ok(());
         }
         connection.busy_timeout(CUT_PATIENCE).map_err(StoreError::sqlite("cut the WAL"))?;
-        let cut = checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)");
+        let cut = empty(connection);
         connection.busy_timeout(PATIENCE).map_err(StoreError::sqlite("cut the WAL"))?;
         cut.map(drop)
     }
 
-    /// Says that a log of so many pages is held back, so many of them, by a reader: when it has become large, and again
-    /// whenever it is twice as large.
-    fn warn_of_size(&mut self, pages: i64, held: i64) {
-        if held == 0 || pages < self.warned_at.saturating_mul(2).max(WARN_FROM) {
+    /// Says that a log that has become large is held back by a reader.
+    fn warn_of_size(&mut self, now: Progress) {
+        if !self.schedule.is_to_be_warned_of(now) {
             return;
         }
-        self.warned_at = pages;
-        let (size, held) = (pages / 256, held / 256);
+        let (size, held) = (now.pages / 256, now.left() / 256);
         log::warn!(
             "the WAL has grown to {size} MiB, {held} MiB of it held back by a reader: a snapshot of a large database, or is a \
              sqlite3 shell or another program reading the database all the time? Is Litestream stuck?"
@@ -184,9 +148,11 @@ pub(super) fn is_followed(connection: &Connection) -> Result<bool, StoreError> {
 }
 
 /// Has a log that Litestream follows cut before it is written over: nothing of what was there is mistaken for its present
-/// content. For others that would only cost time. Each connection that writes must know it.
-pub(super) fn heed_follower(connection: &Connection) -> Result<(), StoreError> {
-    let limit = if is_followed(connection)? { 0 } else { -1 };
+/// content. For others that would only cost time, and they lose a piece of what a reader has made large. Each connection
+/// that writes must know it.
+pub(super) fn limit_length(connection: &Connection) -> Result<(), StoreError> {
+    let limit = if is_followed(connection)? { Some(0) } else { schedule::limit(length(connection)) };
+    let limit = limit.map_or("-1".to_owned(), |bytes| bytes.to_string());
     let set = connection.query_row(&format!("PRAGMA journal_size_limit = {limit}"), [], |row| row.get::<_, i64>(0));
     set.map_err(StoreError::sqlite("limit the WAL")).map(drop)
 }
@@ -204,6 +170,13 @@ pub(super) fn empty(connection: &Connection) -> Result<bool, StoreError> {
 /// Whether there is a log with something in it beside a database. Only its name is looked up: nothing is opened.
 pub(super) fn is_beside(database: &Path) -> bool {
     std::fs::metadata(beside(database, "-wal")).is_ok_and(|file| file.len() > 0)
+}
+
+/// Of the log's file, in bytes: more than is in it where it has been larger. 0: there is none.
+fn length(connection: &Connection) -> u64 {
+    let database = connection.path().map(Path::new);
+    let file = database.and_then(|database| std::fs::metadata(beside(database, "-wal")).ok());
+    file.map_or(0, |file| file.len())
 }
 
 pub(super) fn progress(connection: &Connection) -> Result<Progress, StoreError> {

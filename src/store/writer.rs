@@ -154,9 +154,12 @@ impl State {
                 let _ = cache::fit(&self.opened.connection);
             }
         }
+        let database = self.checkpointer.as_ref().map(Checkpointer::database);
         // Its connection would stand in the way.
         drop(self.checkpointer);
-        open::close(self.opened, &self.path)
+        let closed = open::close(self.opened, &self.path);
+        drop(database);
+        closed
     }
 
     fn commit(&mut self, mut works: Vec<Box<dyn Work>>) {

@@ -46,6 +46,26 @@ fn a_log_that_a_reader_has_made_large_is_cut_when_the_reader_lets_go() {
 }
 
 #[test]
+fn beside_work_such_a_log_is_cut_bit_by_bit() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    store.write(None, |tx| insert_call(tx, "CS")).unwrap();
+    let reader = open::read_only(store.path()).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM exchange;").unwrap();
+    write_mib(&store, 440);
+    reader.execute_batch("COMMIT").unwrap();
+    let (mut before, mut cuts, until) = (log_bytes(&scratch), 0, Instant::now() + Duration::from_secs(120));
+    while cuts < 2 {
+        write_mib(&store, 1);
+        let now = log_bytes(&scratch);
+        assert!(before.saturating_sub(now) <= 16 << 20, "{before} -> {now}");
+        cuts += u32::from(now < before);
+        before = now;
+        assert!(Instant::now() < until, "{now}");
+    }
+}
+
+#[test]
 fn a_log_that_litestream_follows_is_cut_before_it_is_written_over() {
     for (follow, is_cut) in
         [("SELECT 1", false), ("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)", true)]
