@@ -1,6 +1,7 @@
 -- The whole schema of a koogate database, in its newest version (`user_version` 2). New databases are made from this file;
 -- those of older versions are brought here by the steps in src/store/migrate, and a test holds both to the same tables. What
--- a release has brought never changes: another table or column is another version.
+-- a release has brought never changes: another table or column is another version. A column that a step has added stands
+-- behind a comma at the beginning of its line, as ALTER TABLE writes it.
 --
 -- Reading it: times are Unix milliseconds (UTC); `datetime(x/1000, 'unixepoch')` shows one. Columns named *_sealed hold
 -- AES-256-GCM ciphertext under the sealing key. The views at the end show the main tables with readable times:
@@ -104,8 +105,9 @@ CREATE TABLE operation (
   first_exchange   INTEGER NOT NULL,
   created_at       INTEGER NOT NULL,
   done_at          INTEGER
-) STRICT;
+, order_id         TEXT                         /* that its first call named; NULL: none, or nobody knows */) STRICT;
 CREATE INDEX operation_by_instance ON operation (instance);
+CREATE INDEX operation_by_order ON operation (order_id) WHERE order_id IS NOT NULL;
 -- Orders that are open, have failed, or were done only after KooGallery had given them up (three hours after the first
 -- call): few rows, and what costs money is among them.
 CREATE INDEX operation_slow ON operation (created_at) WHERE state <> 'done' OR done_at > created_at + 10800000;
@@ -130,13 +132,16 @@ CREATE TABLE exchange (
   answer           BLOB,                        -- the body as sent, secrets blanked; NULL where the operation's answer tells it
   replayed         INTEGER NOT NULL DEFAULT 0 CHECK (replayed IN (0, 1)),
   difference       TEXT                         -- how a repeat differs from the first request: {"member":[first, now]}
-) STRICT;
+, through_operation INTEGER NOT NULL DEFAULT 0  /* 1: its operation names the same order, and the row is found through
+                                                it; 0: it is in exchange_by_order */
+                   CHECK (through_operation = 0
+                   OR through_operation = 1 AND operation IS NOT NULL AND order_id IS NOT NULL)) STRICT;
 CREATE INDEX exchange_by_time     ON exchange (received_at);
 CREATE INDEX exchange_of_tests    ON exchange (received_at) WHERE environment = 'test';
-CREATE INDEX exchange_by_order    ON exchange (order_id)    WHERE order_id    IS NOT NULL;
--- What belongs to an operation is found through it: instance ids are random, so an index of them costs a page for each
--- row, one of operations does not.
+-- What belongs to an operation is found through it: ids of orders and instances are random, so an index of them costs a
+-- page for each row, one of operations does not.
 CREATE INDEX exchange_by_operation ON exchange (operation)  WHERE operation IS NOT NULL;
+CREATE INDEX exchange_by_order    ON exchange (order_id)    WHERE order_id IS NOT NULL AND through_operation = 0;
 CREATE INDEX exchange_by_instance ON exchange (instance_id) WHERE instance_id IS NOT NULL AND operation IS NULL;
 
 -- The final answer of an operation, per access key, byte for byte as every retry gets it.

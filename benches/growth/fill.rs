@@ -275,14 +275,16 @@ impl<'c> Filler<'c> {
         body: &[u8],
     ) -> i64 {
         self.operation += 1;
-        let line = format!("{}-000001", fields[fields.len() - 1]);
+        let order_id = fields[fields.len() - 1];
+        let line = format!("{order_id}-000001");
         let mut identity = vec![environment, "saas", verb];
         identity.extend(fields.iter().chain([&&*line]));
         let mut content: serde_json::Map<_, _> = serde_json::from_slice(body).unwrap();
         content.remove("businessId");
         self.run(
             "INSERT INTO operation (id, identity, operation_id, instance, state, result_code, result_message, \
-             content_digest, first_exchange, created_at, done_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             content_digest, first_exchange, created_at, done_at, order_id) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 self.operation,
                 serde_json::to_string(&identity).unwrap(),
@@ -295,6 +297,7 @@ impl<'c> Filler<'c> {
                 number as i64 + 1,
                 at,
                 done,
+                order_id,
             ],
         );
         self.operation
@@ -324,8 +327,10 @@ impl<'c> Filler<'c> {
         );
         self.run(
             "INSERT INTO exchange (id, received_at, duration_us, environment, family, activity, peer, access_key, \
-             request_line, request_body, order_id, instance_id, operation, result_code, answer, replayed) \
-             VALUES (?1, ?2, ?3, ?4, 'basic-v2', ?5, '127.0.0.1', ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             request_line, request_body, order_id, instance_id, operation, result_code, answer, replayed, \
+             through_operation) \
+             VALUES (?1, ?2, ?3, ?4, 'basic-v2', ?5, '127.0.0.1', ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
+             coalesce(?9 = (SELECT order_id FROM operation WHERE id = ?11), 0))",
             params![
                 number as i64 + 1,
                 at,

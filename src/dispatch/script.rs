@@ -171,6 +171,7 @@ impl Script<'_> {
             state,
             content_digest: self.conversation.content_digest,
             first_exchange: self.number()?,
+            order_id: self.conversation.exchange.order_id.as_deref(),
         };
         let row = self.tx.insert_operation(&new, self.now)?;
         Ok(OperationRow {

@@ -75,6 +75,7 @@ pub fn adopt(tx: &Tx<'_>, event: &Event, now: Timestamp) -> Result<Adopted, Stor
         // Of the first request nothing is known any more.
         content_digest: [0; 16],
         first_exchange: 0,
+        order_id: Some(&order.order_id),
     };
     let operation = tx.insert_operation(&operation, now)?;
     let change = completion::change_to_store(&Change::Ready);

@@ -146,15 +146,17 @@ impl Tx<'_> {
         )
     }
 
-    /// Records a call together with its answer; returns its number.
+    /// Records a call together with its answer; returns its number. Where it names the order that its operation names, it
+    /// is found through that and stands in no index of orders.
     pub fn insert_answered_exchange(&self, new: &NewExchange, answered: &Answered<'_>) -> Result<i64, StoreError> {
         let instance_id = answered.instance_id.or(new.instance_id.as_deref());
         self.insert(
             "record the exchange",
             "INSERT INTO exchange (received_at, environment, family, activity, peer, access_key, request_line, \
              request_body, order_id, instance_id, duration_us, operation, result_code, answer, replayed, difference, \
-             request_sealed) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             request_sealed, through_operation) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+             coalesce(?9 = (SELECT order_id FROM operation WHERE id = ?12), 0))",
             rusqlite::params![
                 millis(new.received_at),
                 new.environment.as_str(),
@@ -190,7 +192,8 @@ impl Tx<'_> {
         })
     }
 
-    /// Completes a recorded call with its answer.
+    /// Completes a recorded call with its answer. It stands in the index of orders since it was recorded, and stays there:
+    /// to take it out would write the index a second time.
     pub fn answer_exchange(&self, exchange: i64, answered: &Answered<'_>) -> Result<(), StoreError> {
         self.execute(
             "record the answer",
@@ -294,10 +297,43 @@ fn count(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
+/// The numbers of the calls that name the order `?1`, with others of operations that name it, so that the order is to be
+/// asked for as well. `$within` bounds them.
+macro_rules! of_order {
+    ($within:literal) => {
+        concat!(
+            "(SELECT exchange.id FROM operation INDEXED BY operation_by_order \
+              CROSS JOIN exchange INDEXED BY exchange_by_operation ON exchange.operation = operation.id \
+              WHERE operation.order_id = ?1 AND ",
+            $within,
+            " UNION ALL SELECT exchange.id FROM exchange INDEXED BY exchange_by_order \
+              WHERE exchange.order_id = ?1 AND through_operation = 0 AND ",
+            $within,
+            ") AND +exchange.order_id = ?1"
+        )
+    };
+}
+
+/// The numbers of the calls of operations on the instance `?1`, and of those that only name it. `$within` bounds them.
+macro_rules! of_instance {
+    ($within:literal) => {
+        concat!(
+            "(SELECT exchange.id FROM instance JOIN operation ON operation.instance = instance.id \
+              JOIN exchange ON exchange.operation = operation.id WHERE instance.instance_id = ?1 AND ",
+            $within,
+            " UNION ALL SELECT exchange.id FROM exchange WHERE instance_id = ?1 AND operation IS NULL AND ",
+            $within,
+            ")"
+        )
+    };
+}
+
+pub(super) use {of_instance, of_order};
+
 /// The columns that [`read_row`] reads, and the tables besides the journal that they come from.
 pub(super) const SELECT: (&str, &str) = (
     "exchange.id, received_at, duration_us, environment, family, activity, peer, exchange.access_key, request_line, \
-     CASE request_sealed WHEN 0 THEN coalesce(request_body, x'') ELSE x'' END, order_id, exchange.instance_id, \
+     CASE request_sealed WHEN 0 THEN coalesce(request_body, x'') ELSE x'' END, exchange.order_id, exchange.instance_id, \
      exchange.operation, exchange.result_code, coalesce(exchange.answer, answer.shown, answer.body), replayed, difference, \
      operation.identity, operation.first_exchange, request_sealed",
     "LEFT JOIN operation ON operation.id = exchange.operation \

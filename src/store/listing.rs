@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::exchange::{ExchangeRow, SELECT, read_row};
+use super::exchange::{ExchangeRow, SELECT, of_instance, of_order, read_row};
 use super::{StoreError, Tx, millis};
 
 /// Which rows a listing shows; everything `None` shows all.
@@ -63,14 +63,8 @@ impl Along {
     /// millisecond, `?5` the number before which rows are read.
     fn rows(self) -> &'static str {
         match self {
-            Self::Order => "INDEXED BY exchange_by_order {joins} WHERE exchange.order_id = ?1",
-            // Calls of operations on the instance, and those that only name it.
-            Self::Instance => {
-                "{joins} WHERE exchange.id IN (SELECT exchange.id FROM instance \
-                 JOIN operation ON operation.instance = instance.id JOIN exchange ON exchange.operation = operation.id \
-                 WHERE instance.instance_id = ?1 \
-                 UNION ALL SELECT id FROM exchange WHERE instance_id = ?1 AND operation IS NULL)"
-            }
+            Self::Order => concat!("{joins} WHERE exchange.id IN ", of_order!("exchange.id < ?5")),
+            Self::Instance => concat!("{joins} WHERE exchange.id IN ", of_instance!("exchange.id < ?5")),
             Self::Tests => {
                 "INDEXED BY exchange_of_tests {joins} WHERE exchange.environment = 'test' AND received_at >= ?3 \
                  AND received_at <= ?4 AND (+received_at, exchange.id) < (?4, ?5)"

@@ -21,6 +21,8 @@ pub struct NewOperation<'a> {
     pub content_digest: [u8; 16],
     /// Its first call; 0: not known.
     pub first_exchange: i64,
+    /// The order that this call names: what repeats it is found through the operation.
+    pub order_id: Option<&'a str>,
 }
 
 /// A recorded operation.
@@ -113,7 +115,7 @@ impl Tx<'_> {
         self.insert(
             "record the operation",
             "INSERT INTO operation (identity, operation_id, instance, state, content_digest, first_exchange, created_at, \
-             result_code, result_message, done_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             result_code, result_message, done_at, order_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             (
                 new.identity.as_str(),
                 &new.operation_id,
@@ -125,6 +127,7 @@ impl Tx<'_> {
                 done.then_some(ResultCode::SUCCESS.as_str()),
                 done.then_some("success"),
                 done.then_some(millis(now)),
+                new.order_id,
             ),
         )
     }

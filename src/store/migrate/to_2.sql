@@ -1,4 +1,5 @@
--- Version 2: restores are recorded; so are alerts, what operators do, and KooGallery's test calls.
+-- Version 2: restores are recorded; so are alerts, what operators do, and KooGallery's test calls. Calls are found by
+-- their order through their operation.
 
 -- Every time a copy took the place of a database. What was answered between the copy and the loss is not in this file:
 -- `koogate restore --report` tells what is known of it. Rows are never deleted.
@@ -87,3 +88,26 @@ CREATE VIEW alert_view AS
          strftime('%Y-%m-%dT%H:%M:%SZ', last_met / 1000, 'unixepoch') AS last_met,
          strftime('%Y-%m-%dT%H:%M:%SZ', ended_at / 1000, 'unixepoch') AS ended_at, alarm
   FROM alert;
+
+-- A repeat's row is found through its operation, and costs no page of an index of orders.
+ALTER TABLE operation ADD COLUMN
+  order_id         TEXT                         /* that its first call named; NULL: none, or nobody knows */;
+-- The order that the first call named. Where that call is purged: one that another call of the operation named, or the one
+-- that a creation was for. It decides only how calls from now on are found; those that are there stay in exchange_by_order.
+UPDATE operation SET order_id =
+  CASE WHEN EXISTS (SELECT 1 FROM exchange WHERE exchange.id = operation.first_exchange)
+    THEN (SELECT exchange.order_id FROM exchange WHERE exchange.id = operation.first_exchange)
+    ELSE coalesce(
+      (SELECT exchange.order_id FROM exchange INDEXED BY exchange_by_operation WHERE exchange.operation = operation.id
+       AND exchange.order_id IS NOT NULL AND exchange.difference IS NULL ORDER BY exchange.id LIMIT 1),
+      CASE WHEN operation.identity ->> '$[2]' = 'create'
+        THEN (SELECT instance.order_id FROM instance WHERE instance.id = operation.instance) END)
+  END;
+CREATE INDEX operation_by_order ON operation (order_id) WHERE order_id IS NOT NULL;
+ALTER TABLE exchange ADD COLUMN
+  through_operation INTEGER NOT NULL DEFAULT 0  /* 1: its operation names the same order, and the row is found through
+                                                it; 0: it is in exchange_by_order */
+                   CHECK (through_operation = 0
+                   OR through_operation = 1 AND operation IS NOT NULL AND order_id IS NOT NULL);
+DROP INDEX exchange_by_order;
+CREATE INDEX exchange_by_order    ON exchange (order_id)    WHERE order_id IS NOT NULL AND through_operation = 0;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{LOOKED_THROUGH, Piece};
 use crate::operation::Environment;
 use crate::secret::Secret;
+use crate::store::exchange::{of_instance, of_order};
 use crate::store::{StoreError, Tx, instant, millis};
 
 /// Which calls are looked for; everything `None` finds all.
@@ -89,15 +90,6 @@ enum Driver {
     Number,
 }
 
-/// Calls of operations on the instance `?1`, and those that only name it.
-macro_rules! of_instance {
-    () => {
-        "(SELECT exchange.id FROM instance JOIN operation ON operation.instance = instance.id \
-          JOIN exchange ON exchange.operation = operation.id WHERE instance.instance_id = ?1 \
-          UNION ALL SELECT id FROM exchange WHERE instance_id = ?1 AND operation IS NULL)"
-    };
-}
-
 impl ExchangeSearch {
     fn driver(&self) -> Driver {
         if self.order_id.is_some() {
@@ -115,12 +107,17 @@ impl ExchangeSearch {
 }
 
 impl Driver {
-    /// Where the candidates are, after the place `?2, ?3`. `?1` is the order or the instance. The times `?6` and `?7` are
-    /// the only bounds that the index is given: of two SQLite would take one, and walk to the other.
+    /// Where the candidates are, after the place `?2, ?3`. `?1` is the order or the instance; what belongs to it is
+    /// gathered as far as the number `?5`. Of times, `?6` and `?7` are the only bounds that the index is given: of two SQLite
+    /// would take one, and walk to the other.
     fn candidates(self) -> &'static str {
         match self {
-            Self::Order => "exchange INDEXED BY exchange_by_order WHERE order_id = ?1 AND exchange.id < ?3",
-            Self::Instance => concat!("exchange WHERE exchange.id IN ", of_instance!(), " AND exchange.id < ?3"),
+            Self::Order => {
+                concat!("exchange WHERE exchange.id IN ", of_order!("exchange.id < ?3 AND exchange.id >= ?5"))
+            }
+            Self::Instance => {
+                concat!("exchange WHERE exchange.id IN ", of_instance!("exchange.id < ?3 AND exchange.id >= ?5"))
+            }
             Self::Time => {
                 "exchange INDEXED BY exchange_by_time WHERE received_at >= ?6 AND received_at <= ?7 \
                  AND (+received_at, exchange.id) < (?2, ?3)"
@@ -238,7 +235,7 @@ impl Tx<'_> {
             after.at,
             after.id,
             nothing,
-            nothing,
+            i64::MIN,
             since,
             before,
             LOOKED_THROUGH - 1

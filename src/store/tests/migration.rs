@@ -79,8 +79,85 @@ fn every_row_of_an_old_database_stays_as_it_was() {
         open(&scratch, &key).unwrap().close().unwrap();
         let mut after = rows_of(&scratch.path(FILE));
         after.retain(|table, _| before.contains_key(table));
+        // A step adds columns behind the others.
+        for (table, rows) in &mut after {
+            rows.iter_mut().zip(&before[table]).for_each(|(row, old)| row.truncate(old.len()));
+        }
         assert!(after == before, "from version {version}");
     }
+}
+
+/// The order of each operation, by its row.
+fn orders_of_operations(connection: &Connection) -> BTreeMap<i64, Option<String>> {
+    let mut statement = connection.prepare("SELECT id, order_id FROM operation").unwrap();
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn the_calls_of_an_old_database_are_listed_by_their_order_and_so_are_those_that_come_after() {
+    let (scratch, key) = fixture(1);
+    let connection = Connection::open(scratch.path(FILE)).unwrap();
+    let named = "SELECT exchange.order_id, operation FROM exchange JOIN operation ON operation.id = exchange.operation \
+                 WHERE exchange.order_id IS NOT NULL ORDER BY exchange.id";
+    let calls: Vec<(String, i64)> = {
+        let mut statement = connection.prepare(named).unwrap();
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    assert!(calls.len() > 5);
+    drop(connection);
+    let store = open(&scratch, &key).unwrap();
+    let list = |order: &str| super::by_order::check_in(&store, order);
+    for (order, _) in &calls {
+        list(order);
+    }
+    // Repeats are found through the operation from now on, but for those that wait first.
+    for (order, operation) in calls.clone() {
+        let count = |order: &str| rows(&store, &format!("exchange WHERE order_id = '{order}'"));
+        let before = count(&order);
+        let indexed = rows(&store, "exchange WHERE through_operation = 0");
+        let named = order.clone();
+        store.write(None, move |tx| super::by_order::repeat(tx, &named, operation)).unwrap();
+        assert_eq!(count(&order), before + 1);
+        assert_eq!(rows(&store, "exchange WHERE through_operation = 0"), indexed);
+        list(&order);
+    }
+}
+
+#[test]
+fn an_old_operation_whose_first_call_is_purged_gets_its_order_from_another_or_from_its_instance() {
+    let (scratch, key) = fixture(1);
+    let connection = Connection::open(scratch.path(FILE)).unwrap();
+    // Two creations lose their calls, the second but for a repeat that differs and one that does not; so does a renewal.
+    let creations =
+        "SELECT id FROM operation WHERE identity ->> '$[2]' = 'create' AND identity ->> '$[0]' = 'real' LIMIT 2";
+    let mut found: Vec<i64> = {
+        let mut statement = connection.prepare(creations).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let renewal = "SELECT id FROM operation WHERE identity ->> '$[2]' = 'renew' LIMIT 1";
+    found.push(connection.query_row(renewal, [], |row| row.get(0)).unwrap());
+    let add = "INSERT INTO exchange (received_at, environment, family, peer, access_key, request_line, order_id, operation, \
+               replayed, difference) VALUES (1, 'real', 'f', 'p', 'k', 'POST /', ?1, ?2, 1, ?3)";
+    let purge = "DELETE FROM exchange WHERE operation = ?1";
+    let mut purged = 0_i64;
+    for operation in &found {
+        purged += i64::try_from(connection.execute(purge, [operation]).unwrap()).unwrap();
+    }
+    connection.execute("UPDATE meta SET exchanges_purged = exchanges_purged + ?1", [purged]).unwrap();
+    connection.execute(add, ("other", found[1], Some("{}"))).unwrap();
+    connection.execute(add, ("same", found[1], None::<&str>)).unwrap();
+    let instance = "SELECT instance.order_id FROM operation JOIN instance ON instance.id = operation.instance \
+                    WHERE operation.id = ?1";
+    let bought: String = connection.query_row(instance, [found[0]], |row| row.get(0)).unwrap();
+    let first = "SELECT operation.id, exchange.order_id FROM operation JOIN exchange ON exchange.id = first_exchange";
+    let mut expected: BTreeMap<i64, Option<String>> = {
+        let mut statement = connection.prepare(first).unwrap();
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    drop(connection);
+    open(&scratch, &key).unwrap().close().unwrap();
+    expected.extend([(found[0], Some(bought)), (found[1], Some("same".to_owned())), (found[2], None)]);
+    assert_eq!(orders_of_operations(&Connection::open(scratch.path(FILE)).unwrap()), expected);
 }
 
 #[test]

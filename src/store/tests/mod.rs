@@ -1,6 +1,7 @@
 //! The promises of the storage layer, on scratch databases.
 
 mod alerts;
+mod by_order;
 mod commit;
 mod disk_full;
 mod file;
@@ -110,6 +111,7 @@ fn create(tx: &Tx<'_>, order: &str) -> Result<(InstanceRow, i64), StoreError> {
         state: State::Open,
         content_digest: [0; 16],
         first_exchange: exchange,
+        order_id: Some(order),
     };
     let operation = tx.insert_operation(&operation, at(0))?;
     Ok((instance, operation))

@@ -7,9 +7,9 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::{ids, rows, shop};
-use crate::harness::{Application, eventually, new_instance, text};
+use crate::harness::{Application, eventually, new_instance, ready_answer, text};
 use crate::shop::{
-    FUTURE, PATIENT, Shop, as_test, count, freeze, instance_id, order_notify, query, renewal, retry, with,
+    FUTURE, IMPATIENT, PATIENT, Shop, as_test, count, freeze, instance_id, order_notify, query, renewal, retry, with,
 };
 
 #[test]
@@ -48,6 +48,23 @@ fn a_list_is_newest_first_bounded_by_its_limit_and_narrowed_by_its_filters() {
     let (before, after) = (ids(&shop, &["--until", received(4)]), ids(&shop, &["--since", received(4)]));
     assert!(after.contains(&4) && !before.contains(&4));
     assert_eq!([before, after].concat(), [1, 2, 3, 4, 5, 6]);
+}
+
+/// A freeze is the same whichever order it names, and while it is under way nobody says how its calls differ.
+#[test]
+fn a_call_is_listed_by_the_order_it_names_whichever_its_operation_began_with() {
+    let application = Application::start(|event| match event["event"].as_str() {
+        Some("instance.freeze") => (500, "not yet".to_owned()),
+        _ => (200, ready_answer(event)),
+    });
+    let shop = Shop::with(application, IMPATIENT, "accept = \"after\"");
+    let id = shop.buy("CS1"); // 1
+    let of_order = |order: &str| with(freeze(&id), "orderId", order);
+    shop.expect("000005", &freeze(&id)); // 2
+    shop.expect("000005", &of_order("CS2")); // 3
+    shop.expect("000000", &new_instance("CS1")); // 4
+    assert_eq!(shop.count("exchange WHERE operation = 2 AND difference IS NULL"), 2);
+    assert_eq!((ids(&shop, &["--order", "CS1"]), ids(&shop, &["--order", "CS2"])), (vec![1, 4], vec![3]));
 }
 
 #[test]

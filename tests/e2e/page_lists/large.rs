@@ -15,11 +15,11 @@ BEGIN;
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
 INSERT INTO instance (environment, kind, instance_id, status, order_id, expire_time, front_end_url, created_at)
 SELECT 'real', 'saas', printf('i-%05d', n), CASE n % 10 WHEN 0 THEN 'frozen' ELSE 'active' END, 'CS' || n, 1800000000000 + n, 'https://a', n FROM n;
-INSERT INTO operation (identity, operation_id, instance, state, content_digest, first_exchange, created_at)
-SELECT 'o' || id, 'o' || id, id, 'done', x'00', id, id FROM instance;
+INSERT INTO operation (identity, operation_id, instance, state, content_digest, first_exchange, created_at, order_id)
+SELECT 'o' || id, 'o' || id, id, 'done', x'00', id, id, order_id FROM instance ORDER BY id;
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 150000)
-INSERT INTO exchange (received_at, duration_us, environment, family, activity, peer, access_key, request_line, request_body, order_id, result_code, operation)
-SELECT 1700000000000 + n * 1000, n % 1000, 'real', 'basic-v2', 'newInstance', 'p', 'k', 'POST /', x'7b7d', 'CS' || (n % 20000), CASE n WHEN 1 THEN '000005' ELSE '000000' END, 1 + n % 20000 FROM n;
+INSERT INTO exchange (received_at, duration_us, environment, family, activity, peer, access_key, request_line, request_body, order_id, result_code, operation, through_operation)
+SELECT 1700000000000 + n * 1000, n % 1000, 'real', 'basic-v2', 'newInstance', 'p', 'k', 'POST /', x'7b7d', 'CS' || (1 + n % 20000), CASE n WHEN 1 THEN '000005' ELSE '000000' END, 1 + n % 20000, 1 FROM n;
 INSERT INTO job (instance, operation, state, task, event_sealed, run_at, created_at, finished_at, last_error)
 SELECT id, id, CASE id % 20 WHEN 0 THEN 'dead' ELSE 'done' END, 'instance.create', x'00', id, id, id, 'made up' FROM instance;
 INSERT INTO usage_record (metering_sn, instance, begin_time, end_time, record_time, usage_value, state, due_at, finished_at)
@@ -40,7 +40,7 @@ fn a_database_that_has_grown_is_shown_as_a_small_one_is() {
     for (target, rows) in [
         ("/exchanges", 50),
         ("/exchanges?order=CS77", 8),
-        ("/exchanges?instance=i-00077", 7),
+        ("/exchanges?instance=i-00077", 8),
         ("/exchanges?since=2023-11-15T06%3A14&until=2023-11-15T06%3A15", 50),
         ("/instances", 50),
         ("/instances?status=active", 50),
