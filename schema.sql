@@ -138,6 +138,7 @@ CREATE TABLE exchange (
                    OR through_operation = 1 AND operation IS NOT NULL AND order_id IS NOT NULL)) STRICT;
 CREATE INDEX exchange_by_time     ON exchange (received_at);
 CREATE INDEX exchange_of_tests    ON exchange (received_at) WHERE environment = 'test';
+CREATE INDEX exchange_failed      ON exchange (received_at) WHERE result_code NOT IN ('000000', '000004');
 -- What belongs to an operation is found through it: ids of orders and instances are random, so an index of them costs a
 -- page for each row, one of operations does not.
 CREATE INDEX exchange_by_operation ON exchange (operation)  WHERE operation IS NOT NULL;

@@ -1,13 +1,14 @@
 //! The journal as commands list and export it, whole rows, newest first.
 //!
 //! A listing goes along the index that its filter narrows, or else along the numbers, and stops when it has enough: it
-//! neither sorts nor reads what it does not show. Where the filter knows the order, the instance or a time, that is all that
-//! is looked at. Only a result code that hardly any call has makes it read the whole journal: there is no index for codes.
+//! neither sorts nor reads what it does not show. Where the filter knows the order, the instance or a time, or wants what has
+//! failed, that is all that is looked at.
 
 use jiff::Timestamp;
 
 use super::exchange::{ExchangeRow, SELECT, of_instance, of_order, read_row};
 use super::{StoreError, Tx, millis};
+use crate::protocol::result_code::ResultCode;
 
 /// Which rows a listing shows; everything `None` shows all.
 #[derive(Debug, Clone, Default)]
@@ -33,8 +34,9 @@ pub struct ExchangeFilter {
 enum Along {
     Order,
     Instance,
+    /// This and the next two in the order of time, which is not that of the numbers where the clock was set.
+    Failed,
     Tests,
-    /// In the order of time, which is not that of the numbers where the clock was set.
     Time,
     Numbers,
 }
@@ -42,12 +44,19 @@ enum Along {
 /// The result filter that stands for every code but success and processing.
 const FAILED: &str = "failed";
 
+/// Whether a result filter wants nothing but calls that failed.
+fn wants_failed(result: &str) -> bool {
+    [ResultCode::SUCCESS, ResultCode::PROCESSING].iter().all(|code| code.as_str() != result)
+}
+
 impl ExchangeFilter {
     fn along(&self) -> Along {
         if self.order_id.is_some() {
             Along::Order
         } else if self.instance_id.is_some() {
             Along::Instance
+        } else if self.result.as_deref().is_some_and(wants_failed) {
+            Along::Failed
         } else if self.environment == Some("test") {
             Along::Tests
         } else if self.since.is_some() || self.until.is_some() {
@@ -65,6 +74,10 @@ impl Along {
         match self {
             Self::Order => concat!("{joins} WHERE exchange.id IN ", of_order!("exchange.id < ?5")),
             Self::Instance => concat!("{joins} WHERE exchange.id IN ", of_instance!("exchange.id < ?5")),
+            Self::Failed => {
+                "INDEXED BY exchange_failed {joins} WHERE exchange.result_code NOT IN ('000000', '000004') \
+                 AND received_at >= ?3 AND received_at <= ?4 AND (+received_at, exchange.id) < (?4, ?5)"
+            }
             Self::Tests => {
                 "INDEXED BY exchange_of_tests {joins} WHERE exchange.environment = 'test' AND received_at >= ?3 \
                  AND received_at <= ?4 AND (+received_at, exchange.id) < (?4, ?5)"
@@ -78,7 +91,7 @@ impl Along {
     }
 
     fn is_by_time(self) -> bool {
-        matches!(self, Self::Tests | Self::Time)
+        matches!(self, Self::Failed | Self::Tests | Self::Time)
     }
 }
 

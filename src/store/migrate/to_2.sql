@@ -89,6 +89,9 @@ CREATE VIEW alert_view AS
          strftime('%Y-%m-%dT%H:%M:%SZ', ended_at / 1000, 'unixepoch') AS ended_at, alarm
   FROM alert;
 
+-- What failed is few rows among many.
+CREATE INDEX exchange_failed      ON exchange (received_at) WHERE result_code NOT IN ('000000', '000004');
+
 -- A repeat's row is found through its operation, and costs no page of an index of orders.
 ALTER TABLE operation ADD COLUMN
   order_id         TEXT                         /* that its first call named; NULL: none, or nobody knows */;

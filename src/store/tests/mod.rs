@@ -5,6 +5,7 @@ mod by_order;
 mod commit;
 mod disk_full;
 mod file;
+mod listing;
 mod log;
 mod login;
 mod migration;
