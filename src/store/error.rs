@@ -43,6 +43,20 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The disk did not take what was written to the database file.
+    #[error("sync {path}: {source}", path = path.display())]
+    Sync {
+        /// The database.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// After a failed sync the system takes pages for written that may not be. They are in the log.
+    #[error(
+        "the disk has failed to keep pages that were moved, and only the start of a process reads all of the log again: \
+         restart koogate ({0})"
+    )]
+    PagesInDoubt(String),
     /// A file beside the database cannot be read or written.
     #[error("{doing} {path}: {source}", path = path.display())]
     File {
@@ -59,6 +73,17 @@ impl StoreError {
     /// Wraps an error of SQLite with what was being done.
     pub(super) fn sqlite(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| Self::Sqlite { doing, source }
+    }
+
+    /// Whether a sync has failed. After that the system takes pages for written that may not be.
+    pub(super) fn is_of_sync(&self) -> bool {
+        match self {
+            Self::Sync { .. } => true,
+            Self::Sqlite { source: rusqlite::Error::SqliteFailure(error, _), .. } => {
+                error.extended_code == rusqlite::ffi::SQLITE_IOERR_FSYNC
+            }
+            _ => false,
+        }
     }
 
     /// Whether it may go away by itself, or when the machine is mended: the same work is worth another try.

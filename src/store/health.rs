@@ -5,6 +5,8 @@
 //! system may take pages for written that are not, and the next sync succeeds without them. SQLite counts on none of them:
 //! the failed frames are no part of the log, the next commit writes its own over them, page by page, and a move of the
 //! log that failed is made again from its beginning. So what is reported as stored was written after the last failure.
+//! Only where passes of a move had come before the sync that failed, SQLite counts on what they wrote: then the log is left
+//! as it is, to be moved by the next start from its beginning (`wal`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

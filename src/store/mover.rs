@@ -122,7 +122,7 @@ fn pass(
     let progress = wal::move_now(&connection)?;
     *kept = Some(connection);
     if asked == Pass::Synced {
-        sync(database, path).map_err(|source| StoreError::File { doing: "sync", path: path.to_owned(), source })?;
+        sync(database, path).map_err(|source| StoreError::Sync { path: path.to_owned(), source })?;
     }
     Ok(progress)
 }

@@ -158,6 +158,14 @@ pub(super) fn close(opened: Opened, path: &Path) -> Result<(), StoreError> {
     left.and(closed)
 }
 
+/// Leaves the database as a crash does, with the log and the mark of its process: the next start reads all of the log.
+pub(super) fn leave(opened: Opened) -> Result<(), StoreError> {
+    let doing = "leave the database with its log";
+    let config = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    opened.connection.set_db_config(config, true).map_err(StoreError::sqlite(doing))?;
+    opened.connection.close().map_err(|(_, source)| StoreError::Sqlite { doing, source })
+}
+
 fn take_lock(path: &Path, role: Role) -> Result<Option<ServerLock>, OpenError> {
     let patience = Instant::now() + LOCK_PATIENCE;
     loop {

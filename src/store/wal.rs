@@ -17,7 +17,7 @@ use rusqlite::Connection;
 
 use super::StoreError;
 use super::lock::beside;
-use super::mover::{DatabaseFile, Mover};
+use super::mover::{DatabaseFile, Mover, Pass};
 use super::schedule::{self, Progress, Schedule, Step};
 
 /// How long a connection waits for another process.
@@ -37,12 +37,18 @@ const FOLLOWER_TURN: Duration = Duration::from_millis(110);
 pub(super) struct Checkpointer {
     mover: Mover,
     schedule: Schedule,
+    /// The pass that is under way.
+    pass: Pass,
+    /// SQLite takes pages for moved that are on no disk yet, and would not move them again.
+    is_unsynced: bool,
+    /// The words of the sync after which such pages may be lost: the log is left as it is.
+    in_doubt: Option<String>,
 }
 
 impl Checkpointer {
     /// For the process that has the database alone.
     pub(super) fn new(mover: Mover) -> Self {
-        Self { mover, schedule: Schedule::default() }
+        Self { mover, schedule: Schedule::default(), pass: Pass::Synced, is_unsynced: false, in_doubt: None }
     }
 
     /// The file that must be kept until the last connection is closed.
@@ -50,14 +56,45 @@ impl Checkpointer {
         self.mover.database()
     }
 
+    /// Whether the database needs the log, even where SQLite takes all of it for moved.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.in_doubt.is_some()
+    }
+
     /// After a commit: moves the log if it has grown enough.
     pub(super) fn after_commit(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        self.unless_in_doubt(|this| this.move_if_grown(connection))
+    }
+
+    /// Nothing else to do: moves what there is.
+    pub(super) fn when_idle(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        self.unless_in_doubt(|this| this.move_all(connection))
+    }
+
+    /// SQLite syncs the database only where all of the log is moved. What earlier passes have moved it takes for moved
+    /// whatever that sync says, until a process that has the log alone reads it anew.
+    fn unless_in_doubt(&mut self, moves: impl FnOnce(&mut Self) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        if let Some(cause) = &self.in_doubt {
+            return Err(StoreError::PagesInDoubt(cause.clone()));
+        }
+        let moved = moves(self);
+        match moved {
+            Err(error) if error.is_of_sync() && self.is_unsynced => {
+                let cause = error.to_string();
+                self.in_doubt = Some(cause.clone());
+                Err(StoreError::PagesInDoubt(cause))
+            }
+            moved => moved,
+        }
+    }
+
+    fn move_if_grown(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let now = progress(connection)?;
         self.schedule.committed(now);
         let waits = self.schedule.is_late(now);
         let pass = if waits { self.mover.wait() } else { self.mover.finished() };
         match pass {
-            Some(pass) => self.after_pass(connection, pass?, waits),
+            Some(pass) => self.after_pass(connection, pass, waits),
             None if self.mover.is_busy() => Ok(()),
             None => {
                 let step = self.schedule.after_commit(now);
@@ -66,10 +103,9 @@ impl Checkpointer {
         }
     }
 
-    /// Nothing else to do: moves what there is.
-    pub(super) fn when_idle(&mut self, connection: &Connection) -> Result<(), StoreError> {
+    fn move_all(&mut self, connection: &Connection) -> Result<(), StoreError> {
         if let Some(pass) = self.mover.finished() {
-            return self.after_pass(connection, pass?, false);
+            return self.after_pass(connection, pass, false);
         }
         if self.mover.is_busy() {
             return Ok(());
@@ -82,7 +118,16 @@ impl Checkpointer {
     }
 
     /// The mover has done what it could, and commits have waited for that or not.
-    fn after_pass(&mut self, connection: &Connection, pass: Progress, has_waited: bool) -> Result<(), StoreError> {
+    fn after_pass(
+        &mut self,
+        connection: &Connection,
+        pass: Result<Progress, StoreError>,
+        has_waited: bool,
+    ) -> Result<(), StoreError> {
+        // A sync of its own comes after SQLite has taken the pages for moved.
+        self.is_unsynced |= matches!(pass, Ok(_) | Err(StoreError::Sync { .. }));
+        let pass = pass?;
+        self.is_unsynced &= self.pass == Pass::Written;
         let (now, is_followed) = (progress(connection)?, is_followed(connection)?);
         let step = self.schedule.after_pass(pass, has_waited, now, is_followed);
         self.take(connection, step, now)?;
@@ -101,6 +146,7 @@ impl Checkpointer {
             }
             Step::Move(pass) => {
                 limit_length(connection)?;
+                self.pass = pass;
                 if self.mover.begin(pass) { Ok(()) } else { self.finish(connection).map(drop) }
             }
             Step::Finish => self.finish(connection).map(drop),
@@ -111,6 +157,7 @@ impl Checkpointer {
     fn finish(&mut self, connection: &Connection) -> Result<Progress, StoreError> {
         limit_length(connection)?;
         let now = move_now(connection)?;
+        self.is_unsynced &= now.left() > 0;
         self.warn_of_size(now);
         Ok(now)
     }

@@ -97,13 +97,27 @@ impl<'a> Victim<'a> {
 
     /// kill -9 and, with `power`, the loss of everything unsynced. Then a server without faults knows every answer.
     fn die_and_rise(self, power: bool) -> Koogate {
+        self.end_and_rise(|koogate, scratch, shim| {
+            koogate.kill();
+            if power {
+                shim.cut_power(scratch);
+            }
+        })
+    }
+
+    /// A clean stop, and the loss of everything unsynced.
+    fn stop_and_rise(self) -> Koogate {
+        self.end_and_rise(|koogate, scratch, shim| {
+            koogate.stop();
+            shim.cut_power(scratch);
+        })
+    }
+
+    fn end_and_rise(self, end: impl FnOnce(Koogate, &Scratch, &Shim)) -> Koogate {
         let Self { scratch, shim, koogate, acknowledged, .. } = self;
         let log = koogate.log_text();
         assert!(!log.contains("panicked"), "{log}");
-        koogate.kill();
-        if power {
-            shim.cut_power(scratch);
-        }
+        end(koogate, scratch, shim);
         let koogate = scratch.serve();
         assert!(acknowledged.len() > 1);
         for (body, answer) in &acknowledged {

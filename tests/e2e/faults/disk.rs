@@ -1,7 +1,7 @@
 //! Reads, writes and syncs that fail, each in its turn, while calls go on.
 
-use super::{Shim, Victim, assert_told_once, shop};
-use crate::harness::eventually;
+use super::{Shim, Victim, again, assert_told_once, shop};
+use crate::harness::{eventually, query};
 
 /// A life makes fewer calls of any kind.
 pub const MOST: u32 = 4000;
@@ -131,4 +131,38 @@ fn lose_pages(moved: &str) {
     assert!(sweep(&mut victim, "sync -wal", "EIO", Which::Some) > 8);
     victim.die_and_rise(true);
     assert_told_once(&application);
+}
+
+/// What is moved beside commits SQLite takes for moved before any sync has confirmed it, and would not move it again.
+#[test]
+fn pages_that_a_failed_sync_has_lost_come_from_the_log_at_the_next_start() {
+    for stops in [false, true] {
+        let (application, scratch) = shop();
+        let shim = Shim::with_platter();
+        let mut victim = Victim::start(&scratch, &shim);
+        victim.live("CS-before");
+        shim.rules("sync /koogate.db 1 EIO");
+        grow_log(&victim, 80);
+        eventually(|| shim.hits().first().cloned(), || victim.koogate.log_text());
+        victim.live("CS-doubt");
+        // A log that was not needed any more would be written over now.
+        grow_log(&victim, 120);
+        victim.koogate.wait_for_log("restart koogate");
+        victim.live("CS-after");
+        if stops {
+            victim.stop_and_rise()
+        } else {
+            victim.die_and_rise(true)
+        };
+        assert_told_once(&application);
+    }
+}
+
+/// Calls that put about 220 pages each into the log.
+fn grow_log(victim: &Victim<'_>, calls: u32) {
+    let mut large = query("nobody-knows-it");
+    large["padding"] = "x".repeat(900_000).into();
+    for _ in 0..calls {
+        assert_eq!(victim.koogate.call(&again(&large)).code(), "000003");
+    }
 }
