@@ -10,10 +10,6 @@ const MOVE_AFTER: i64 = 4096;
 /// before that, when commits wait until the database is on disk: a large log makes that rare.
 const ANEW_FROM: i64 = 32 * 1024;
 
-/// After so many pages what was moved is put on the disk, too. More at once would keep it from the commits for longer; each
-/// time less, and pages that change all the time would be written over and over.
-const SYNC_AFTER: i64 = ANEW_FROM / 2;
-
 /// When it has grown by so many more while it was moved, commits wait for that.
 const WAIT_AFTER: i64 = ANEW_FROM;
 
@@ -72,8 +68,6 @@ pub(super) struct Schedule {
     asked: i64,
     /// The fewest that any pass of this try has left.
     nearest: i64,
-    /// Pages in the log when the last pass began that ends on the disk.
-    synced: i64,
     /// Pages in the log when its size was last warned of.
     warned_at: i64,
 }
@@ -81,9 +75,9 @@ pub(super) struct Schedule {
 impl Schedule {
     /// To be called with what a commit has left before anything else is asked.
     pub(super) fn committed(&mut self, now: Progress) {
-        if now.pages < self.tried_at.max(self.synced) {
+        if now.pages < self.tried_at {
             // It was written over from its beginning.
-            (self.tried_at, self.synced, self.warned_at) = (0, 0, 0);
+            (self.tried_at, self.warned_at) = (0, 0);
         }
     }
 
@@ -98,7 +92,8 @@ impl Schedule {
             return Step::Rest;
         }
         self.tried_at = now.pages;
-        self.try_anew(now)
+        self.nearest = now.left();
+        self.pass(now)
     }
 
     /// When the mover has done what it could of what it found, and commits have waited for that or not. A log that Litestream
@@ -124,7 +119,6 @@ impl Schedule {
             // Nobody needs to wait while each pass leaves less, such as of a log that a reader has made large.
             (self.tried_at, self.nearest) = (now.pages, left);
         }
-        self.asked = left;
         self.pass(now)
     }
 
@@ -132,23 +126,19 @@ impl Schedule {
     pub(super) fn when_idle(&mut self, now: Progress, file: u64) -> Step {
         match now.left() {
             0 if !is_cut(file) => Step::Rest,
-            left if left > LEFT_TO_WRITER => self.try_anew(now),
+            left if left > LEFT_TO_WRITER => {
+                (self.asked, self.nearest) = (left, left);
+                Step::Move(Pass::Synced)
+            }
             _ => Step::Finish,
         }
     }
 
-    fn try_anew(&mut self, now: Progress) -> Step {
-        (self.asked, self.nearest) = (now.left(), now.left());
-        self.pass(now)
-    }
-
-    /// Before the log is begun anew all is to be on the disk: the commits wait for what is not.
+    /// Before the log is begun anew all is to be on the disk: the commits wait for what is not. Earlier it need not be, and
+    /// pages that change all the time would be written over and over.
     fn pass(&mut self, now: Progress) -> Step {
-        if now.pages < ANEW_FROM && now.pages - self.synced < SYNC_AFTER {
-            return Step::Move(Pass::Written);
-        }
-        self.synced = now.pages;
-        Step::Move(Pass::Synced)
+        self.asked = now.left();
+        Step::Move(if now.pages < ANEW_FROM { Pass::Written } else { Pass::Synced })
     }
 
     /// Whether the log has become so large that it is said: once, and again whenever it is twice as large.
@@ -293,18 +283,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_moved_is_on_the_disk_twice_before_the_log_is_begun_anew() {
+    fn what_is_moved_is_put_on_the_disk_before_the_log_is_begun_anew_and_not_earlier() {
         let mut schedule = Schedule::default();
-        let mut passes = Vec::new();
         for pages in (0..=ANEW_FROM + MOVE_AFTER).step_by(512) {
-            let now = Progress { pages, moved: 0 };
-            if let Step::Move(pass) = schedule.after_commit(now) {
-                passes.push(pass);
-            }
+            let wanted = if pages < ANEW_FROM { Pass::Written } else { Pass::Synced };
+            let step = schedule.after_commit(Progress { pages, moved: 0 });
+            assert!([Step::Rest, Step::Move(wanted)].contains(&step), "{pages}: {step:?}");
         }
-        assert_eq!(passes.len(), 9);
-        let synced: Vec<_> = (0..9).filter(|at| passes[*at] == Pass::Synced).collect();
-        assert_eq!(synced, [3, 7, 8]);
+        let left = Progress { pages: 1000, moved: 0 };
+        assert_eq!(Schedule::default().when_idle(left, 0), Step::Move(Pass::Synced));
     }
 
     #[test]
