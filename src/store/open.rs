@@ -158,12 +158,11 @@ pub(super) fn close(opened: Opened, path: &Path) -> Result<(), StoreError> {
     left.and(closed)
 }
 
-/// Leaves the database as a crash does, with the log and the mark of its process: the next start reads all of the log.
+/// Leaves the database as a crash does, with the log, which no connection moves when it is closed, and with the mark of its
+/// process: the next start reads all of the log.
 pub(super) fn leave(opened: Opened) -> Result<(), StoreError> {
-    let doing = "leave the database with its log";
-    let config = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-    opened.connection.set_db_config(config, true).map_err(StoreError::sqlite(doing))?;
-    opened.connection.close().map_err(|(_, source)| StoreError::Sqlite { doing, source })
+    let closed = opened.connection.close();
+    closed.map_err(|(_, source)| StoreError::Sqlite { doing: "leave the database with its log", source })
 }
 
 fn take_lock(path: &Path, role: Role) -> Result<Option<ServerLock>, OpenError> {

@@ -56,8 +56,17 @@ impl Checkpointer {
         self.mover.database()
     }
 
-    /// Whether the database needs the log, even where SQLite takes all of it for moved.
-    pub(super) fn is_in_doubt(&self) -> bool {
+    /// In the end, once the pass under way is over: whether the database needs the log, even where SQLite takes all of it for
+    /// moved.
+    pub(super) fn ends_in_doubt(&mut self) -> bool {
+        // What else went wrong is met again when the rest is moved.
+        let _ = self.unless_in_doubt(|this| match this.mover.wait() {
+            Some(Err(error)) => {
+                this.is_unsynced |= matches!(error, StoreError::Sync { .. });
+                Err(error)
+            }
+            _ => Ok(()),
+        });
         self.in_doubt.is_some()
     }
 

@@ -155,7 +155,7 @@ impl State {
             }
         }
         let database = self.checkpointer.as_ref().map(Checkpointer::database);
-        let needs_log = self.checkpointer.as_ref().is_some_and(Checkpointer::is_in_doubt);
+        let needs_log = self.checkpointer.as_mut().is_some_and(Checkpointer::ends_in_doubt);
         // Its connection would stand in the way.
         drop(self.checkpointer);
         let closed = if needs_log { open::leave(self.opened) } else { open::close(self.opened, &self.path) };

@@ -158,6 +158,30 @@ fn pages_that_a_failed_sync_has_lost_come_from_the_log_at_the_next_start() {
     }
 }
 
+/// The last sync is that of the stop itself: closing the database must not try once more, and remove the log.
+#[test]
+fn a_stop_whose_sync_fails_leaves_the_log_to_the_next_start() {
+    let (application, scratch) = shop();
+    let shim = Shim::with_platter();
+    let mut victim = Victim::start(&scratch, &shim);
+    victim.live("CS1");
+    // Passes of the mover, which beside commits put nothing on the disk.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| grow_log(&victim, 25));
+        }
+    });
+    victim.live("CS2");
+    shim.rules("sync /koogate.db 1 EIO");
+    victim.end_and_rise(|mut koogate, scratch, shim| {
+        koogate.signal("TERM");
+        koogate.wait();
+        assert_eq!(shim.hits().len(), 1);
+        shim.cut_power(scratch);
+    });
+    assert_told_once(&application);
+}
+
 /// Calls that put about 220 pages each into the log.
 fn grow_log(victim: &Victim<'_>, calls: u32) {
     let mut large = query("nobody-knows-it");
