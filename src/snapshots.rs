@@ -166,7 +166,7 @@ impl Keeper {
         if version.is_some() && self.covered == version && target.exists() {
             return self.ages.snapshot_still_holds_all(looked);
         }
-        match snapshot::take(self.store.path(), &target, self.store.sealing()) {
+        match snapshot::take(&self.store, &target) {
             Ok(verified) => {
                 log::info!("snapshot {} holds {} exchanges", target.display(), verified.exchanges);
                 self.covered = version;
@@ -221,7 +221,7 @@ impl Keeper {
         let name = format!("koogate-{}.db", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"));
         let taken = std::fs::create_dir_all(&series.directory)
             .map_err(|source| SnapshotError::File { doing: "cannot create", path: series.directory.clone(), source })
-            .and_then(|()| snapshot::take(self.store.path(), &series.directory.join(&name), self.store.sealing()))
+            .and_then(|()| snapshot::take(&self.store, &series.directory.join(&name)))
             .and_then(|_| drop_oldest(&series.directory, &name, series.keep));
         match taken {
             Ok(()) => self.ages.series_goes_on(began, began.elapsed()),

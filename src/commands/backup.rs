@@ -47,7 +47,7 @@ pub(super) fn backup(config: &Path, args: &BackupArgs) -> anyhow::Result<ExitCod
     }
     let progress = output::progress(None, "copying and checking");
     let taken = super::open(&config).and_then(|store| {
-        let taken = snapshot::take(store.path(), &file, store.sealing());
+        let taken = snapshot::take(&store, &file);
         store.close()?;
         Ok(taken?)
     });

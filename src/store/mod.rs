@@ -4,8 +4,8 @@
 //! work on a [`Tx`]; writing ones run on the one writer thread, many in one commit ([`writer`]), reading ones on
 //! read-only connections. What the rows mean is decided by the callers; how they are stored, here.
 //!
-//! No code in this process may open the database, its `-wal` or its `-shm` with ordinary file calls: closing such a
-//! descriptor drops SQLite's POSIX locks. (`metadata` is harmless: it opens nothing.)
+//! No code in this process may open the database or its `-shm` with ordinary file calls, but for the one descriptor of
+//! [`file`]: closing one drops SQLite's POSIX locks. (The `-wal` has none, and `metadata` opens nothing.)
 
 mod access;
 mod alert;
@@ -15,6 +15,7 @@ mod directory;
 mod earlier;
 mod error;
 mod exchange;
+mod file;
 mod front;
 mod gap;
 mod health;
@@ -86,6 +87,7 @@ pub use support::{CallCount, FailedJob, JobCount};
 pub use usage::{UsageCounts, UsageFilter, UsageRow, UsageTotal, WaitingUsage, Withdrawal};
 
 use crate::sealing::SealingKey;
+use file::{DatabaseFile, WhileOpen};
 use readers::Readers;
 use writer::Writer;
 
@@ -94,6 +96,7 @@ pub struct Store {
     // Dropped first: the writer, which closes last, finds nobody reading.
     readers: Readers,
     writer: Writer,
+    file: WhileOpen,
     path: PathBuf,
     snapshot: PathBuf,
     sealing: Arc<SealingKey>,
@@ -113,9 +116,15 @@ impl Store {
     pub fn open(settings: &Settings, role: Role, sealing: Arc<SealingKey>) -> Result<Self, OpenError> {
         let opened = open::open(settings, role, &sealing)?;
         let readers = Readers::new(settings.path.clone(), Arc::clone(&sealing));
-        let writer = Writer::start(opened, settings, Arc::clone(&sealing)).map_err(OpenError::Thread)?;
         let (path, snapshot) = (settings.path.clone(), settings.snapshot.clone());
-        Ok(Self { readers, writer, path, snapshot, sealing })
+        let file = DatabaseFile::open(&path).map_err(|source| OpenError::File {
+            doing: "cannot open",
+            path: path.clone(),
+            source,
+        })?;
+        let while_open = file.while_open();
+        let writer = Writer::start(opened, file, settings, Arc::clone(&sealing)).map_err(OpenError::Thread)?;
+        Ok(Self { readers, writer, file: while_open, path, snapshot, sealing })
     }
 
     /// Runs `work` on the writer and returns when its commit is on disk. It may be run twice: when some other work of the

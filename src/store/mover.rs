@@ -1,15 +1,14 @@
 //! The thread that moves the write-ahead log into the database while commits go on: the bulk of the work, so that the writer
 //! is left with what has come since. When it is asked is decided by `wal`.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
+use super::file::DatabaseFile;
 use super::schedule::Progress;
 use super::{StoreError, open, wal};
 
@@ -21,7 +20,6 @@ pub(super) struct Mover {
     moved: Receiver<Result<Progress, StoreError>>,
     is_busy: bool,
     thread: Option<JoinHandle<()>>,
-    database: DatabaseFile,
 }
 
 /// How far a pass goes.
@@ -34,30 +32,19 @@ pub(super) enum Pass {
     Synced,
 }
 
-/// The database's file, to be synced. Whoever closes a file takes away all locks that the process has on it, SQLite's too:
-/// this is kept until the last connection is closed.
-pub(super) type DatabaseFile = Arc<OnceLock<File>>;
-
 impl Mover {
-    /// Starts the thread. It opens the database when it is asked for the first time.
-    pub(super) fn start(path: PathBuf) -> io::Result<Self> {
+    /// Starts the thread. It connects to the database when it is asked for the first time.
+    pub(super) fn start(path: PathBuf, database: DatabaseFile) -> io::Result<Self> {
         let (asked, asks) = channel();
         let (tell, moved) = channel();
-        let database = DatabaseFile::default();
-        let synced = Arc::clone(&database);
         let thread = std::thread::Builder::new().name("wal-mover".to_owned()).spawn(move || {
             let mut connection = None;
             for asked in asks {
                 // The writer looks for the answer as long as it lives, and the thread does not outlive it.
-                let _ = tell.send(pass(asked, &mut connection, &synced, &path));
+                let _ = tell.send(pass(asked, &mut connection, &database, &path));
             }
         })?;
-        Ok(Self { asked: Some(asked), moved, is_busy: false, thread: Some(thread), database })
-    }
-
-    /// The file that must be kept until the last connection is closed.
-    pub(super) fn database(&self) -> DatabaseFile {
-        Arc::clone(&self.database)
+        Ok(Self { asked: Some(asked), moved, is_busy: false, thread: Some(thread) })
     }
 
     /// Begins a pass over what is in the log now; not to be called while one is under way. `false`: the thread is gone, it
@@ -112,7 +99,7 @@ impl Drop for Mover {
 fn pass(
     asked: Pass,
     kept: &mut Option<Connection>,
-    database: &OnceLock<File>,
+    database: &DatabaseFile,
     path: &Path,
 ) -> Result<Progress, StoreError> {
     let connection = match kept.take() {
@@ -122,20 +109,9 @@ fn pass(
     let progress = wal::move_now(&connection)?;
     *kept = Some(connection);
     if asked == Pass::Synced {
-        sync(database, path).map_err(|source| StoreError::Sync { path: path.to_owned(), source })?;
+        database.get().sync_data().map_err(|source| StoreError::Sync { path: path.to_owned(), source })?;
     }
     Ok(progress)
-}
-
-fn sync(database: &OnceLock<File>, path: &Path) -> io::Result<()> {
-    let file = match database.get() {
-        Some(file) => file,
-        None => {
-            let file = File::open(path)?;
-            database.get_or_init(|| file)
-        }
-    };
-    file.sync_data()
 }
 
 #[cfg(test)]
@@ -150,7 +126,7 @@ mod tests {
         let path = folder.path().join("k.db");
         let writer = Connection::open(&path).unwrap();
         writer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (x)").unwrap();
-        let mut mover = Mover::start(path.clone()).unwrap();
+        let mut mover = Mover::start(path.clone(), DatabaseFile::open(&path).unwrap()).unwrap();
         assert!(mover.finished().is_none() && mover.wait().is_none(), "nobody has asked");
         for _ in 0..2 {
             writer.execute_batch("INSERT INTO t VALUES (zeroblob(100000))").unwrap();
@@ -177,14 +153,14 @@ mod tests {
         // Without its lock another process that closes the database takes itself for the last one, and removes the log.
         let is_locked = || std::fs::read_to_string("/proc/locks").unwrap().lines().any(|line| line.contains(&file));
         assert!(is_locked());
-        let mut mover = Mover::start(path.clone()).unwrap();
+        let database = DatabaseFile::open(&path).unwrap();
+        let mut mover = Mover::start(path.clone(), database.clone()).unwrap();
         for _ in 0..2 {
             connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
             assert!(mover.begin(Pass::Synced));
             mover.wait().unwrap().unwrap();
             assert!(is_locked());
         }
-        let database = mover.database();
         drop(mover);
         assert!(is_locked());
         drop((connection, database));
@@ -195,9 +171,11 @@ mod tests {
     fn a_pass_that_fails_says_so_and_the_next_is_made_anew() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("k.db");
-        let mut mover = Mover::start(path.clone()).unwrap();
+        std::fs::write(&path, "no database").unwrap();
+        let mut mover = Mover::start(path.clone(), DatabaseFile::open(&path).unwrap()).unwrap();
         assert!(mover.begin(Pass::Synced));
         mover.wait().unwrap().unwrap_err();
+        std::fs::write(&path, "").unwrap();
         Connection::open(&path).unwrap().execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)").unwrap();
         assert!(mover.begin(Pass::Synced));
         mover.wait().unwrap().unwrap();

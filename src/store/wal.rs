@@ -17,7 +17,7 @@ use rusqlite::Connection;
 
 use super::StoreError;
 use super::lock::beside;
-use super::mover::{DatabaseFile, Mover, Pass};
+use super::mover::{Mover, Pass};
 use super::schedule::{self, Progress, Schedule, Step};
 
 /// How long a connection waits for another process.
@@ -49,11 +49,6 @@ impl Checkpointer {
     /// For the process that has the database alone.
     pub(super) fn new(mover: Mover) -> Self {
         Self { mover, schedule: Schedule::default(), pass: Pass::Synced, is_unsynced: false, in_doubt: None }
-    }
-
-    /// The file that must be kept until the last connection is closed.
-    pub(super) fn database(&self) -> DatabaseFile {
-        self.mover.database()
     }
 
     /// In the end, once the pass under way is over: whether the database needs the log, even where SQLite takes all of it for

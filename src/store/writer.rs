@@ -12,6 +12,7 @@ use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use super::commits::{CommitsNow, Counts};
+use super::file::DatabaseFile;
 use super::health::{Fault, Health};
 use super::mover::Mover;
 use super::open::{self, Opened, Settings};
@@ -46,15 +47,21 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread, which closes the database when it ends.
-    pub(super) fn start(opened: Opened, settings: &Settings, sealing: Arc<SealingKey>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        opened: Opened,
+        file: DatabaseFile,
+        settings: &Settings,
+        sealing: Arc<SealingKey>,
+    ) -> std::io::Result<Self> {
         let queue = Arc::<Queue>::default();
         let fault = Fault::default();
         // Beside a server that is the server's work.
         let is_alone = opened.lock.is_some();
-        let mover = is_alone.then(|| Mover::start(settings.path.clone())).transpose()?;
+        let mover = is_alone.then(|| Mover::start(settings.path.clone(), file.clone())).transpose()?;
         let checkpointer = mover.map(Checkpointer::new);
         let state = State {
             opened,
+            file,
             sealing,
             queue: Arc::clone(&queue),
             batch: settings.commit_batch,
@@ -126,6 +133,7 @@ impl Drop for Writer {
 
 struct State {
     opened: Opened,
+    file: DatabaseFile,
     sealing: Arc<SealingKey>,
     queue: Arc<Queue>,
     batch: usize,
@@ -154,12 +162,11 @@ impl State {
                 let _ = cache::fit(&self.opened.connection);
             }
         }
-        let database = self.checkpointer.as_ref().map(Checkpointer::database);
         let needs_log = self.checkpointer.as_mut().is_some_and(Checkpointer::ends_in_doubt);
         // Its connection would stand in the way.
         drop(self.checkpointer);
         let closed = if needs_log { open::leave(self.opened) } else { open::close(self.opened, &self.path) };
-        drop(database);
+        drop(self.file);
         closed
     }
 

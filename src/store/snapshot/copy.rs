@@ -1,122 +1,454 @@
-//! Copying a database's pages into another file while calls are answered.
+//! Copying a database into another file while calls are answered.
 //!
-//! The copy is one view of the database: the read transaction is held from the first page to the last, so that commits
-//! meanwhile neither get into it nor make it begin anew. While it is held the log cannot be written over and grows; so the
-//! copy is the part that must be quick, and it only moves pages: nothing is sorted, nothing built anew.
+//! While a reader holds a view of the database, its log cannot be written over and grows. So the view must be short, and most
+//! of a large database is copied without one: its pages as they lie in the file, whatever is moved there meanwhile. Then,
+//! under a view, the log is copied and every page looked at again; what has changed is copied again.
+//!
+//! That this is one state of the database follows from what SQLite does while a reader holds a view: it moves nothing into
+//! the file that is newer than the view, and begins the log anew only where the view needs nothing of it. So whatever can have
+//! changed in the file while it was looked at is in the log that was copied, and stands there whole. SQLite plays that over
+//! the copy as it would after a crash.
 //!
 //! What is written goes to the disk piece by piece. Were it left to the end, the disk would have gigabytes to write at
 //! once, and the syncs of commits would wait behind them. After each piece there is a short pause, in which the disk is
 //! others' alone.
 
+use std::collections::hash_map::RandomState;
 use std::fs::File;
+use std::hash::BuildHasher;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, OpenFlags, Transaction};
 
 use super::SnapshotError;
-use super::files::failed;
-use crate::store::StoreError;
+use super::files::{create_private, failed};
+use crate::store::lock::beside;
+use crate::store::{StoreError, wal};
 
-/// Pages that are copied at a time: of 4 KiB they are a mebibyte.
-const STEP: i32 = 256;
+/// What is read at a time: a multiple of every page size.
+const CHUNK: usize = 1 << 20;
 
-/// So many steps are written before they are synced.
-const STEPS_SYNCED: u32 = 8;
+/// So many chunks are a piece, after which there is a pause.
+const CHUNKS_OF_PIECE: u32 = 8;
 
-/// The pause after a piece, as a part of the time that the piece took: the log grows meanwhile.
+/// So many bytes are written, at least, before they are synced.
+const SYNCED: u64 = 4 << 20;
+
+/// The pause after a piece, as a part of the time that the piece took: under a view the log grows meanwhile.
 const PAUSE: u32 = 4;
 
 /// No pause is longer.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// What a SQLite file says at this place of the way it is written: with a rollback journal, for readers and for writers.
-const VERSIONS: (u64, [u8; 2]) = (18, [1, 1]);
+/// So many bytes are written under a view without much ado.
+const LITTLE: u64 = 32 << 20;
 
-/// Copies all that a connection sees into the empty file at `path`, which is open as `file`. All but the last piece is on
-/// disk when this returns.
-pub(super) fn pages(source: &Connection, path: &Path, file: &File) -> Result<(), SnapshotError> {
+/// A log begins with so many bytes, which are others once it is begun anew. Each of its frames is a head and a page.
+/// (<https://sqlite.org/fileformat2.html#walformat>)
+const LOG_HEAD: usize = 32;
+const FRAME_HEAD: usize = 24;
+
+/// A file of a name.
+#[derive(Clone, Copy)]
+pub(super) struct Named<'f> {
+    pub(super) file: &'f File,
+    pub(super) path: &'f Path,
+}
+
+/// Copies all of a database into the empty file `to`. `source` and `counter` are connections to it, `database` is its file.
+pub(super) fn beside_commits(
+    [source, counter]: [&Connection; 2],
+    database: Named<'_>,
+    to: Named<'_>,
+) -> Result<(), SnapshotError> {
+    let page_size = page_size(source)?;
+    let mut pages = Pages { database, to, page_size, known: Vec::new(), hashes: RandomState::new() };
+    pages.copy_without_view()?;
+    let view = begin_view(source)?;
+    // Commits after the view may be among them: what counts is that all up to the view are.
+    let frames = u64::try_from(wal::progress(counter)?.pages).unwrap_or(0);
+    if frames > 0 {
+        let length = LOG_HEAD as u64 + frames * (FRAME_HEAD + page_size) as u64;
+        copy_log(&beside(database.path, "-wal"), &beside(to.path, "-wal"), length, &mut || ())?;
+    }
+    pages.copy_what_has_changed()?;
+    pages.cut()?;
+    view.rollback().map_err(StoreError::sqlite("end the view"))?;
+    settle(to.path)
+}
+
+/// The same from a connection that has the database for itself.
+pub(super) fn alone(source: &Connection, to: &Path) -> Result<(), SnapshotError> {
     let doing = "write the snapshot";
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut target = Connection::open_with_flags(path, flags).map_err(StoreError::sqlite(doing))?;
+    let mut target = Connection::open_with_flags(to, flags).map_err(StoreError::sqlite(doing))?;
     // A copy that does not come to its end is thrown away, and nobody else has it.
     target
         .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -2048;")
         .map_err(StoreError::sqlite(doing))?;
+    Backup::new(source, &mut target)
+        .and_then(|backup| backup.run_to_completion(256, Duration::from_millis(50), None))
+        .map_err(StoreError::sqlite(doing))?;
+    target.close().map_err(|(_, source)| StoreError::Sqlite { doing, source })?;
+    settle(to)
+}
+
+fn page_size(source: &Connection) -> Result<usize, StoreError> {
+    let size = source.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0));
+    size.map(|size| size as usize).map_err(StoreError::sqlite("read the page size"))
+}
+
+fn begin_view(source: &Connection) -> Result<Transaction<'_>, StoreError> {
+    let doing = "begin a view";
     let view = source.unchecked_transaction().map_err(StoreError::sqlite(doing))?;
     // The transaction takes its view with its first look.
     view.query_row("SELECT count(*) FROM meta", [], |_| Ok(())).map_err(StoreError::sqlite(doing))?;
-    {
-        let backup = Backup::new(&view, &mut target).map_err(StoreError::sqlite(doing))?;
-        let mut steps = 0;
-        let mut begun = Instant::now();
+    Ok(view)
+}
+
+/// Has SQLite play the log over the pages, and makes the copy one file that needs no log.
+fn settle(copy: &Path) -> Result<(), SnapshotError> {
+    let doing = "finish the snapshot";
+    let connection =
+        Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(StoreError::sqlite(doing))?;
+    // Alone, it needs no shared memory; and what is written is synced before the copy gets its name.
+    connection
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF; PRAGMA cache_size = -2048;")
+        .map_err(StoreError::sqlite(doing))?;
+    let mode: String = connection
+        .query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))
+        .map_err(StoreError::sqlite(doing))?;
+    if mode != "delete" {
+        return Err(failed("cannot finish", copy)(io::Error::other("it keeps its log")));
+    }
+    Ok(connection.close().map_err(|(_, source)| StoreError::Sqlite { doing, source })?)
+}
+
+/// The pages of a database on their way into a copy.
+struct Pages<'f> {
+    database: Named<'f>,
+    to: Named<'f>,
+    page_size: usize,
+    /// What each page of the copy is, told by a hash with keys of its own: 8 bytes for each page of 4 KiB are kept, and one
+    /// of 2^64 changes is missed.
+    known: Vec<u64>,
+    hashes: RandomState,
+}
+
+impl Pages<'_> {
+    /// Copies until little has changed meanwhile, or no less than before.
+    fn copy_without_view(&mut self) -> Result<(), SnapshotError> {
+        let length = self.database.file.metadata().map_err(failed("cannot read", self.database.path))?.len();
+        if length <= LITTLE {
+            return Ok(());
+        }
+        let mut written = self.copy_what_has_changed()?;
         loop {
-            match backup.step(STEP).map_err(StoreError::sqlite(doing))? {
-                StepResult::Done => break,
-                StepResult::More => {}
-                // Nobody else has the copy, and the source's readers are never held up.
-                _ => return Err(failed("cannot write", path)(std::io::Error::other("the database is locked"))),
+            let now = self.copy_what_has_changed()?;
+            if now <= LITTLE || now > written / 2 {
+                return Ok(());
             }
-            steps += 1;
-            if steps % STEPS_SYNCED == 0 {
-                file.sync_data().map_err(failed("cannot sync", path))?;
-                std::thread::sleep((begun.elapsed() / PAUSE).min(LONGEST_PAUSE));
-                begun = Instant::now();
-            }
+            written = now;
         }
     }
-    view.rollback().map_err(StoreError::sqlite(doing))?;
-    target.close().map_err(|(_, source)| StoreError::Sqlite { doing, source })?;
-    // The pages say that there is a log. The copy has none.
-    file.write_all_at(&VERSIONS.1, VERSIONS.0).map_err(failed("cannot write", path))
+
+    /// Looks at all pages once; returns the bytes that were written.
+    fn copy_what_has_changed(&mut self) -> Result<u64, SnapshotError> {
+        let (mut chunk, mut at, mut written) = (vec![0; CHUNK], 0, 0);
+        let mut pace = Pace::new(self.to);
+        loop {
+            let read =
+                read_at(self.database.file, &mut chunk, at).map_err(failed("cannot read", self.database.path))?;
+            let put = self.put(&chunk[..read], at).map_err(failed("cannot write", self.to.path))?;
+            written += put;
+            if read < CHUNK {
+                return Ok(written);
+            }
+            at += read as u64;
+            pace.chunk(put)?;
+        }
+    }
+
+    /// Writes those pages of a chunk that the copy does not have; returns their bytes.
+    fn put(&mut self, chunk: &[u8], at: u64) -> io::Result<u64> {
+        let first = usize::try_from(at).map_err(io::Error::other)? / self.page_size;
+        // Of the pages that the copy does not have, and that lie side by side.
+        let (mut begin, mut written) = (0, 0);
+        let write = |begin: usize, end: usize| {
+            self.to.file.write_all_at(&chunk[begin..end], at + begin as u64).map(|()| (end - begin) as u64)
+        };
+        for (number, page) in chunk.chunks(self.page_size).enumerate() {
+            let hash = self.hashes.hash_one(page);
+            match self.known.get_mut(first + number) {
+                Some(known) if *known == hash => {
+                    let end = number * self.page_size;
+                    written += write(begin, end)?;
+                    begin = end + page.len();
+                }
+                Some(known) => *known = hash,
+                None => self.known.push(hash),
+            }
+        }
+        Ok(written + write(begin, chunk.len())?)
+    }
+
+    /// What a smaller database has left behind in the copy is no part of it.
+    fn cut(&self) -> Result<(), SnapshotError> {
+        let length = self.database.file.metadata().map_err(failed("cannot read", self.database.path))?.len();
+        let copied = self.to.file.metadata().map_err(failed("cannot read", self.to.path))?.len();
+        self.to.file.set_len(length.min(copied)).map_err(failed("cannot cut", self.to.path))
+    }
+}
+
+/// Copies the first frames of a log. Where the view needs nothing of it, the log may be begun anew under the hands of who
+/// copies it; it is copied again then. That happens once at most: the new one can only be moved after the view. After each
+/// chunk `meanwhile` is called, for the tests.
+fn copy_log(from: &Path, to: &Path, length: u64, meanwhile: &mut dyn FnMut()) -> Result<(), SnapshotError> {
+    let log = File::open(from).map_err(failed("cannot read", from))?;
+    let copy = create_private(to)?;
+    let head = || {
+        let mut head = [0; LOG_HEAD];
+        read_at(&log, &mut head, 0).map(|_| head).map_err(failed("cannot read", from))
+    };
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let begun_with = head()?;
+        copy.set_len(0).map_err(failed("cannot cut", to))?;
+        let (mut at, mut pace) = (0, Pace::new(Named { file: &copy, path: to }));
+        while at < length {
+            let wanted = chunk.len().min(usize::try_from(length - at).unwrap_or(CHUNK));
+            let read = read_at(&log, &mut chunk[..wanted], at).map_err(failed("cannot read", from))?;
+            copy.write_all_at(&chunk[..read], at).map_err(failed("cannot write", to))?;
+            if read < wanted {
+                break;
+            }
+            at += read as u64;
+            pace.chunk(read as u64)?;
+            meanwhile();
+        }
+        if head()? == begun_with {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads until the buffer is full or the file ends; returns the bytes.
+fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut read = 0;
+    while read < buffer.len() {
+        match file.read_at(&mut buffer[read..], at + read as u64) {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
+/// Leaves some of the disk to others.
+struct Pace<'f> {
+    to: Named<'f>,
+    chunks: u32,
+    /// Bytes that are not synced.
+    written: u64,
+    begun: Instant,
+}
+
+impl<'f> Pace<'f> {
+    fn new(to: Named<'f>) -> Self {
+        Self { to, chunks: 0, written: 0, begun: Instant::now() }
+    }
+
+    /// After a chunk of which so many bytes were written.
+    fn chunk(&mut self, written: u64) -> Result<(), SnapshotError> {
+        self.chunks += 1;
+        self.written += written;
+        if self.chunks < CHUNKS_OF_PIECE {
+            return Ok(());
+        }
+        if self.written >= SYNCED {
+            self.to.file.sync_data().map_err(failed("cannot sync", self.to.path))?;
+            self.written = 0;
+        }
+        std::thread::sleep((self.begun.elapsed() / PAUSE).min(LONGEST_PAUSE));
+        (self.chunks, self.begun) = (0, Instant::now());
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+    use crate::store::file::DatabaseFile;
 
-    #[test]
-    fn a_copy_is_one_view_of_the_database_however_much_is_committed_meanwhile_and_has_no_log() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from.db"), folder.path().join("to.db"));
-        let writer = Connection::open(&from).unwrap();
-        writer
-            .execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
-                 CREATE TABLE first (x); CREATE TABLE meta (x); CREATE TABLE last (x);
-                 WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 4000)
-                 INSERT INTO meta SELECT randomblob(4000) FROM n;",
-            )
-            .unwrap();
-        let (over, reader) = (&AtomicBool::new(false), Connection::open(&from).unwrap());
-        let file = File::options().read(true).write(true).create_new(true).open(&to).unwrap();
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                // Both tables of one commit: a copy that has pages of two views has more rows in one of them.
-                while !over.load(Ordering::Relaxed) {
-                    writer
-                        .execute_batch(
-                            "BEGIN; INSERT INTO first VALUES (randomblob(3000));
-                             INSERT INTO last VALUES (randomblob(3000)); COMMIT",
-                        )
-                        .unwrap();
-                }
+    /// A database that is written and moved all the time. Each commit adds to one row of `state`, takes from another, both on
+    /// pages of their own, and writes down in `commits` which they were.
+    struct Busy {
+        folder: tempfile::TempDir,
+        reader: Connection,
+        counter: Connection,
+        /// Dropped after the connections.
+        file: DatabaseFile,
+    }
+
+    impl Busy {
+        fn new(ballast: u64) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("from.db");
+            let writer = Connection::open(&path).unwrap();
+            writer
+                .execute_batch(
+                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0;
+                     PRAGMA cache_size = 16;
+                     CREATE TABLE meta (x); CREATE TABLE ballast (x); CREATE TABLE state (number, x);
+                     CREATE TABLE commits (gives, takes);
+                     INSERT INTO meta VALUES (1);
+                     WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+                     INSERT INTO state SELECT 0, randomblob(3000) FROM n;",
+                )
+                .unwrap();
+            writer.execute("INSERT INTO ballast VALUES (randomblob(?1))", [ballast.cast_signed()]).unwrap();
+            let file = DatabaseFile::open(&path).unwrap();
+            Self { reader: writer, counter: Connection::open(&path).unwrap(), folder, file }
+        }
+
+        /// Takes so many copies while there are commits and moves, and checks them.
+        fn copy(&self, copies: usize) {
+            let over = &AtomicBool::new(false);
+            let writer = Connection::open(self.path("from.db")).unwrap();
+            let taken: Vec<_> = std::thread::scope(|scope| {
+                scope.spawn(move || keep_writing(&writer, over));
+                let _end = End(over);
+                let copies = (0..copies).map(|number| {
+                    let path = self.path(&format!("to-{number}.db"));
+                    let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+                    let from = Named { file: self.file.get(), path: &self.path("from.db") };
+                    let before = commits_in(&self.reader);
+                    beside_commits([&self.reader, &self.counter], from, Named { file: &file, path: &path }).unwrap();
+                    (path, before, commits_in(&self.reader))
+                });
+                copies.collect()
             });
-            let copied = pages(&reader, &to, &file);
-            over.store(true, Ordering::Relaxed);
-            copied.unwrap();
-        });
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let copy = Connection::open_with_flags(&to, flags).unwrap();
+            for (path, before, after) in taken {
+                let found = check(&path);
+                // Where the log was begun anew, what is just being committed may be in the copy, too.
+                assert!((before..=after + 1).contains(&found), "{found} is not between {before} and {after}");
+            }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+    }
+
+    /// Ends the other threads, also when a check fails.
+    struct End<'o>(&'o AtomicBool);
+
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Commits, and moves the log in every way. While a view holds it back, no more of it is written than a test has room for.
+    fn keep_writing(writer: &Connection, over: &AtomicBool) {
+        writer
+            .execute_batch("PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = 16")
+            .unwrap();
+        writer.busy_timeout(Duration::ZERO).unwrap();
+        for how in ["PASSIVE", "RESTART", "PASSIVE", "TRUNCATE"].iter().cycle() {
+            if over.load(Ordering::Relaxed) {
+                break;
+            }
+            let left =
+                writer.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |row| row.get::<_, i64>(1)).unwrap();
+            for _ in 0..if left < 5000 { 5 } else { 0 } {
+                writer
+                    .execute_batch(
+                        "BEGIN; INSERT INTO commits VALUES (abs(random()) % 300 + 1, abs(random()) % 300 + 1);
+                         UPDATE state SET number = number - 1
+                         WHERE rowid = (SELECT gives FROM commits ORDER BY rowid DESC LIMIT 1);
+                         UPDATE state SET number = number + 1
+                         WHERE rowid = (SELECT takes FROM commits ORDER BY rowid DESC LIMIT 1); COMMIT",
+                    )
+                    .unwrap();
+            }
+        }
+    }
+
+    fn commits_in(connection: &Connection) -> i64 {
+        connection.query_row("SELECT count(*) FROM commits", [], |row| row.get(0)).unwrap()
+    }
+
+    /// Whether a copy is one state of the database, in one file; how many commits are in it.
+    fn check(path: &Path) -> i64 {
+        let copy = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let read = |sql: &str| copy.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
         assert_eq!(read("PRAGMA integrity_check"), "ok");
         assert_eq!(read("PRAGMA journal_mode"), "delete");
-        assert_eq!(read("SELECT CAST((SELECT count(*) FROM first) = (SELECT count(*) FROM last) AS TEXT)"), "1");
-        assert_eq!(read("SELECT count(*) || '' FROM meta"), "4000");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4, "from.db, its log and index, to.db");
+        let differing = "SELECT count(*) || '' FROM (
+             SELECT id, sum(number) AS number FROM (
+               SELECT gives AS id, -1 AS number FROM commits UNION ALL SELECT takes, 1 FROM commits
+             ) GROUP BY id
+             ) AS change FULL JOIN state ON state.rowid = change.id WHERE state.number IS NOT coalesce(change.number, 0)";
+        assert_eq!(read(differing), "0", "rows that are not what the commits have made of them");
+        assert!(!beside(path, "-wal").exists() && !beside(path, "-shm").exists());
+        commits_in(&copy)
+    }
+
+    #[test]
+    fn a_copy_is_one_state_of_the_database_however_much_is_committed_and_moved_meanwhile() {
+        Busy::new(0).copy(50);
+    }
+
+    #[test]
+    fn so_is_one_of_a_large_database_most_of_which_is_copied_before() {
+        Busy::new(2 * LITTLE).copy(3);
+    }
+
+    #[test]
+    fn a_log_that_is_begun_anew_while_it_is_copied_is_copied_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("from.db");
+        let writer = Connection::open(&path).unwrap();
+        writer
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0;
+                 CREATE TABLE meta (x); INSERT INTO meta VALUES (1); CREATE TABLE state (number, x);
+                 WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+                 INSERT INTO state SELECT 0, randomblob(3000) FROM n;
+                 PRAGMA wal_checkpoint(TRUNCATE); UPDATE state SET number = 1 WHERE rowid <= 100;",
+            )
+            .unwrap();
+        // A part of this log would take some rows back.
+        writer.execute_batch("UPDATE state SET number = 2; PRAGMA wal_checkpoint(PASSIVE)").unwrap();
+        let reader = Connection::open(&path).unwrap();
+        let view = begin_view(&reader).unwrap();
+        let to = folder.path().join("to.db");
+        let mut chunks = 0;
+        let mut begin_anew = || {
+            chunks += 1;
+            if chunks == 1 {
+                writer.execute_batch("UPDATE state SET number = 3").unwrap();
+            }
+        };
+        let length = std::fs::metadata(beside(&path, "-wal")).unwrap().len();
+        copy_log(&beside(&path, "-wal"), &beside(&to, "-wal"), length, &mut begin_anew).unwrap();
+        std::fs::copy(&path, &to).unwrap();
+        view.rollback().unwrap();
+        settle(&to).unwrap();
+        let copy = Connection::open(&to).unwrap();
+        let numbers = copy.query_row("SELECT min(number), max(number) FROM state", [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        });
+        assert_eq!(numbers.unwrap(), (3, 3));
     }
 }

@@ -1,8 +1,7 @@
 //! Copies of the database: taking one while a server runs, proving that it is whole, putting it in place.
 //!
-//! A live WAL database cannot be copied with file tools. A snapshot is written by SQLite on a connection of its own, page by
-//! page, sealed with a digest of its bytes, examined, synced and renamed, so that the file of that name is complete at any
-//! instant.
+//! A live WAL database cannot be copied with file tools. A snapshot is made of its pages and its log (`copy`), sealed with a
+//! digest of its bytes, examined, synced and renamed, so that the file of that name is complete at any instant.
 
 mod copy;
 mod digest;

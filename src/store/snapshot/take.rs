@@ -7,21 +7,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
+use super::copy::{self, Named};
 use super::files::{create_private, failed, folder_of, put_in_place, remove_if_there};
-use super::{Origin, SnapshotError, Verified, copy, digest, verify_aside};
+use super::{Origin, SnapshotError, Verified, digest, verify_aside};
 use crate::sealing::SealingKey;
-use crate::store::{StoreError, millis, open};
+use crate::store::lock::beside;
+use crate::store::{Store, StoreError, millis, open};
 
 /// Names of copies that are being written, in the folder they are for: this, a process id and a number, and the end.
 const UNFINISHED: (&str, &str) = (".koogate-snapshot-", ".tmp");
 
-/// Writes a complete copy of the database at `database` to `target`, replacing an older copy there in one step.
-/// Works beside a running server and does not hold up its writer. The copy has been examined when this returns.
+/// Writes a complete copy of the database to `target`, replacing an older copy there in one step. Works beside a running
+/// server and does not hold up its writer. The copy has been examined when this returns.
 ///
 /// # Errors
 /// When the disk is full, the target cannot be written, or the copy is not whole; an older copy stays as it was.
-pub fn take(database: &Path, target: &Path, sealing: &SealingKey) -> Result<Verified, SnapshotError> {
-    take_from(&open::read_only(database)?, target, sealing)
+pub fn take(store: &Store, target: &Path) -> Result<Verified, SnapshotError> {
+    let database = store.file.get().ok_or(StoreError::Closed)?;
+    // Closed before the file is.
+    let [source, counter] = [open::read_only(&store.path)?, open::read_only(&store.path)?];
+    let from = Named { file: database.get(), path: &store.path };
+    take_with(target, &store.sealing, |to| copy::beside_commits([&source, &counter], from, to))
 }
 
 /// The same from a connection that has the database for itself, to a name that nobody has.
@@ -36,14 +42,18 @@ pub(in crate::store) fn keep(
     if target.exists() {
         return Err(SnapshotError::Exists { path: target.to_owned() });
     }
-    take_from(source, target, sealing)
+    take_with(target, sealing, |to| copy::alone(source, to.path))
 }
 
-fn take_from(source: &Connection, target: &Path, sealing: &SealingKey) -> Result<Verified, SnapshotError> {
+fn take_with(
+    target: &Path,
+    sealing: &SealingKey,
+    copy: impl FnOnce(Named<'_>) -> Result<(), SnapshotError>,
+) -> Result<Verified, SnapshotError> {
     let folder = folder_of(target);
     remove_abandoned(folder);
     let unfinished = Unfinished::create(folder)?;
-    copy::pages(source, &unfinished.path, &unfinished.file)?;
+    copy(Named { file: &unfinished.file, path: &unfinished.path })?;
     seal(&unfinished.path)?;
     let verified = verify_aside(&unfinished.path, sealing, Origin::Copy)?;
     put_in_place(&unfinished.path, target)?;
@@ -110,6 +120,7 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         // The error that matters is the one that made the copy fail; after success nothing is there any more.
+        let _ = remove_if_there(&beside(&self.path, "-wal"));
         let _ = remove_if_there(&self.path);
     }
 }
@@ -122,8 +133,10 @@ fn remove_abandoned(folder: &Path) {
         if !name.starts_with(UNFINISHED.0) || !name.ends_with(UNFINISHED.1) {
             continue;
         }
-        // Best effort: what cannot be removed now is tried again with the next snapshot.
-        if File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) && fs::remove_file(&path).is_ok() {
+        // Best effort: what cannot be removed now is tried again with the next snapshot. The copy's log goes first, which
+        // nobody would find without it.
+        let is_abandoned = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        if is_abandoned && remove_if_there(&beside(&path, "-wal")).is_ok() && fs::remove_file(&path).is_ok() {
             log::info!("removed {}, which a process that died had begun", path.display());
         }
     }

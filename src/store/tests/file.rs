@@ -116,7 +116,7 @@ fn a_snapshot_laid_over_a_crashed_database_with_a_log_does_not_start_unseen() {
     for number in 0..200 {
         store.write(None, move |tx| create(tx, &format!("CS{number}"))).unwrap();
     }
-    snapshot::take(store.path(), &crashed.path("snapshot.db"), store.sealing()).unwrap();
+    snapshot::take(&store, &crashed.path("snapshot.db")).unwrap();
     // Moved into the file: what follows stands in the log alone.
     store.write(None, |tx| tx.execute("age", "UPDATE exchange SET peer = 'elsewhere' WHERE id < 20", [])).unwrap();
     let other = Connection::open(store.path()).unwrap();
@@ -161,7 +161,7 @@ fn everything_in_the_folder_is_for_the_owner_alone() {
     let scratch = Scratch::new();
     let store = scratch.open();
     store.write(None, |tx| insert_call(tx, "CS")).unwrap();
-    snapshot::take(store.path(), &scratch.path("koogate.snapshot.db"), store.sealing()).unwrap();
+    snapshot::take(&store, &scratch.path("koogate.snapshot.db")).unwrap();
     let mut names = Vec::new();
     for entry in fs::read_dir(scratch.folder.path()).unwrap() {
         let entry = entry.unwrap();
@@ -181,7 +181,7 @@ fn a_copy_that_a_dead_process_left_unfinished_is_removed_and_a_living_ones_is_no
     fs::write(scratch.path(dead), "half a copy").unwrap();
     let living_file = fs::File::create(scratch.path(living)).unwrap();
     living_file.lock().unwrap();
-    snapshot::take(store.path(), &scratch.path("koogate.snapshot.db"), store.sealing()).unwrap();
+    snapshot::take(&store, &scratch.path("koogate.snapshot.db")).unwrap();
     assert!(!scratch.path(dead).exists());
     assert!(scratch.path(living).exists());
 }
@@ -192,7 +192,7 @@ fn every_changed_byte_of_a_snapshot_is_found() {
     let store = scratch.open();
     store.write(None, |tx| create(tx, "CS1")).unwrap();
     let copy = scratch.path("copy.db");
-    let taken = snapshot::take(store.path(), &copy, store.sealing()).unwrap();
+    let taken = snapshot::take(&store, &copy).unwrap();
     assert_eq!(snapshot::verify(&copy, store.sealing(), snapshot::Origin::Copy).unwrap(), taken);
     let whole = fs::read(&copy).unwrap();
     // A prime step: all parts of all pages, unused space and the digest itself included.

@@ -248,7 +248,7 @@ fn a_restore_is_written_down_and_its_numbers_go_to_no_call() {
     let (from, to) = (Scratch::new(), Scratch::new());
     let store = from.open();
     store.write(None, |tx| insert_call(tx, "CS1")).unwrap();
-    let taken = snapshot::take(store.path(), &to.path("copy.db"), store.sealing()).unwrap();
+    let taken = snapshot::take(&store, &to.path("copy.db")).unwrap();
     store.write(None, |tx| insert_call(tx, "CS2")).unwrap();
     snapshot::restore(&to.path("copy.db"), &to.path(FILE), store.sealing(), snapshot::Origin::Copy).unwrap();
     for times in 1..=2 {
@@ -267,7 +267,7 @@ fn a_restore_is_written_down_and_its_numbers_go_to_no_call() {
 fn a_snapshot_put_in_place_by_hand_is_a_restore_too() {
     let (from, to) = (Scratch::new(), Scratch::new());
     let store = from.open();
-    let taken = snapshot::take(store.path(), &to.path(FILE), store.sealing()).unwrap();
+    let taken = snapshot::take(&store, &to.path(FILE)).unwrap();
     let opened = to.open();
     let row = opened.read(|tx| tx.last_restore()).unwrap().unwrap();
     assert_eq!((row.copy_at, row.last_exchange, row.last_exchange_at), (taken.snapshot_at, 0, None));

@@ -19,7 +19,7 @@ fn snapshot_of(calls: usize, copy: &Path) {
     for _ in 0..calls {
         store.write(None, |tx| insert_call(tx, "CS")).unwrap();
     }
-    take(store.path(), copy, store.sealing()).unwrap();
+    take(&store, copy).unwrap();
 }
 
 #[test]
