@@ -13,7 +13,6 @@
 //! once, and the syncs of commits would wait behind them. After each piece there is a short pause, in which the disk is
 //! others' alone.
 
-use std::collections::hash_map::RandomState;
 use std::fs::File;
 use std::hash::BuildHasher;
 use std::io;
@@ -21,6 +20,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use foldhash::quality::RandomState;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags, Transaction};
 
@@ -35,8 +35,9 @@ const CHUNK: usize = 1 << 20;
 /// So many chunks are a piece, after which there is a pause.
 const CHUNKS_OF_PIECE: u32 = 8;
 
-/// So many bytes are written, at least, before they are synced.
-const SYNCED: u64 = 4 << 20;
+/// So much is written, in so many places, before it is synced: pages that lie apart take the disk longer.
+const BYTES_SYNCED: u64 = 8 << 20;
+const PLACES_SYNCED: u32 = 256;
 
 /// The pause after a piece, as a part of the time that the piece took: under a view the log grows meanwhile.
 const PAUSE: u32 = 4;
@@ -46,6 +47,10 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// So many bytes are written under a view without much ado.
 const LITTLE: u64 = 32 << 20;
+
+/// Under load the log is begun anew every few seconds. The copy of a large database waits for that so long: a short log is
+/// copied and played over quickly.
+const SHORT_LOG_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A log begins with so many bytes, which are others once it is begun anew. Each of its frames is a head and a page.
 /// (<https://sqlite.org/fileformat2.html#walformat>)
@@ -66,8 +71,10 @@ pub(super) fn beside_commits(
     to: Named<'_>,
 ) -> Result<(), SnapshotError> {
     let page_size = page_size(source)?;
-    let mut pages = Pages { database, to, page_size, known: Vec::new(), hashes: RandomState::new() };
-    pages.copy_without_view()?;
+    let mut pages = Pages { database, to, page_size, known: Vec::new(), hashes: RandomState::default() };
+    if pages.copy_without_view()? {
+        wait_for_short_log(counter, page_size)?;
+    }
     let view = begin_view(source)?;
     // Commits after the view may be among them: what counts is that all up to the view are.
     let frames = u64::try_from(wal::progress(counter)?.pages).unwrap_or(0);
@@ -95,6 +102,19 @@ pub(super) fn alone(source: &Connection, to: &Path) -> Result<(), SnapshotError>
         .map_err(StoreError::sqlite(doing))?;
     target.close().map_err(|(_, source)| StoreError::Sqlite { doing, source })?;
     settle(to)
+}
+
+/// Waits until the log has been begun anew, if that happens soon. One that is all moved waits for the next commit.
+fn wait_for_short_log(counter: &Connection, page_size: usize) -> Result<(), StoreError> {
+    let short = (LITTLE / page_size as u64).cast_signed();
+    let until = Instant::now() + SHORT_LOG_PATIENCE;
+    loop {
+        let log = wal::progress(counter)?;
+        if log.pages <= short || log.left() == 0 || Instant::now() > until {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn page_size(source: &Connection) -> Result<usize, StoreError> {
@@ -140,17 +160,17 @@ struct Pages<'f> {
 }
 
 impl Pages<'_> {
-    /// Copies until little has changed meanwhile, or no less than before.
-    fn copy_without_view(&mut self) -> Result<(), SnapshotError> {
+    /// Copies until little has changed meanwhile, or no less than before. `false`: there is little to copy, and nothing was.
+    fn copy_without_view(&mut self) -> Result<bool, SnapshotError> {
         let length = self.database.file.metadata().map_err(failed("cannot read", self.database.path))?.len();
         if length <= LITTLE {
-            return Ok(());
+            return Ok(false);
         }
         let mut written = self.copy_what_has_changed()?;
         loop {
             let now = self.copy_what_has_changed()?;
             if now <= LITTLE || now > written / 2 {
-                return Ok(());
+                return Ok(true);
             }
             written = now;
         }
@@ -158,42 +178,37 @@ impl Pages<'_> {
 
     /// Looks at all pages once; returns the bytes that were written.
     fn copy_what_has_changed(&mut self) -> Result<u64, SnapshotError> {
-        let (mut chunk, mut at, mut written) = (vec![0; CHUNK], 0, 0);
-        let mut pace = Pace::new(self.to);
+        let (mut chunk, mut at, mut pace) = (vec![0; CHUNK], 0, Pace::new(self.to));
         loop {
             let read =
                 read_at(self.database.file, &mut chunk, at).map_err(failed("cannot read", self.database.path))?;
-            let put = self.put(&chunk[..read], at).map_err(failed("cannot write", self.to.path))?;
-            written += put;
+            self.put(&chunk[..read], at, &mut pace)?;
             if read < CHUNK {
-                return Ok(written);
+                return Ok(pace.written);
             }
             at += read as u64;
-            pace.chunk(put)?;
+            pace.chunk();
         }
     }
 
-    /// Writes those pages of a chunk that the copy does not have; returns their bytes.
-    fn put(&mut self, chunk: &[u8], at: u64) -> io::Result<u64> {
-        let first = usize::try_from(at).map_err(io::Error::other)? / self.page_size;
-        // Of the pages that the copy does not have, and that lie side by side.
-        let (mut begin, mut written) = (0, 0);
-        let write = |begin: usize, end: usize| {
-            self.to.file.write_all_at(&chunk[begin..end], at + begin as u64).map(|()| (end - begin) as u64)
-        };
+    /// Writes those pages of a chunk that the copy does not have.
+    fn put(&mut self, chunk: &[u8], at: u64, pace: &mut Pace<'_>) -> Result<(), SnapshotError> {
+        let first = usize::try_from(at / self.page_size as u64).unwrap_or(usize::MAX);
+        // Pages that the copy does not have, and that lie side by side, begin here.
+        let mut begin = 0;
         for (number, page) in chunk.chunks(self.page_size).enumerate() {
             let hash = self.hashes.hash_one(page);
-            match self.known.get_mut(first + number) {
+            match self.known.get_mut(first.saturating_add(number)) {
                 Some(known) if *known == hash => {
                     let end = number * self.page_size;
-                    written += write(begin, end)?;
+                    pace.write(&chunk[begin..end], at + begin as u64)?;
                     begin = end + page.len();
                 }
                 Some(known) => *known = hash,
                 None => self.known.push(hash),
             }
         }
-        Ok(written + write(begin, chunk.len())?)
+        pace.write(&chunk[begin..], at + begin as u64)
     }
 
     /// What a smaller database has left behind in the copy is no part of it.
@@ -222,12 +237,12 @@ fn copy_log(from: &Path, to: &Path, length: u64, meanwhile: &mut dyn FnMut()) ->
         while at < length {
             let wanted = chunk.len().min(usize::try_from(length - at).unwrap_or(CHUNK));
             let read = read_at(&log, &mut chunk[..wanted], at).map_err(failed("cannot read", from))?;
-            copy.write_all_at(&chunk[..read], at).map_err(failed("cannot write", to))?;
+            pace.write(&chunk[..read], at)?;
             if read < wanted {
                 break;
             }
             at += read as u64;
-            pace.chunk(read as u64)?;
+            pace.chunk();
             meanwhile();
         }
         if head()? == begun_with {
@@ -250,34 +265,45 @@ fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     Ok(read)
 }
 
-/// Leaves some of the disk to others.
+/// Writes a file, and leaves some of the disk to others.
 struct Pace<'f> {
     to: Named<'f>,
-    chunks: u32,
-    /// Bytes that are not synced.
+    /// Bytes, all in all.
     written: u64,
+    /// Of these, what is not synced, and in how many places.
+    bytes: u64,
+    places: u32,
+    chunks: u32,
     begun: Instant,
 }
 
 impl<'f> Pace<'f> {
     fn new(to: Named<'f>) -> Self {
-        Self { to, chunks: 0, written: 0, begun: Instant::now() }
+        Self { to, written: 0, bytes: 0, places: 0, chunks: 0, begun: Instant::now() }
     }
 
-    /// After a chunk of which so many bytes were written.
-    fn chunk(&mut self, written: u64) -> Result<(), SnapshotError> {
-        self.chunks += 1;
-        self.written += written;
-        if self.chunks < CHUNKS_OF_PIECE {
+    fn write(&mut self, bytes: &[u8], at: u64) -> Result<(), SnapshotError> {
+        if bytes.is_empty() {
             return Ok(());
         }
-        if self.written >= SYNCED {
+        self.to.file.write_all_at(bytes, at).map_err(failed("cannot write", self.to.path))?;
+        self.written += bytes.len() as u64;
+        self.bytes += bytes.len() as u64;
+        self.places += 1;
+        if self.bytes >= BYTES_SYNCED || self.places >= PLACES_SYNCED {
             self.to.file.sync_data().map_err(failed("cannot sync", self.to.path))?;
-            self.written = 0;
+            (self.bytes, self.places) = (0, 0);
         }
-        std::thread::sleep((self.begun.elapsed() / PAUSE).min(LONGEST_PAUSE));
-        (self.chunks, self.begun) = (0, Instant::now());
         Ok(())
+    }
+
+    /// After a chunk that was read, whatever of it was written.
+    fn chunk(&mut self) {
+        self.chunks += 1;
+        if self.chunks == CHUNKS_OF_PIECE {
+            std::thread::sleep((self.begun.elapsed() / PAUSE).min(LONGEST_PAUSE));
+            (self.chunks, self.begun) = (0, Instant::now());
+        }
     }
 }
 
@@ -363,14 +389,16 @@ mod tests {
         writer
             .execute_batch("PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = 16")
             .unwrap();
-        writer.busy_timeout(Duration::ZERO).unwrap();
         for how in ["PASSIVE", "RESTART", "PASSIVE", "TRUNCATE"].iter().cycle() {
             if over.load(Ordering::Relaxed) {
                 break;
             }
-            let left =
-                writer.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |row| row.get::<_, i64>(1)).unwrap();
-            for _ in 0..if left < 5000 { 5 } else { 0 } {
+            writer.busy_timeout(Duration::ZERO).unwrap();
+            let how = format!("PRAGMA wal_checkpoint({how})");
+            let pages: i64 = writer.query_row(&how, [], |row| row.get(1)).unwrap();
+            // A reader that meets the index of the log half written locks writers out for a moment.
+            writer.busy_timeout(Duration::from_secs(60)).unwrap();
+            for _ in 0..if pages < 5000 { 5 } else { 0 } {
                 writer
                     .execute_batch(
                         "BEGIN; INSERT INTO commits VALUES (abs(random()) % 300 + 1, abs(random()) % 300 + 1);

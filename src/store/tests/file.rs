@@ -179,10 +179,11 @@ fn a_copy_that_a_dead_process_left_unfinished_is_removed_and_a_living_ones_is_no
     let store = scratch.open();
     let (dead, living) = (".koogate-snapshot-1-0.tmp", ".koogate-snapshot-2-0.tmp");
     fs::write(scratch.path(dead), "half a copy").unwrap();
+    fs::write(beside(&scratch.path(dead), "-wal"), "and its log").unwrap();
     let living_file = fs::File::create(scratch.path(living)).unwrap();
     living_file.lock().unwrap();
     snapshot::take(&store, &scratch.path("koogate.snapshot.db")).unwrap();
-    assert!(!scratch.path(dead).exists());
+    assert!(!scratch.path(dead).exists() && !beside(&scratch.path(dead), "-wal").exists());
     assert!(scratch.path(living).exists());
 }
 
