@@ -15,7 +15,7 @@ pub(super) struct DatabaseFile(Arc<File>);
 pub(super) struct WhileOpen(Weak<File>);
 
 impl DatabaseFile {
-    /// Opens it, beside a connection that has it open: without one, what another one does meanwhile would be met by the close.
+    /// Opens it. The last clone is dropped after the last connection of this process is closed.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         File::open(path).map(|file| Self(Arc::new(file)))
     }

@@ -8,45 +8,21 @@
 //! the file that is newer than the view, and begins the log anew only where the view needs nothing of it. So whatever can have
 //! changed in the file while it was looked at is in the log that was copied, and stands there whole. SQLite plays that over
 //! the copy as it would after a crash.
-//!
-//! What is written goes to the disk piece by piece. Were it left to the end, the disk would have gigabytes to write at
-//! once, and the syncs of commits would wait behind them. After each piece there is a short pause, in which the disk is
-//! others' alone.
 
 use std::fs::File;
-use std::hash::BuildHasher;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use foldhash::quality::RandomState;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags, Transaction};
 
 use super::SnapshotError;
 use super::files::{create_private, failed};
+use super::pace::{CHUNK, Named, Pace, read_at};
+use super::pages::{LITTLE, Pages};
 use crate::store::lock::beside;
 use crate::store::{StoreError, wal};
-
-/// What is read at a time: a multiple of every page size.
-const CHUNK: usize = 1 << 20;
-
-/// So many chunks are a piece, after which there is a pause.
-const CHUNKS_OF_PIECE: u32 = 8;
-
-/// So much is written, in so many places, before it is synced: pages that lie apart take the disk longer.
-const BYTES_SYNCED: u64 = 8 << 20;
-const PLACES_SYNCED: u32 = 256;
-
-/// The pause after a piece, as a part of the time that the piece took: under a view the log grows meanwhile.
-const PAUSE: u32 = 4;
-
-/// No pause is longer.
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-
-/// So many bytes are written under a view without much ado.
-const LITTLE: u64 = 32 << 20;
 
 /// Under load the log is begun anew every few seconds. The copy of a large database waits for that so long: a short log is
 /// copied and played over quickly.
@@ -57,13 +33,6 @@ const SHORT_LOG_PATIENCE: Duration = Duration::from_secs(20);
 const LOG_HEAD: usize = 32;
 const FRAME_HEAD: usize = 24;
 
-/// A file of a name.
-#[derive(Clone, Copy)]
-pub(super) struct Named<'f> {
-    pub(super) file: &'f File,
-    pub(super) path: &'f Path,
-}
-
 /// Copies all of a database into the empty file `to`. `source` and `counter` are connections to it, `database` is its file.
 pub(super) fn beside_commits(
     [source, counter]: [&Connection; 2],
@@ -71,7 +40,7 @@ pub(super) fn beside_commits(
     to: Named<'_>,
 ) -> Result<(), SnapshotError> {
     let page_size = page_size(source)?;
-    let mut pages = Pages { database, to, page_size, known: Vec::new(), hashes: RandomState::default() };
+    let mut pages = Pages::new(database, to, page_size);
     if pages.copy_without_view()? {
         wait_for_short_log(counter, page_size)?;
     }
@@ -148,77 +117,6 @@ fn settle(copy: &Path) -> Result<(), SnapshotError> {
     Ok(connection.close().map_err(|(_, source)| StoreError::Sqlite { doing, source })?)
 }
 
-/// The pages of a database on their way into a copy.
-struct Pages<'f> {
-    database: Named<'f>,
-    to: Named<'f>,
-    page_size: usize,
-    /// What each page of the copy is, told by a hash with keys of its own: 8 bytes for each page of 4 KiB are kept, and one
-    /// of 2^64 changes is missed.
-    known: Vec<u64>,
-    hashes: RandomState,
-}
-
-impl Pages<'_> {
-    /// Copies until little has changed meanwhile, or no less than before. `false`: there is little to copy, and nothing was.
-    fn copy_without_view(&mut self) -> Result<bool, SnapshotError> {
-        let length = self.database.file.metadata().map_err(failed("cannot read", self.database.path))?.len();
-        if length <= LITTLE {
-            return Ok(false);
-        }
-        let mut written = self.copy_what_has_changed()?;
-        loop {
-            let now = self.copy_what_has_changed()?;
-            if now <= LITTLE || now > written / 2 {
-                return Ok(true);
-            }
-            written = now;
-        }
-    }
-
-    /// Looks at all pages once; returns the bytes that were written.
-    fn copy_what_has_changed(&mut self) -> Result<u64, SnapshotError> {
-        let (mut chunk, mut at, mut pace) = (vec![0; CHUNK], 0, Pace::new(self.to));
-        loop {
-            let read =
-                read_at(self.database.file, &mut chunk, at).map_err(failed("cannot read", self.database.path))?;
-            self.put(&chunk[..read], at, &mut pace)?;
-            if read < CHUNK {
-                return Ok(pace.written);
-            }
-            at += read as u64;
-            pace.chunk();
-        }
-    }
-
-    /// Writes those pages of a chunk that the copy does not have.
-    fn put(&mut self, chunk: &[u8], at: u64, pace: &mut Pace<'_>) -> Result<(), SnapshotError> {
-        let first = usize::try_from(at / self.page_size as u64).unwrap_or(usize::MAX);
-        // Pages that the copy does not have, and that lie side by side, begin here.
-        let mut begin = 0;
-        for (number, page) in chunk.chunks(self.page_size).enumerate() {
-            let hash = self.hashes.hash_one(page);
-            match self.known.get_mut(first.saturating_add(number)) {
-                Some(known) if *known == hash => {
-                    let end = number * self.page_size;
-                    pace.write(&chunk[begin..end], at + begin as u64)?;
-                    begin = end + page.len();
-                }
-                Some(known) => *known = hash,
-                None => self.known.push(hash),
-            }
-        }
-        pace.write(&chunk[begin..], at + begin as u64)
-    }
-
-    /// What a smaller database has left behind in the copy is no part of it.
-    fn cut(&self) -> Result<(), SnapshotError> {
-        let length = self.database.file.metadata().map_err(failed("cannot read", self.database.path))?.len();
-        let copied = self.to.file.metadata().map_err(failed("cannot read", self.to.path))?.len();
-        self.to.file.set_len(length.min(copied)).map_err(failed("cannot cut", self.to.path))
-    }
-}
-
 /// Copies the first frames of a log. Where the view needs nothing of it, the log may be begun anew under the hands of who
 /// copies it; it is copied again then. That happens once at most: the new one can only be moved after the view. After each
 /// chunk `meanwhile` is called, for the tests.
@@ -247,62 +145,6 @@ fn copy_log(from: &Path, to: &Path, length: u64, meanwhile: &mut dyn FnMut()) ->
         }
         if head()? == begun_with {
             return Ok(());
-        }
-    }
-}
-
-/// Reads until the buffer is full or the file ends; returns the bytes.
-fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-    let mut read = 0;
-    while read < buffer.len() {
-        match file.read_at(&mut buffer[read..], at + read as u64) {
-            Ok(0) => break,
-            Ok(more) => read += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(read)
-}
-
-/// Writes a file, and leaves some of the disk to others.
-struct Pace<'f> {
-    to: Named<'f>,
-    /// Bytes, all in all.
-    written: u64,
-    /// Of these, what is not synced, and in how many places.
-    bytes: u64,
-    places: u32,
-    chunks: u32,
-    begun: Instant,
-}
-
-impl<'f> Pace<'f> {
-    fn new(to: Named<'f>) -> Self {
-        Self { to, written: 0, bytes: 0, places: 0, chunks: 0, begun: Instant::now() }
-    }
-
-    fn write(&mut self, bytes: &[u8], at: u64) -> Result<(), SnapshotError> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        self.to.file.write_all_at(bytes, at).map_err(failed("cannot write", self.to.path))?;
-        self.written += bytes.len() as u64;
-        self.bytes += bytes.len() as u64;
-        self.places += 1;
-        if self.bytes >= BYTES_SYNCED || self.places >= PLACES_SYNCED {
-            self.to.file.sync_data().map_err(failed("cannot sync", self.to.path))?;
-            (self.bytes, self.places) = (0, 0);
-        }
-        Ok(())
-    }
-
-    /// After a chunk that was read, whatever of it was written.
-    fn chunk(&mut self) {
-        self.chunks += 1;
-        if self.chunks == CHUNKS_OF_PIECE {
-            std::thread::sleep((self.begun.elapsed() / PAUSE).min(LONGEST_PAUSE));
-            (self.chunks, self.begun) = (0, Instant::now());
         }
     }
 }

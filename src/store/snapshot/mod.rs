@@ -6,6 +6,8 @@
 mod copy;
 mod digest;
 mod files;
+mod pace;
+mod pages;
 mod read;
 mod restore;
 mod take;

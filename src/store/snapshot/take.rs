@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
-use super::copy::{self, Named};
 use super::files::{create_private, failed, folder_of, put_in_place, remove_if_there};
-use super::{Origin, SnapshotError, Verified, digest, verify_aside};
+use super::pace::Named;
+use super::{Origin, SnapshotError, Verified, copy, digest, verify_aside};
 use crate::sealing::SealingKey;
 use crate::store::lock::beside;
 use crate::store::{Store, StoreError, millis, open};
