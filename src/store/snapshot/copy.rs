@@ -22,6 +22,7 @@ use super::files::{create_private, failed};
 use super::pace::{CHUNK, Named, Pace, read_at};
 use super::pages::{LITTLE, Pages};
 use crate::store::lock::beside;
+use crate::store::schedule::Progress;
 use crate::store::{StoreError, wal};
 
 /// Under load the log is begun anew every few seconds. The copy of a large database waits for that so long: a short log is
@@ -73,17 +74,18 @@ pub(super) fn alone(source: &Connection, to: &Path) -> Result<(), SnapshotError>
     settle(to)
 }
 
-/// Waits until the log has been begun anew, if that happens soon. One that is all moved waits for the next commit.
+/// Waits until the log has been begun anew, if that happens soon.
 fn wait_for_short_log(counter: &Connection, page_size: usize) -> Result<(), StoreError> {
-    let short = (LITTLE / page_size as u64).cast_signed();
     let until = Instant::now() + SHORT_LOG_PATIENCE;
-    loop {
-        let log = wal::progress(counter)?;
-        if log.pages <= short || log.left() == 0 || Instant::now() > until {
-            return Ok(());
-        }
+    while is_worth_waiting_for(wal::progress(counter)?, page_size) && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(20));
     }
+    Ok(())
+}
+
+/// Whether a log is long, and will be shorter soon. One that is all moved waits for the next commit, whenever that comes.
+fn is_worth_waiting_for(log: Progress, page_size: usize) -> bool {
+    log.pages > (LITTLE / page_size as u64).cast_signed() && log.left() > 0
 }
 
 fn page_size(source: &Connection) -> Result<usize, StoreError> {
@@ -320,5 +322,25 @@ mod tests {
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
         });
         assert_eq!(numbers.unwrap(), (3, 3));
+    }
+
+    #[test]
+    fn a_long_log_is_waited_for_unless_all_of_it_is_moved() {
+        let is_worth_it = |pages, moved| is_worth_waiting_for(Progress { pages, moved }, 4096);
+        assert!(is_worth_it(8193, 0) && is_worth_it(8193, 8192));
+        assert!(!is_worth_it(8193, 8193) && !is_worth_it(8192, 0));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("from.db");
+        let writer = Connection::open(&path).unwrap();
+        let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0";
+        let long = format!("CREATE TABLE state (x); INSERT INTO state VALUES (zeroblob({}))", 2 * LITTLE);
+        writer.execute_batch(&format!("{pragmas}; {long}")).unwrap();
+        let counter = Connection::open(&path).unwrap();
+        let waiting = std::thread::spawn(move || {
+            wait_for_short_log(&counter, 4096).unwrap();
+            wal::progress(&counter).unwrap()
+        });
+        writer.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        assert_eq!(waiting.join().unwrap().pages, 0);
     }
 }

@@ -85,3 +85,38 @@ impl<'f> Pages<'f> {
         self.to.file.set_len(length.min(copied)).map_err(failed("cannot cut", self.to.path))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[test]
+    fn only_pages_that_have_changed_are_written_again_and_a_smaller_database_leaves_no_tail() {
+        const PAGE: usize = 4096;
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        // Three chunks and a bit, each page another.
+        let bytes: Vec<u8> = (0..(3 * CHUNK + 5 * PAGE) / 4).flat_map(|word| (word as u32).to_le_bytes()).collect();
+        std::fs::write(&from, &bytes).unwrap();
+        let open = |path| File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap();
+        let (database, copy) = (open(&from), open(&to));
+        let named = |file, path| Named { file, path };
+        let mut pages = Pages::new(named(&database, &from), named(&copy, &to), PAGE);
+        assert_eq!(pages.copy_what_has_changed().unwrap(), bytes.len() as u64);
+        assert_eq!(pages.copy_what_has_changed().unwrap(), 0);
+        // The first, two at the end of a chunk and the beginning of the next, the last.
+        let last = bytes.len() as u64 - 1;
+        for at in [0, CHUNK as u64 - 1, CHUNK as u64, last] {
+            database.write_all_at(b"!", at).unwrap();
+        }
+        assert_eq!(pages.copy_what_has_changed().unwrap(), 4 * PAGE as u64);
+        assert!(std::fs::read(&from).unwrap() == std::fs::read(&to).unwrap());
+        database.set_len((CHUNK + PAGE) as u64).unwrap();
+        assert_eq!(pages.copy_what_has_changed().unwrap(), 0);
+        pages.cut().unwrap();
+        assert!(std::fs::read(&from).unwrap() == std::fs::read(&to).unwrap());
+    }
+}

@@ -1,7 +1,7 @@
 //! What is opened, what is refused, and what a refusal leaves as it was.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::*;
@@ -171,6 +171,22 @@ fn everything_in_the_folder_is_for_the_owner_alone() {
     names.sort();
     let beside = ["-shm", "-wal", ".lock"].map(|suffix| format!("{FILE}{suffix}"));
     assert_eq!(names, [vec![FILE.to_owned()], beside.to_vec(), vec!["koogate.snapshot.db".to_owned()]].concat());
+}
+
+#[test]
+fn a_snapshot_leaves_the_locks_of_the_database_alone() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    store.write(None, |tx| insert_call(tx, "CS")).unwrap();
+    let file = format!(":{} ", fs::metadata(store.path()).unwrap().ino());
+    let is_locked = || fs::read_to_string("/proc/locks").unwrap().lines().any(|line| line.contains(&file));
+    assert!(is_locked());
+    snapshot::take(&store, &scratch.path("koogate.snapshot.db")).unwrap();
+    assert!(is_locked(), "another process would take itself for the last one, and remove the log");
+    store.close().unwrap();
+    assert!(!is_locked());
+    let after = snapshot::take(&store, &scratch.path("koogate.snapshot.db")).unwrap_err();
+    assert!(matches!(after, snapshot::SnapshotError::Store(StoreError::Closed)), "{after}");
 }
 
 #[test]
