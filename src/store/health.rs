@@ -37,12 +37,15 @@ pub(super) struct Health {
     fault: Fault,
     commits: Trouble,
     moves: Trouble,
+    /// The log is needed until the next start: there is nothing to wait for.
+    is_in_doubt: bool,
     tried: Instant,
 }
 
 impl Health {
     pub(super) fn new(fault: Fault) -> Self {
-        Self { fault, commits: Trouble::default(), moves: Trouble::default(), tried: Instant::now() }
+        let (commits, moves) = (Trouble::default(), Trouble::default());
+        Self { fault, commits, moves, is_in_doubt: false, tried: Instant::now() }
     }
 
     /// Nothing of a commit is stored.
@@ -85,13 +88,17 @@ impl Health {
                     log::warn!("the WAL is moved into the database again, after {:.0?}", over.lasted);
                 }
             }
-            Err(error) if self.moves.met(now) => {
-                let mend = error.disk_mend();
-                log::error!(
-                    "ALERT the WAL cannot be moved into the database and grows until it can; nothing is lost: {error}{mend}"
-                );
+            Err(error) => {
+                let was_in_doubt = self.is_in_doubt;
+                self.is_in_doubt |= matches!(error, StoreError::PagesInDoubt(_));
+                if self.moves.met(now) || self.is_in_doubt != was_in_doubt {
+                    let mend = error.disk_mend();
+                    log::error!(
+                        "ALERT the WAL cannot be moved into the database and grows until it can; nothing is lost: \
+                         {error}{mend}"
+                    );
+                }
             }
-            Err(_) => {}
         }
     }
 }

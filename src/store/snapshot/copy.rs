@@ -341,6 +341,8 @@ mod tests {
             wal::progress(&counter).unwrap()
         });
         writer.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-        assert_eq!(waiting.join().unwrap().pages, 0);
+        // It may have been met when all of it was moved and it was not cut yet.
+        let after = waiting.join().unwrap();
+        assert!(!is_worth_waiting_for(after, 4096), "{after:?}");
     }
 }

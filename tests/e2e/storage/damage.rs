@@ -179,6 +179,14 @@ fn make_link(folder: &Path) {
     symlink("elsewhere.db", folder.join(FILE)).unwrap();
 }
 
+/// Whether the database needs nothing of its log.
+fn is_all_moved(file: &Path) -> bool {
+    let connection = Connection::open(file).unwrap();
+    let progress = connection
+        .query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
+    progress.is_ok_and(|(pages, moved)| pages == moved)
+}
+
 /// What a server left, and what it had answered.
 struct Left {
     files: BTreeMap<String, Vec<u8>>,
@@ -193,7 +201,8 @@ impl Left {
         let mut told = Vec::new();
         sell(&koogate, 0..10, &mut told);
         let modified = |name: &str| fs::metadata(scratch.path(name)).ok()?.modified().ok();
-        let is_moved = || (modified(FILE)? > modified(LOG)? && modified(SNAPSHOT).is_some()).then_some(());
+        // All of it, and no snapshot reads it any more: otherwise what comes is appended, and the log still holds everything.
+        let is_moved = || (modified(SNAPSHOT)? > modified(LOG)? && is_all_moved(&scratch.path(FILE))).then_some(());
         eventually(is_moved, || koogate.log_text());
         sell(&koogate, 10..40, &mut told);
         match ended {
