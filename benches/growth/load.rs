@@ -4,6 +4,7 @@
 //! them, as KooGallery's do: then a call that finds no connection free waits, and that counts.
 
 use std::collections::VecDeque;
+use std::fmt::{self, Display, Formatter};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -42,6 +43,15 @@ pub enum Pace {
     Full(usize),
     /// So many calls a second.
     Rate(u32),
+}
+
+impl Display for Pace {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(connections) => write!(f, "{connections} connections"),
+            Self::Rate(rate) => write!(f, "{rate} calls a second"),
+        }
+    }
 }
 
 /// What a drive found; times in microseconds.

@@ -48,13 +48,9 @@ pub fn measure(subjects: &mut [Subject], length: Duration) -> Vec<Table> {
     let mut tables = Vec::new();
     let mut table = Table::new("snapshot", &sizes);
     for (number, (pace, _)) in found[0].loads.iter().enumerate() {
-        let at = match pace {
-            Pace::Rate(rate) => format!("{rate} calls/s"),
-            Pace::Full(connections) => format!("{connections} connections, full load"),
-        };
         let mut row = |name: &str, decimals: usize, figure: &dyn Fn(&Under) -> Option<f64>| {
             let figures = found.iter().map(|size| figure(&size.loads[number].1)).collect();
-            table.row(format!("{at}: {name}"), decimals, figures);
+            table.row(format!("{pace}: {name}"), decimals, figures);
         };
         row("time, s", 1, &|under| Some(under.seconds));
         row("p99 without, ms", 2, &|under| Some(under.without.p99 / 1e3));
@@ -73,7 +69,7 @@ pub fn measure(subjects: &mut [Subject], length: Duration) -> Vec<Table> {
     }
     table.print();
     tables.push(table);
-    let mut table = Table::new(format!("purge of {PURGED_DAYS} days, {RATE} calls/s"), &sizes);
+    let mut table = Table::new(format!("purge of {PURGED_DAYS} days, {RATE} calls a second"), &sizes);
     let mut row = |name: &str, decimals: usize, figure: &dyn Fn(&Purge) -> f64| {
         table.row(name, decimals, found.iter().map(|size| size.purge.as_ref().map(figure)).collect());
     };
@@ -92,7 +88,7 @@ fn size(subject: &mut Subject, length: Duration) -> Size {
     let mut loads = Vec::new();
     let mut purge = None;
     for pace in [Pace::Rate(RATE), Pace::Full(64)] {
-        eprintln!("{} exchanges: a snapshot under {pace:?}", subject.exchanges);
+        eprintln!("{} exchanges: a snapshot under {pace}", subject.exchanges);
         subject.server = None;
         let purges = matches!(pace, Pace::Rate(_)).then_some(fill::DAYS - PURGED_DAYS);
         subject.start(purges);

@@ -4,15 +4,17 @@
 use std::fmt::Write;
 
 const WIDTH: f64 = 720.0;
+/// Of lines, in the style.
+const COLOURS: u32 = 6;
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.title{font-size:15px;font-weight:600}\
     .dim{fill:#59636e}.grid{stroke:#d1d9e0}.whisker{stroke:#1f2328;stroke-width:1.5}.ours{fill:#0969da;stroke:#0969da}\
     .s0{fill:#0969da;stroke:#0969da}.s1{fill:#bc4c00;stroke:#bc4c00}.s2{fill:#1a7f37;stroke:#1a7f37}\
-    .s3{fill:#8250df;stroke:#8250df}.s4{fill:#59636e;stroke:#59636e}.theirs{fill:#8c959f;stroke:#8c959f}\
+    .s3{fill:#8250df;stroke:#8250df}.s4{fill:#59636e;stroke:#59636e}.s5{fill:#bf3989;stroke:#bf3989}.theirs{fill:#8c959f;stroke:#8c959f}\
     .band{stroke:none;opacity:.2}polyline{fill:none!important;stroke-width:2}\
     @media(prefers-color-scheme:dark){text{fill:#e6edf3}.dim{fill:#9198a1}.grid{stroke:#3d444d}.whisker{stroke:#e6edf3}\
     .ours{fill:#1f6feb;stroke:#1f6feb}.s0{fill:#4493f8;stroke:#4493f8}.s1{fill:#db6d28;stroke:#db6d28}\
     .s2{fill:#3fb950;stroke:#3fb950}.s3{fill:#ab7df8;stroke:#ab7df8}.s4{fill:#9198a1;stroke:#9198a1}\
-    .theirs{fill:#656c76;stroke:#656c76}}";
+    .s5{fill:#db61a2;stroke:#db61a2}.theirs{fill:#656c76;stroke:#656c76}}";
 
 /// One bar: as long as the median of the figures, with a whisker from the least to the greatest.
 pub struct Bar {
@@ -102,7 +104,7 @@ pub fn lines(title: &str, x_label: &str, y_label: &str, series: &[Series]) -> St
     }
     text(&mut out, "dim", "end", (WIDTH - RIGHT, BOTTOM + 36.0), x_label);
     for (series, number) in series.iter().zip(0u32..) {
-        let class = format!("s{}", number % 5);
+        let class = format!("s{}", number % COLOURS);
         let at = |choose: fn((f64, f64, f64)) -> f64| {
             series.points.iter().map(move |(at, figures)| format!("{:.1},{:.1}", x(*at), y(choose(spread(figures)))))
         };
