@@ -34,13 +34,18 @@ pub struct EarlierCall {
     pub done: Option<i64>,
 }
 
-/// Numbers follow the order in which calls were recorded, which is that of their times but for moments: times are turned
-/// into numbers, because within an index of one operation or instance calls stand by their numbers.
-macro_rules! of_time {
+/// The first number that is looked at. Numbers follow the order in which calls were recorded, which is that of their times
+/// but for moments: times are turned into numbers, because calls of one operation or instance stand by their numbers.
+macro_rules! first {
     () => {
-        "exchange.id >= (SELECT id FROM exchange WHERE received_at >= ?2 ORDER BY received_at LIMIT 1) \
-         AND exchange.id <= (SELECT id FROM exchange WHERE received_at <= ?3 ORDER BY received_at DESC LIMIT 1) \
-         AND exchange.id < ?4 AND family = ?5 AND activity = ?6 LIMIT ?7"
+        "(SELECT id FROM exchange WHERE received_at >= ?2 ORDER BY received_at LIMIT 1)"
+    };
+}
+
+/// The first number that is not looked at any more.
+macro_rules! end {
+    () => {
+        "min(?4, 1 + (SELECT id FROM exchange WHERE received_at <= ?3 ORDER BY received_at DESC LIMIT 1))"
     };
 }
 
@@ -52,10 +57,13 @@ impl Tx<'_> {
         let mut found = self.all(
             "look for earlier calls",
             concat!(
+                with_stretches!(first!(), end!()),
                 "SELECT received_at, request_line, exchange.result_code, \
-                 CASE state WHEN 'done' THEN operation.id END FROM operation \
-                 JOIN exchange ON exchange.operation = operation.id WHERE operation.instance = ?1 AND ",
-                of_time!()
+                 CASE state WHEN 'done' THEN operation.id END FROM operation ",
+                calls_of_operations!(),
+                " WHERE operation.instance = ?1 AND ",
+                within!(first!(), end!()),
+                " AND family = ?5 AND activity = ?6 LIMIT ?7"
             ),
             (about.row, from, until, before, family, activity, most),
             read_row,
@@ -63,9 +71,12 @@ impl Tx<'_> {
         found.extend(self.all(
             "look for earlier calls",
             concat!(
-                "SELECT received_at, request_line, result_code, NULL FROM exchange \
-                 WHERE instance_id = ?1 AND operation IS NULL AND environment = ?8 AND ",
-                of_time!()
+                with_stretches!(first!(), end!()),
+                "SELECT received_at, request_line, result_code, NULL FROM ",
+                calls_naming_instance!(),
+                " WHERE ",
+                within!(first!(), end!()),
+                " AND environment = ?8 AND family = ?5 AND activity = ?6 LIMIT ?7"
             ),
             (&about.instance_id, from, until, before, family, activity, most, about.environment.as_str()),
             read_row,

@@ -297,39 +297,6 @@ fn count(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// The numbers of the calls that name the order `?1`, with others of operations that name it, so that the order is to be
-/// asked for as well. `$within` bounds them.
-macro_rules! of_order {
-    ($within:literal) => {
-        concat!(
-            "(SELECT exchange.id FROM operation INDEXED BY operation_by_order \
-              CROSS JOIN exchange INDEXED BY exchange_by_operation ON exchange.operation = operation.id \
-              WHERE operation.order_id = ?1 AND ",
-            $within,
-            " UNION ALL SELECT exchange.id FROM exchange INDEXED BY exchange_by_order \
-              WHERE exchange.order_id = ?1 AND through_operation = 0 AND ",
-            $within,
-            ") AND +exchange.order_id = ?1"
-        )
-    };
-}
-
-/// The numbers of the calls of operations on the instance `?1`, and of those that only name it. `$within` bounds them.
-macro_rules! of_instance {
-    ($within:literal) => {
-        concat!(
-            "(SELECT exchange.id FROM instance JOIN operation ON operation.instance = instance.id \
-              JOIN exchange ON exchange.operation = operation.id WHERE instance.instance_id = ?1 AND ",
-            $within,
-            " UNION ALL SELECT exchange.id FROM exchange WHERE instance_id = ?1 AND operation IS NULL AND ",
-            $within,
-            ")"
-        )
-    };
-}
-
-pub(super) use {of_instance, of_order};
-
 /// The columns that [`read_row`] reads, and the tables besides the journal that they come from.
 pub(super) const SELECT: (&str, &str) = (
     "exchange.id, received_at, duration_us, environment, family, activity, peer, exchange.access_key, request_line, \

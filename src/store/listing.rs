@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::exchange::{ExchangeRow, SELECT, of_instance, of_order, read_row};
+use super::exchange::{ExchangeRow, SELECT, read_row};
 use super::{StoreError, Tx, millis};
 use crate::protocol::result_code::ResultCode;
 
@@ -72,8 +72,8 @@ impl Along {
     /// millisecond, `?5` the number before which rows are read.
     fn rows(self) -> &'static str {
         match self {
-            Self::Order => concat!("{joins} WHERE exchange.id IN ", of_order!("exchange.id < ?5")),
-            Self::Instance => concat!("{joins} WHERE exchange.id IN ", of_instance!("exchange.id < ?5")),
+            Self::Order => concat!("{joins} WHERE exchange.id IN ", of_order!("0", "?5")),
+            Self::Instance => concat!("{joins} WHERE exchange.id IN ", of_instance!("0", "?5")),
             Self::Failed => {
                 "INDEXED BY exchange_failed {joins} WHERE exchange.result_code NOT IN ('000000', '000004') \
                  AND received_at >= ?3 AND received_at <= ?4 AND (+received_at, exchange.id) < (?4, ?5)"

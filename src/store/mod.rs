@@ -7,6 +7,9 @@
 //! No code in this process may open the database or its `-shm` with ordinary file calls, but for the one descriptor of
 //! [`file`]: closing one drops SQLite's POSIX locks. (The `-wal` has none, and `metadata` opens nothing.)
 
+#[macro_use]
+mod stretch;
+
 mod access;
 mod alert;
 mod cache;

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use super::{LOOKED_THROUGH, Piece};
 use crate::operation::Environment;
 use crate::secret::Secret;
-use crate::store::exchange::{of_instance, of_order};
 use crate::store::{StoreError, Tx, instant, millis};
 
 /// Which calls are looked for; everything `None` finds all.
@@ -113,10 +112,10 @@ impl Driver {
     fn candidates(self) -> &'static str {
         match self {
             Self::Order => {
-                concat!("exchange WHERE exchange.id IN ", of_order!("exchange.id < ?3 AND exchange.id >= ?5"))
+                concat!("exchange WHERE exchange.id IN ", of_order!("?5", "?3"))
             }
             Self::Instance => {
-                concat!("exchange WHERE exchange.id IN ", of_instance!("exchange.id < ?3 AND exchange.id >= ?5"))
+                concat!("exchange WHERE exchange.id IN ", of_instance!("?5", "?3"))
             }
             Self::Time => {
                 "exchange INDEXED BY exchange_by_time WHERE received_at >= ?6 AND received_at <= ?7 \
@@ -252,9 +251,12 @@ impl Tx<'_> {
         before: Option<i64>,
         limit: i64,
     ) -> Result<Piece<ExchangeLine, i64>, StoreError> {
-        let sql = "SELECT id, received_at, duration_us, environment, family, activity, order_id, instance_id, \
-                   result_code, replayed, difference IS NOT NULL FROM exchange WHERE operation = ?1 AND id < ?2 \
-                   ORDER BY id DESC LIMIT ?3";
+        let sql = concat!(
+            "SELECT id, received_at, duration_us, environment, family, activity, order_id, instance_id, result_code, \
+             replayed, difference IS NOT NULL FROM exchange WHERE id IN ",
+            of_operation!("0", "?2"),
+            " ORDER BY id DESC LIMIT ?3"
+        );
         let values = (operation, before.unwrap_or(i64::MAX), limit.saturating_add(1));
         let rows = self.all("list the operation's calls", sql, values, read_line)?;
         Ok(Piece::of(rows, limit, |row| row.id, None))

@@ -8,7 +8,7 @@ use super::*;
 use crate::store::pages::{ExchangeSearch, LOOKED_THROUGH, Next, Outcome};
 
 /// A call of an operation: a first one or a repeat.
-fn of(operation: i64, replayed: bool, difference: Option<&str>) -> Answered<'static> {
+pub(super) fn of(operation: i64, replayed: bool, difference: Option<&str>) -> Answered<'static> {
     Answered {
         operation: Some(operation),
         instance_id: None,
@@ -21,16 +21,22 @@ fn of(operation: i64, replayed: bool, difference: Option<&str>) -> Answered<'sta
 }
 
 /// A call that belongs to none.
-fn of_none() -> Answered<'static> {
+pub(super) fn of_none() -> Answered<'static> {
     Answered { operation: None, result_code: "000002", ..of(0, false, None) }
 }
 
-fn on(order: Option<&str>) -> NewExchange {
+pub(super) fn on(order: Option<&str>) -> NewExchange {
     NewExchange { order_id: order.map(str::to_owned), ..call("", at(0), Environment::Real) }
 }
 
 /// An operation begun by a call with this number, which names this order.
-fn begin(tx: &Tx<'_>, instance: i64, name: &str, first: i64, order: Option<&str>) -> Result<i64, StoreError> {
+pub(super) fn begin(
+    tx: &Tx<'_>,
+    instance: i64,
+    name: &str,
+    first: i64,
+    order: Option<&str>,
+) -> Result<i64, StoreError> {
     let new = NewOperation {
         identity: &Identity::new(Environment::Real, Kind::Saas, "renew", [name]),
         operation_id: name.to_owned(),
@@ -43,22 +49,26 @@ fn begin(tx: &Tx<'_>, instance: i64, name: &str, first: i64, order: Option<&str>
     tx.insert_operation(&new, at(0))
 }
 
-/// What both listings find of an order, in pieces of this size; each in its order, newest first.
-fn found(tx: &Tx<'_>, order: &str, instance: Option<&str>, limit: i64) -> Result<[Vec<i64>; 2], StoreError> {
-    let (order_id, instance_id) = (Some(order.to_owned()), instance.map(str::to_owned));
-    let (mut listed, mut after) = (Vec::new(), None);
+/// What both listings find of an order, an instance, or both, in pieces of this size; each in its order, newest first.
+pub(super) fn found(
+    tx: &Tx<'_>,
+    order: Option<&str>,
+    instance: Option<&str>,
+    limit: i64,
+) -> Result<[Vec<i64>; 2], StoreError> {
+    let (order_id, instance_id) = (order.map(str::to_owned), instance.map(str::to_owned));
+    let mut filter = ExchangeFilter { order_id, instance_id, ..ExchangeFilter::default() };
+    let (order_id, instance_id) = (filter.order_id.clone(), filter.instance_id.clone());
+    let search = ExchangeSearch { order_id, instance_id, ..ExchangeSearch::default() };
+    let mut listed = Vec::new();
     loop {
-        let (order_id, instance_id) = (order_id.clone(), instance_id.clone());
-        let filter = ExchangeFilter { order_id, instance_id, after, ..ExchangeFilter::default() };
         let rows = tx.exchanges(&filter, limit)?;
         listed.extend(rows.iter().map(|row| row.id));
         let Some(last) = rows.last() else { break };
-        after = Some((last.received_at, last.id));
+        filter.after = Some((last.received_at, last.id));
     }
     let (mut searched, mut place) = (Vec::new(), None);
     loop {
-        let (order_id, instance_id) = (order_id.clone(), instance_id.clone());
-        let search = ExchangeSearch { order_id, instance_id, ..ExchangeSearch::default() };
         let piece = tx.search_exchanges(&search, place, limit)?;
         searched.extend(piece.rows.iter().map(|line| line.id));
         place = match piece.next {
@@ -79,7 +89,7 @@ fn there(tx: &Tx<'_>, order: &str, instance: Option<&str>) -> Result<Vec<i64>, S
 fn check(tx: &Tx<'_>, order: &str, instance: Option<&str>) {
     let expected = there(tx, order, instance).unwrap();
     for limit in [1, 2, 1000] {
-        let found = found(tx, order, instance, limit).unwrap();
+        let found = found(tx, Some(order), instance, limit).unwrap();
         assert_eq!(found, [expected.clone(), expected.clone()], "{order} {instance:?} in pieces of {limit}");
     }
 }

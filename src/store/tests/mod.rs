@@ -15,6 +15,7 @@ mod plans;
 mod purge;
 mod restores;
 mod sealed;
+mod stretch;
 mod usage;
 
 use std::path::PathBuf;
