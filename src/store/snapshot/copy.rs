@@ -142,7 +142,7 @@ fn copy_log(from: &Path, to: &Path, length: u64, meanwhile: &mut dyn FnMut()) ->
                 break;
             }
             at += read as u64;
-            pace.chunk();
+            pace.pause();
             meanwhile();
         }
         if head()? == begun_with {

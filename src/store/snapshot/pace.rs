@@ -1,7 +1,8 @@
 //! Writing a copy piece by piece.
 //!
 //! Were the sync left to the end, the disk would have gigabytes to write at once, and the syncs of commits would wait behind
-//! them. After each piece there is a short pause, in which the disk is others' alone.
+//! them. After each piece there is a short pause, in which the disk is others' alone. Pieces are small, because the sync of a
+//! commit may wait for the end of one.
 
 use std::fs::File;
 use std::io;
@@ -12,18 +13,15 @@ use std::time::{Duration, Instant};
 use super::SnapshotError;
 use super::files::failed;
 
-/// What is read at a time: a multiple of every page size.
+/// What is read at a time, a piece: a multiple of every page size.
 pub(super) const CHUNK: usize = 1 << 20;
 
-/// So many chunks are a piece, after which there is a pause.
-const CHUNKS_OF_PIECE: u32 = 8;
-
 /// So much is written, in so many places, before it is synced: pages that lie apart take the disk longer.
-const BYTES_SYNCED: u64 = 8 << 20;
+const BYTES_SYNCED: u64 = 1 << 20;
 const PLACES_SYNCED: u32 = 256;
 
 /// The pause after a piece, as a part of the time that the piece took: under a view the log grows meanwhile.
-const PAUSE: u32 = 4;
+const PAUSE: u32 = 2;
 
 /// No pause is longer.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -56,13 +54,12 @@ pub(super) struct Pace<'f> {
     /// Of the bytes written those that are not synced, and in how many places they are.
     bytes: u64,
     places: u32,
-    chunks: u32,
     begun: Instant,
 }
 
 impl<'f> Pace<'f> {
     pub(super) fn new(to: Named<'f>) -> Self {
-        Self { to, written: 0, bytes: 0, places: 0, chunks: 0, begun: Instant::now() }
+        Self { to, written: 0, bytes: 0, places: 0, begun: Instant::now() }
     }
 
     pub(super) fn write(&mut self, bytes: &[u8], at: u64) -> Result<(), SnapshotError> {
@@ -86,11 +83,8 @@ impl<'f> Pace<'f> {
     }
 
     /// After a chunk that was read, whatever of it was written.
-    pub(super) fn chunk(&mut self) {
-        self.chunks += 1;
-        if self.chunks == CHUNKS_OF_PIECE {
-            std::thread::sleep((self.begun.elapsed() / PAUSE).min(LONGEST_PAUSE));
-            (self.chunks, self.begun) = (0, Instant::now());
-        }
+    pub(super) fn pause(&mut self) {
+        std::thread::sleep((self.begun.elapsed() / PAUSE).min(LONGEST_PAUSE));
+        self.begun = Instant::now();
     }
 }

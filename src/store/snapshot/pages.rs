@@ -54,7 +54,7 @@ impl<'f> Pages<'f> {
                 return Ok(pace.written());
             }
             at += read as u64;
-            pace.chunk();
+            pace.pause();
         }
     }
 
