@@ -86,6 +86,26 @@ fn calls_are_found_at_both_ends_of_a_stretch_and_beyond_empty_ones() {
         assert_eq!(earlier(tx, &instance, 0, 4, numbers[1]), numbers[..1]);
         assert_eq!(earlier(tx, &instance, 2, 2, i64::MAX), numbers[2..=2]);
         assert!(earlier(tx, &instance, 5, 9, i64::MAX).is_empty());
+
+        // Those that only name the instance stand in an index of their own.
+        let id = Some(instance.instance_id.clone());
+        for (skipped, environment) in [
+            (STRETCH - 2 - numbers[4] % STRETCH, Environment::Real),
+            (0, Environment::Real),
+            (0, Environment::Test),
+            (STRETCH, Environment::Real),
+        ] {
+            skip(tx, skipped)?;
+            let line = tx.next_exchange()?.to_string();
+            let (received_at, instance_id) = (at(5), id.clone());
+            let new = NewExchange { received_at, request_line: line, instance_id, environment, ..on(None) };
+            numbers.push(tx.insert_answered_exchange(&new, &of_none())?);
+        }
+        assert_eq!((numbers[5] % STRETCH, numbers[6] % STRETCH), (STRETCH - 1, 0));
+        check(tx, &["CS1"], &[&instance.instance_id], &[creation]);
+        let test_call = numbers.remove(7);
+        assert_eq!(earlier(tx, &instance, 0, 9, i64::MAX), numbers, "without {test_call}");
+        assert_eq!(earlier(tx, &instance, 5, 5, test_call), numbers[5..7]);
         Ok(())
     };
     scratch.open().write(None, record).unwrap();
