@@ -19,6 +19,7 @@ mod earlier;
 mod error;
 mod exchange;
 mod file;
+mod frames;
 mod front;
 mod gap;
 mod health;

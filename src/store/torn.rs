@@ -13,7 +13,9 @@
 //! | the lock's | the lock's | there, of the lock's lineage | was left by a crash: the log has the newest commits |
 //! | the lock's | | none | left by a crash, and another program has moved the log: all of it is checked |
 //! | another | | none | a copy of a live database without its log: refused |
-//! | any other case, another lineage too | | there | copied together, or a crash while the log was moved: all of it is checked |
+//! | any other case, another lineage too | | there | copied together, or the file has lost something: all of it is checked |
+//!
+//! A crash while the log was moved leaves a file that may be too short. Its mark counts where the log has what it lacks.
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,7 +25,7 @@ use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::lock::{ServerLock, beside};
-use super::{OpenError, StoreError, leftovers, open, restore, snapshot, wal};
+use super::{OpenError, StoreError, frames, open, restore, snapshot, wal};
 use crate::alert::{self, Alarm};
 use crate::fault;
 
@@ -46,7 +48,7 @@ pub(super) enum InFile {
     },
     /// A koogate has or had it open.
     Marked(String),
-    /// It is damaged, new, or was left while the log was being moved.
+    /// It is damaged or new.
     Unreadable,
 }
 
@@ -63,11 +65,24 @@ pub(super) fn refuse_log_without_database(path: &Path) -> Result<(), OpenError> 
 
 /// Looks at the file without its log. To be called while nobody else has it open.
 pub(super) fn in_file(path: &Path) -> InFile {
-    let look = |connection: Connection| match mark_in(&connection)? {
+    let look = |connection: &Connection| match mark_in(connection)? {
         Some(mark) => Ok(InFile::Marked(mark)),
-        None => restore::last_number(&connection).map(|calls| InFile::Unmarked { calls }),
+        None => restore::last_number(connection).map(|calls| InFile::Unmarked { calls }),
     };
-    snapshot::open_alone(path).ok().and_then(|connection| look(connection).ok()).unwrap_or(InFile::Unreadable)
+    let Ok(connection) = snapshot::open_alone(path) else { return InFile::Unreadable };
+    look(&connection)
+        .unwrap_or_else(|_| mark_in_shortened(&connection, path).map_or(InFile::Unreadable, InFile::Marked))
+}
+
+/// The mark in a file that was left while its log was being moved, and that is too short for what its first page says: where
+/// the log has all that is missing, it is as good as any other.
+fn mark_in_shortened(connection: &Connection, path: &Path) -> Option<String> {
+    if !frames::makes_up_for_end(path).unwrap_or(false) {
+        return None;
+    }
+    // With this SQLite goes by the size of the file (lockBtree in its btree.c).
+    connection.execute_batch("PRAGMA writable_schema = ON").ok()?;
+    mark_in(connection).ok().flatten()
 }
 
 /// Refuses a log of ours that belongs to another file: what a connection sees of the two together is neither's.
@@ -106,7 +121,7 @@ pub(super) fn refuse(
             if is_locks(mark)
                 && is_locks(Some(alone))
                 && lock.lineage().is_some()
-                && lock.lineage() == leftovers::lineage(path) =>
+                && lock.lineage() == frames::lineage(path) =>
         {
             return Ok(());
         }
@@ -179,7 +194,7 @@ pub(super) fn note_log(connection: &Connection, path: &Path, lock: &mut ServerLo
     if !wal::is_beside(path) {
         open::write_a_page(connection).map_err(StoreError::sqlite("begin the log"))?;
     }
-    let lineage = leftovers::lineage(path);
+    let lineage = frames::lineage(path);
     if lock.lineage() != lineage {
         lock.set_lineage(lineage)?;
     }

@@ -1,11 +1,13 @@
 //! What is opened, what is refused, and what a refusal leaves as it was.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::*;
 use crate::store::lock::beside;
+use crate::store::torn::{self, InFile};
 
 const FILE: &str = "koogate.db";
 
@@ -134,18 +136,59 @@ fn a_snapshot_laid_over_a_crashed_database_with_a_log_does_not_start_unseen() {
 fn a_truncated_database_is_refused() {
     let scratch = Scratch::new();
     let store = scratch.open();
-    store
-        .write(None, |tx| {
-            for number in 0..200 {
-                create(tx, &format!("CS{number}"))?;
-            }
-            Ok(())
-        })
-        .unwrap();
+    write_calls(&store, 0..200);
     store.close().unwrap();
     let file = fs::File::options().write(true).open(scratch.path(FILE)).unwrap();
     file.set_len(file.metadata().unwrap().len() / 2).unwrap();
     check_refused(&scratch, "is damaged or was copied while koogate was running");
+}
+
+#[test]
+fn a_file_that_is_too_short_because_its_log_was_being_moved_is_known_by_its_mark() {
+    let (live, killed, moved) = (Scratch::new(), Scratch::new(), Scratch::new());
+    let store = live.open();
+    write_calls(&store, 0..200);
+    for copy in [&killed, &moved] {
+        copy_live(&live, copy, true);
+    }
+    let lock = fs::read_to_string(beside(&live.path(FILE), ".lock")).unwrap();
+    fs::write(beside(&killed.path(FILE), ".lock"), &lock).unwrap();
+    move_log(&moved.path(FILE));
+    // The first page goes first, and says how long the file is going to be.
+    let first_page = &fs::read(moved.path(FILE)).unwrap()[..4096];
+    fs::File::options().write(true).open(killed.path(FILE)).unwrap().write_all_at(first_page, 0).unwrap();
+    let InFile::Marked(mark) = torn::in_file(&killed.path(FILE)) else { panic!("no mark") };
+    assert_eq!(lock.lines().nth(1), Some(&*mark));
+    assert_eq!(rows(&killed.open(), "exchange"), 200);
+}
+
+#[test]
+fn one_that_has_lost_its_end_is_checked_and_refused() {
+    let (live, scratch) = (Scratch::new(), Scratch::new());
+    let store = live.open();
+    write_calls(&store, 0..200);
+    move_log(&live.path(FILE));
+    write_calls(&store, 200..201);
+    copy_live(&live, &scratch, true);
+    fs::copy(beside(&live.path(FILE), ".lock"), beside(&scratch.path(FILE), ".lock")).unwrap();
+    let file = fs::File::options().write(true).open(scratch.path(FILE)).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    assert!(matches!(torn::in_file(&scratch.path(FILE)), InFile::Unreadable));
+    check_refused(&scratch, "is damaged or was copied while koogate was running");
+}
+
+fn write_calls(store: &Store, numbers: Range<u32>) {
+    store
+        .write(None, move |tx| numbers.clone().try_for_each(|number| create(tx, &format!("CS{number}")).map(drop)))
+        .unwrap();
+}
+
+/// The next commit begins the log anew, and it stays its connection's.
+fn move_log(database: &Path) {
+    let connection = Connection::open(database).unwrap();
+    let left = "PRAGMA wal_checkpoint(PASSIVE)";
+    let left: i64 = connection.query_row(left, [], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?)).unwrap();
+    assert_eq!(left, 0, "somebody was in the way");
 }
 
 #[test]
