@@ -44,7 +44,9 @@ const SALES: usize = 3;
 struct Told {
     body: Value,
     answer: Answer,
-    /// From which the call came.
+    /// Which process was called.
+    trace: usize,
+    /// From which the call came. The next process may be called from it as well.
     port: u16,
     /// In the journal's row of the call.
     nonce: String,
@@ -105,7 +107,8 @@ impl Play {
     fn call(&self, koogate: &Koogate, body: &Value) -> Answer {
         let (port, nonce, answer) = call(koogate, body).unwrap();
         assert_eq!(answer.code(), "000000", "{}\n{}", answer.json(), koogate.log_text());
-        self.told.lock().unwrap().push(Told { body: body.clone(), answer: answer.clone(), port, nonce });
+        let (body, trace) = (body.clone(), self.traces.len());
+        self.told.lock().unwrap().push(Told { body, answer: answer.clone(), trace, port, nonce });
         answer
     }
 
@@ -193,7 +196,7 @@ fn completes_a_transaction(bytes: &[u8]) -> bool {
 }
 
 /// Every answer left after a sync of the log that covers the whole transaction with the call's row.
-fn check_order(events: &[Event], told: &[Told]) -> usize {
+fn check_order<'t>(events: &[Event], told: impl Iterator<Item = &'t Told>) -> usize {
     let sends: HashMap<u16, &Event> = events
         .iter()
         .rev()
@@ -267,7 +270,7 @@ fn cut_power(play: &Play, instants: usize, folders_each: usize, first_trace: usi
     let mut disk = play.disk_before(first_trace);
     let mut known: Vec<Told> = play.told_before(first_trace);
     let mut cuts = Cuts::default();
-    for events in &play.traces[first_trace..] {
+    for (trace, events) in play.traces.iter().enumerate().skip(first_trace) {
         let effects = effects(events);
         let share = instants.div_ceil(play.traces.len() - first_trace).min(effects.len());
         let answers: Vec<usize> = (0..effects.len()).filter(|at| is_answer(&effects[*at].1.deed)).collect();
@@ -283,7 +286,8 @@ fn cut_power(play: &Play, instants: usize, folders_each: usize, first_trace: usi
             if let Deed::Send { port, bytes } = &event.deed
                 && bytes.starts_with(b"HTTP/1.1 200")
             {
-                known.extend(told.iter().filter(|told| told.port == *port && is_body(bytes, told)).cloned());
+                let is_it = |told: &&Told| told.trace == trace && told.port == *port && is_body(bytes, told);
+                known.extend(told.iter().filter(is_it).cloned());
             }
             if !chosen.contains(&at) {
                 continue;
@@ -356,11 +360,7 @@ impl Play {
     }
 
     fn told_before(&self, first_trace: usize) -> Vec<Told> {
-        let sent = |told: &Told| {
-            let answers = |event: &Event| matches!(&event.deed, Deed::Send { port, bytes } if *port == told.port && is_body(bytes, told));
-            self.traces[..first_trace].iter().flatten().any(answers)
-        };
-        self.told().into_iter().filter(sent).collect()
+        self.told().into_iter().filter(|told| told.trace < first_trace).collect()
     }
 }
 
@@ -435,8 +435,8 @@ mod needs_strace {
         let play = Play::whole();
         let told = play.told();
         let (mut answers, mut renamed) = (0, 0);
-        for events in &play.traces {
-            answers += check_order(events, &told);
+        for (trace, events) in play.traces.iter().enumerate() {
+            answers += check_order(events, told.iter().filter(|told| told.trace == trace));
             renamed += check_names(events);
         }
         println!("{answers} answers of {CALLERS} callers at a time, {renamed} snapshots");
