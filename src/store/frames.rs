@@ -1,7 +1,10 @@
 //! The frames of a write-ahead log, read as bytes: each holds a page as a transaction left it.
 //!
 //! SQLite reads a log up to the first damage and takes the rest for nothing; here the rest is read, too. The format is that
-//! of <https://www.sqlite.org/fileformat2.html#walformat>. There are no locks on a log, so it may be read at any time.
+//! of <https://www.sqlite.org/fileformat2.html#walformat>.
+//!
+//! To be read while nobody has the database open, this process included, because its file is looked at, too. Only [`lineage`]
+//! may be asked for at any time: there are no locks on a log.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -45,7 +48,7 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// The log of a database; `None`: there is none, or it has no frames.
+    /// The log of a database; `None`: there is none, or not even its head.
     pub(super) fn of(database: &Path) -> io::Result<Option<Self>> {
         let file = match File::open(beside(database, "-wal")) {
             Ok(file) => file,
@@ -69,6 +72,7 @@ impl Frames {
         self.checksum.is_some()
     }
 
+    /// The next frame; `None` at the end.
     pub(super) fn next(&mut self) -> io::Result<Option<Frame>> {
         if !fill(&mut self.reader, &mut self.frame)? {
             return Ok(None);
