@@ -13,9 +13,9 @@ use std::path::Path;
 
 use super::lock::beside;
 
-/// Bytes before the first frame, and before the page in each frame.
-const LOG_HEAD: usize = 32;
-const FRAME_HEAD: usize = 24;
+/// Bytes before the first frame, which are others once the log is begun anew, and before the page in each frame.
+pub(super) const LOG_HEAD: usize = 32;
+pub(super) const FRAME_HEAD: usize = 24;
 
 /// The first bytes of a log; with 1 added where its checksums are big-endian.
 const LOG_MAGIC: u32 = 0x377f_0682;
@@ -174,5 +174,61 @@ impl Checksum {
             *first = first.wrapping_add((self.read)([a, b, c, d])).wrapping_add(*second);
             *second = second.wrapping_add((self.read)([e, f, g, h])).wrapping_add(*first);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use rusqlite::Connection;
+
+    use super::*;
+
+    const PAGE: u64 = 4096;
+
+    #[test]
+    fn an_end_is_made_up_for_by_whole_transactions_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("k.db");
+        let database = Connection::open(&path).unwrap();
+        database
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (x);
+                 WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 20)
+                 INSERT INTO t SELECT zeroblob(3000) FROM n; PRAGMA wal_checkpoint(PASSIVE);
+                 UPDATE t SET x = zeroblob(2999) WHERE rowid = 1; UPDATE t SET x = zeroblob(2999) WHERE rowid = 20;",
+            )
+            .unwrap();
+        let (file, log) = (std::fs::read(&path).unwrap(), std::fs::read(beside(&path, "-wal")).unwrap());
+        let copy = folder.path().join("copy.db");
+        let makes_up = |pages_less: u64, frames: usize, damaged_at: Option<u64>| {
+            std::fs::write(&copy, &file[..file.len() - (pages_less * PAGE) as usize]).unwrap();
+            let length = LOG_HEAD + frames * (FRAME_HEAD + PAGE as usize);
+            std::fs::write(beside(&copy, "-wal"), &log[..length]).unwrap();
+            let log = File::options().write(true).open(beside(&copy, "-wal")).unwrap();
+            if let Some(at) = damaged_at {
+                log.write_all_at(b"!", at).unwrap();
+            }
+            makes_up_for_end(&copy).unwrap()
+        };
+        // A frame for each UPDATE, the second with the last page.
+        assert!(makes_up(0, 1, None) && makes_up(1, 2, None));
+        assert!(!makes_up(1, 1, None), "what was moved from the former log is gone");
+        assert!(!makes_up(2, 2, None), "of two pages it has one");
+        let second = (LOG_HEAD + FRAME_HEAD) as u64 + PAGE;
+        assert!(!makes_up(1, 2, Some(second + FRAME_HEAD as u64 + 100)), "that page is damaged");
+        // As the last but one of a transaction: its size of the database is 0 then, and its checksum another.
+        let mut open = log.clone();
+        open[second as usize + 4..][..4].fill(0);
+        let mut checksum = Checksum::of_head(open.first_chunk().unwrap()).unwrap();
+        assert!(checksum.takes(&open[LOG_HEAD..second as usize]));
+        assert!(!checksum.takes(&open[second as usize..][..FRAME_HEAD + PAGE as usize]));
+        for (sum, at) in checksum.sums.into_iter().zip([16, 20]) {
+            open[second as usize + at..][..4].copy_from_slice(&sum.to_be_bytes());
+        }
+        std::fs::write(&copy, &file[..file.len() - PAGE as usize]).unwrap();
+        std::fs::write(beside(&copy, "-wal"), &open[..second as usize + FRAME_HEAD + PAGE as usize]).unwrap();
+        assert!(!makes_up_for_end(&copy).unwrap(), "its transaction was not committed");
     }
 }

@@ -21,6 +21,7 @@ use super::SnapshotError;
 use super::files::{create_private, failed};
 use super::pace::{CHUNK, Named, Pace, read_at};
 use super::pages::{LITTLE, Pages};
+use crate::store::frames::{FRAME_HEAD, LOG_HEAD};
 use crate::store::lock::beside;
 use crate::store::schedule::Progress;
 use crate::store::{StoreError, wal};
@@ -28,11 +29,6 @@ use crate::store::{StoreError, wal};
 /// Under load the log is begun anew every few seconds. The copy of a large database waits for that so long: a short log is
 /// copied and played over quickly.
 const SHORT_LOG_PATIENCE: Duration = Duration::from_secs(20);
-
-/// A log begins with so many bytes, which are others once it is begun anew. Each of its frames is a head and a page.
-/// (<https://sqlite.org/fileformat2.html#walformat>)
-const LOG_HEAD: usize = 32;
-const FRAME_HEAD: usize = 24;
 
 /// Copies all of a database into the empty file `to`. `source` and `counter` are connections to it, `database` is its file.
 pub(super) fn beside_commits(
